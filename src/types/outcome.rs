@@ -59,7 +59,7 @@ pub struct Reply<T> {
 }
 
 /// The provider's word for how far an order is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ProviderStatus {
     /// `statusId` 1, 4, one not known, or none: still being worked on.
     Pending,

@@ -1,0 +1,581 @@
+//! The function itself. Each state has its own short match; what holds for any state comes first.
+
+use crate::types::{ProviderOrderId, ProviderStatus};
+
+use super::{
+    Absence, Alarm, Answer, BalanceFacts, Effect, Event, Exported, HoldFacts, KeyFacts, NoIdFacts, Order,
+    PauseReason, ProbeFacts, Released, Source, State, Word,
+};
+
+/// What becomes of an order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// The order afterwards.
+    pub order: Order,
+    /// What the books and the daemon do about it.
+    pub effects: Vec<Effect>,
+}
+
+/// The table has no row for this pair: the order is unchanged, and a person must see it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("an order that is {} can't be told {event}", from.as_str())]
+pub struct Illegal {
+    /// The state it is in.
+    pub from: State,
+    /// The event, in short.
+    pub event: String,
+}
+
+/// What becomes of `order` when `event` happens: the table in the [module's documentation](super).
+///
+/// # Errors
+/// [`Illegal`] where the table has no row for the pair.
+pub fn step(order: &Order, event: &Event) -> Result<Step, Illegal> {
+    let mut next = Draft { order: order.clone(), effects: Vec::new() };
+    if next.apply(event) {
+        Ok(Step { order: next.order, effects: next.effects })
+    } else {
+        Err(Illegal { from: order.state, event: format!("{event:?}") })
+    }
+}
+
+/// An order on its way to what it will be. The methods return whether the table has such a row.
+struct Draft {
+    order: Order,
+    effects: Vec<Effect>,
+}
+
+impl Draft {
+    fn apply(&mut self, event: &Event) -> bool {
+        match event {
+            Event::Claim => self.claim(),
+            Event::Probe(facts) => self.probe(*facts),
+            Event::Answer(answer) => self.order.state == State::Submitting && self.answer(answer),
+            Event::Lost => self.order.state == State::Submitting && self.unclear(Vec::new()),
+            Event::Restored => self.restored(),
+            Event::Listed(ids) => self.listed(ids),
+            Event::Absent(absence) => self.absent(*absence),
+            Event::BalanceFell(facts) => self.balance_fell(*facts),
+            Event::Hold(facts) => self.hold(*facts),
+            Event::HoldNoId(facts) => self.hold_no_id(*facts),
+            Event::Exported(exported) => self.exported(*exported),
+            Event::Status(status) => self.status(*status),
+            Event::GiveUp => self.order.state == State::Ordered && self.to(State::Held),
+            Event::LateId(id) => self.late_id(*id),
+            Event::Superseded => self.superseded(),
+            Event::Cleared => self.cleared(),
+            Event::Word(word) => self.word(*word),
+        }
+    }
+
+    fn to(&mut self, state: State) -> bool {
+        self.order.state = state;
+        true
+    }
+
+    fn effect(&mut self, effect: Effect) {
+        self.effects.push(effect);
+    }
+
+    // ---- sending -------------------------------------------------------------------------------------------
+
+    fn claim(&mut self) -> bool {
+        self.order.state == State::Queued && self.begin(false)
+    }
+
+    fn probe(&mut self, facts: ProbeFacts) -> bool {
+        let ProbeFacts { quiet_over, can_list, policy_probe, older_order, within } = facts;
+        self.order.state == State::InDoubt
+            && self.order.id.is_none()
+            && quiet_over
+            && !can_list
+            && policy_probe
+            && !older_order
+            && within
+            && self.order.attempts_left()
+            && self.begin(true)
+    }
+
+    fn begin(&mut self, probe: bool) -> bool {
+        self.order.counted = self.order.counted.saturating_add(1);
+        self.effect(Effect::Begin { probe });
+        self.to(State::Submitting)
+    }
+
+    fn answer(&mut self, answer: &Answer) -> bool {
+        match answer {
+            Answer::Taken(id) => self.taken(*id),
+            Answer::NotSent => self.not_taken(Effect::EndUnsent, Effect::BackOff(None)),
+            Answer::Throttled(wait) => self.not_taken(Effect::EndRefused, Effect::BackOff(*wait)),
+            Answer::Account => self.not_taken(Effect::EndRefused, Effect::PauseAll(PauseReason::Account)),
+            Answer::Credit => self.not_taken(Effect::EndRefused, Effect::PauseAll(PauseReason::Credit)),
+            Answer::Maintenance => {
+                self.not_taken(Effect::EndRefused, Effect::PauseAll(PauseReason::Maintenance))
+            }
+            Answer::UnknownService => {
+                self.not_taken(Effect::EndRefused, Effect::PauseService(PauseReason::Service))
+            }
+            Answer::InvalidImei => self.invalid_imei(),
+            Answer::AlreadyExists(key) => self.already_exists(*key),
+            Answer::Unclear(ids) => self.unclear(ids.clone()),
+        }
+    }
+
+    fn taken(&mut self, id: ProviderOrderId) -> bool {
+        match self.order.id {
+            // Its id came by another way while the answer was on its way: it is booked already, nothing more is owed.
+            Some(known) if known == id => self.effect(Effect::EndRefused),
+            Some(_) => {
+                self.charge(Source::InFlight, Some(id));
+                self.effect(Effect::Alarm(Alarm::DoubleCharge));
+            }
+            None => self.charge(Source::InFlight, Some(id)),
+        }
+        self.order.id = Some(id);
+        self.presume_unaccounted();
+        self.to(State::Ordered)
+    }
+
+    fn not_taken(&mut self, end: Effect, then: Effect) -> bool {
+        self.end_proven(end);
+        self.effect(then);
+        if self.order.id.is_some() {
+            return self.to_ordered();
+        }
+        // The answer proves this attempt only: an earlier one may still have been taken.
+        let back = if self.order.unaccounted > 0 { State::InDoubt } else { State::Queued };
+        self.to(back)
+    }
+
+    fn invalid_imei(&mut self) -> bool {
+        self.end_proven(Effect::EndRefused);
+        if self.order.id.is_some() {
+            return self.to_ordered();
+        }
+        if self.order.unaccounted > 0 {
+            self.effect(Effect::BackOff(None));
+            return self.to(State::InDoubt);
+        }
+        self.to(State::Refused)
+    }
+
+    fn already_exists(&mut self, key: KeyFacts) -> bool {
+        self.end_proven(Effect::EndRefused);
+        if self.order.id.is_some() {
+            return self.to_ordered();
+        }
+        if self.order.unproven() == 0 && !key.others_unproven && !key.was_copy {
+            if key.earlier_order {
+                self.effect(Effect::NameEarlier);
+            }
+            return self.to(State::OrderedElsewhere);
+        }
+        self.presume_once(key.others_presumed);
+        self.to(State::OrderedNoId)
+    }
+
+    fn unclear(&mut self, ids: Vec<ProviderOrderId>) -> bool {
+        self.effect(Effect::EndUnknown);
+        self.order.unaccounted = self.order.unaccounted.saturating_add(1);
+        if !ids.is_empty() {
+            self.effect(Effect::LookUp(ids));
+        }
+        if self.order.id.is_some() {
+            return self.to_ordered();
+        }
+        self.effect(Effect::StartDoubt);
+        self.to(State::InDoubt)
+    }
+
+    /// The id is known: what is still unaccounted for beside it stays presumed.
+    fn to_ordered(&mut self) -> bool {
+        self.presume_unaccounted();
+        self.to(State::Ordered)
+    }
+
+    fn restored(&mut self) -> bool {
+        if !matches!(self.order.state, State::Queued | State::Submitting | State::InDoubt) {
+            return false;
+        }
+        if self.order.state == State::Submitting {
+            self.effect(Effect::EndUnknown);
+            self.order.unaccounted = self.order.unaccounted.saturating_add(1);
+        }
+        // What the original did after the copy was made is not in the copy: it may have sent this order (again).
+        self.effect(Effect::AssumeAttempt);
+        self.order.unaccounted = self.order.unaccounted.saturating_add(1);
+        self.order.counted = self.order.counted.saturating_add(1);
+        self.effect(Effect::PauseAll(PauseReason::OlderCopy));
+        if self.order.id.is_some() {
+            return self.to_ordered();
+        }
+        self.effect(Effect::StartDoubt);
+        self.to(State::InDoubt)
+    }
+
+    // ---- evidence ------------------------------------------------------------------------------------------
+
+    fn listed(&mut self, ids: &[ProviderOrderId]) -> bool {
+        let [first, more @ ..] = ids else { return false };
+        if self.order.id == Some(*first) && more.is_empty() {
+            return true;
+        }
+        if !self.seeks_id() {
+            return false;
+        }
+        for id in ids {
+            let from = self.any_source();
+            self.charge(from, Some(*id));
+        }
+        self.order.id = Some(*first);
+        self.presume_all_unproven();
+        if more.is_empty() {
+            return self.to(State::Ordered);
+        }
+        self.effect(Effect::Alarm(Alarm::DoubleCharge));
+        self.to(State::Held)
+    }
+
+    /// In doubt, ordered or held without an id, or queued after a release.
+    const fn seeks_id(&self) -> bool {
+        self.order.id.is_none()
+            && match self.order.state {
+                State::InDoubt | State::OrderedNoId | State::Held => true,
+                State::Queued => self.order.inferred > 0,
+                _ => false,
+            }
+    }
+
+    fn absent(&mut self, absence: Absence) -> bool {
+        let Absence { twice, whole, reaches_back, fresh } = absence;
+        if self.order.state != State::InDoubt || !(twice && whole && reaches_back && fresh) {
+            return false;
+        }
+        self.release_all(Released::Absence);
+        let back = if self.order.attempts_left() { State::Queued } else { State::Held };
+        self.to(back)
+    }
+
+    fn balance_fell(&mut self, facts: BalanceFacts) -> bool {
+        let BalanceFacts { quiet_over, can_list, at_rest, fell_by_all } = facts;
+        if self.order.state != State::InDoubt || !quiet_over || can_list || !at_rest || !fell_by_all {
+            return false;
+        }
+        self.presume_once(false);
+        self.to(State::OrderedNoId)
+    }
+
+    fn hold(&mut self, facts: HoldFacts) -> bool {
+        let HoldFacts { quiet_over, can_list, policy_hold, too_old, listed_since } = facts;
+        let used_up = !self.order.attempts_left() && (!can_list || listed_since);
+        self.order.state == State::InDoubt
+            && quiet_over
+            && ((!can_list && policy_hold) || too_old || used_up)
+            && self.to(State::Held)
+    }
+
+    fn hold_no_id(&mut self, facts: NoIdFacts) -> bool {
+        let NoIdFacts { balance_contradicts, can_list, too_old } = facts;
+        self.order.state == State::OrderedNoId
+            && (balance_contradicts || !can_list || too_old)
+            && self.to(State::Held)
+    }
+
+    fn exported(&mut self, exported: Exported) -> bool {
+        let status = match (self.order.state, exported) {
+            (State::Submitting, _) => {
+                self.effect(Effect::KeepExport);
+                return true;
+            }
+            (State::Completed | State::Rejected | State::Ordered | State::Refused, Exported::One(_)) => {
+                return true;
+            }
+            (State::Queued, Exported::One(status)) if self.order.unproven() == 0 => {
+                return self.elsewhere_with_result(status);
+            }
+            (State::OrderedElsewhere, Exported::One(status)) => return self.elsewhere_with_result(status),
+            (State::Cancelled, _) if self.order.unproven() == 0 && self.order.charged == 0 => return false,
+            (State::Queued, _) if self.order.unproven() == 0 => return false,
+            (
+                State::InDoubt | State::OrderedNoId | State::Held | State::Cancelled | State::Queued,
+                exported,
+            ) => match exported {
+                Exported::One(status) => status,
+                Exported::Several => return self.exported_twice(),
+            },
+            _ => return false,
+        };
+        if self.order.charged == 0 {
+            let from = self.any_source();
+            self.charge(from, None);
+        }
+        self.presume_all_unproven();
+        match status {
+            ProviderStatus::Completed => self.to(State::Completed),
+            ProviderStatus::Rejected => self.rejected(),
+            ProviderStatus::Pending if self.order.id.is_some() => self.to(State::Ordered),
+            ProviderStatus::Pending => self.to(State::OrderedNoId),
+        }
+    }
+
+    fn exported_twice(&mut self) -> bool {
+        while self.order.charged < 2 {
+            let from = self.any_source();
+            self.charge(from, None);
+        }
+        self.presume_all_unproven();
+        self.effect(Effect::Alarm(Alarm::DoubleCharge));
+        self.to(State::Held)
+    }
+
+    fn elsewhere_with_result(&mut self, status: ProviderStatus) -> bool {
+        if status == ProviderStatus::Pending {
+            return true;
+        }
+        self.order.has_result = true;
+        self.to(State::OrderedElsewhere)
+    }
+
+    fn status(&mut self, status: ProviderStatus) -> bool {
+        match (self.order.state, status) {
+            (State::Ordered, ProviderStatus::Pending)
+            | (State::Completed, ProviderStatus::Completed | ProviderStatus::Pending)
+            | (State::Rejected, ProviderStatus::Rejected | ProviderStatus::Pending) => true,
+            (State::Held, _) if self.order.id.is_none() => false,
+            (State::Held, ProviderStatus::Pending) => true,
+            (State::Ordered | State::Held, ProviderStatus::Completed) => self.to(State::Completed),
+            (State::Ordered | State::Held, ProviderStatus::Rejected) => self.rejected(),
+            (State::Completed, ProviderStatus::Rejected) => {
+                self.effect(Effect::Alarm(Alarm::StatusChanged));
+                self.rejected()
+            }
+            (State::Rejected, ProviderStatus::Completed) => {
+                self.effect(Effect::Alarm(Alarm::StatusChanged));
+                self.effect(Effect::RefundReturned);
+                self.to(State::Completed)
+            }
+            _ => false,
+        }
+    }
+
+    fn rejected(&mut self) -> bool {
+        self.effect(Effect::ExpectRefund);
+        self.to(State::Rejected)
+    }
+
+    fn late_id(&mut self, id: ProviderOrderId) -> bool {
+        match self.order.id {
+            Some(known) if known == id => return true,
+            Some(_) => {
+                let from = self.any_source();
+                self.charge(from, Some(id));
+                self.effect(Effect::Alarm(Alarm::DoubleCharge));
+                return true;
+            }
+            None => {}
+        }
+        self.order.id = Some(id);
+        // An export may have booked the charge before the id was known.
+        if self.order.charged == 0 {
+            let from = self.any_source();
+            self.charge(from, Some(id));
+        }
+        match self.order.state {
+            State::Submitting | State::Completed | State::Rejected => true,
+            _ => self.to_ordered(),
+        }
+    }
+
+    fn superseded(&mut self) -> bool {
+        if self.order.state != State::Queued || self.order.unproven() > 0 {
+            return false;
+        }
+        self.effect(Effect::NameEarlier);
+        self.to(State::OrderedElsewhere)
+    }
+
+    fn cleared(&mut self) -> bool {
+        if self.order.presumed > 0 && self.order.charged > 0 {
+            self.order.presumed = 0;
+            self.effect(Effect::ClearPresumed);
+        }
+        true
+    }
+
+    // ---- operators -----------------------------------------------------------------------------------------
+
+    fn word(&mut self, word: Word) -> bool {
+        match word {
+            Word::OrderId { id, quiet_over } => self.told_id(id, quiet_over),
+            Word::NotOrdered { quiet_over } => self.told_not_ordered(quiet_over),
+            Word::Cancel => self.told_cancel(),
+            Word::Retry { newer_live } => self.told_retry(newer_live),
+        }
+    }
+
+    fn tell(&mut self, why: &'static str) -> bool {
+        self.effect(Effect::Tell(why));
+        true
+    }
+
+    fn told_id(&mut self, id: ProviderOrderId, quiet_over: bool) -> bool {
+        match (self.order.state, self.order.id) {
+            (State::Held, Some(_)) => {
+                if self.order.id != Some(id) {
+                    self.order.id = Some(id);
+                    let from = self.any_source();
+                    self.charge(from, Some(id));
+                }
+                self.to(State::Ordered)
+            }
+            (_, Some(known)) if known == id => self.tell("that is the id it has"),
+            (State::InDoubt | State::Held, None) if quiet_over => {
+                self.order.id = Some(id);
+                let from = self.any_source();
+                self.charge(from, Some(id));
+                self.presume_all_unproven();
+                self.to(State::Ordered)
+            }
+            (State::InDoubt | State::Held, None) => {
+                self.tell("its quiet period isn't over yet: say it again then")
+            }
+            _ => self.tell("it is neither in doubt nor held"),
+        }
+    }
+
+    fn told_not_ordered(&mut self, quiet_over: bool) -> bool {
+        match (self.order.state, self.order.id) {
+            (State::InDoubt | State::Held, Some(_)) => self.tell("its order id is known, so it was ordered"),
+            (State::Held, None) if self.order.charged > 0 => {
+                self.tell("an export shows its charge, so it was ordered")
+            }
+            (State::InDoubt | State::Held, None) if quiet_over => {
+                self.release_all(Released::Word);
+                self.to(State::Queued)
+            }
+            (State::InDoubt | State::Held, None) => {
+                self.tell("its quiet period isn't over yet: say it again then")
+            }
+            _ => self.tell("it is neither in doubt nor held"),
+        }
+    }
+
+    fn told_cancel(&mut self) -> bool {
+        match self.order.state {
+            State::Queued | State::Held => self.to(State::Cancelled),
+            State::Cancelled => self.tell("it is cancelled already"),
+            State::Submitting | State::InDoubt => {
+                self.tell("it may be at the provider already: it can't be called back")
+            }
+            State::Ordered | State::OrderedNoId => {
+                self.tell("it is ordered already: it can't be called back")
+            }
+            _ => self.tell("it has ended already"),
+        }
+    }
+
+    fn told_retry(&mut self, newer_live: bool) -> bool {
+        match self.order.state {
+            State::Rejected | State::Refused | State::OrderedElsewhere | State::Cancelled => {}
+            State::Completed => return self.tell("it is completed: its answer is there"),
+            _ => return self.tell("it hasn't ended yet"),
+        }
+        if self.order.unproven() > 0 {
+            return self.tell("an attempt of it may have been taken: it would be paid twice");
+        }
+        if self.order.state == State::Cancelled && self.order.charged > 0 {
+            return self.tell("it was charged: it would be paid twice");
+        }
+        if newer_live {
+            return self.tell("a newer order for this IMEI is there already");
+        }
+        self.effect(Effect::NewOrder);
+        true
+    }
+
+    // ---- the books -----------------------------------------------------------------------------------------
+
+    fn end_proven(&mut self, end: Effect) {
+        self.order.counted = self.order.counted.saturating_sub(1);
+        self.effect(end);
+    }
+
+    /// The attempt that an id, or an export's row, most likely belongs to.
+    const fn any_source(&self) -> Source {
+        if self.order.unaccounted > 0 {
+            Source::Unaccounted
+        } else if self.order.presumed > 0 {
+            Source::Presumed
+        } else if self.order.inferred > 0 {
+            Source::Inferred
+        } else {
+            Source::None
+        }
+    }
+
+    fn take_from(&mut self, from: Source) {
+        let count = match from {
+            Source::Unaccounted => &mut self.order.unaccounted,
+            Source::Presumed => &mut self.order.presumed,
+            Source::Inferred => &mut self.order.inferred,
+            Source::InFlight | Source::None => return,
+        };
+        *count = count.saturating_sub(1);
+    }
+
+    fn charge(&mut self, from: Source, id: Option<ProviderOrderId>) {
+        self.take_from(from);
+        self.order.charged = self.order.charged.saturating_add(1);
+        self.effect(Effect::Charge { from, id });
+    }
+
+    fn presume_unaccounted(&mut self) {
+        if self.order.unaccounted > 0 {
+            self.order.presumed = self.order.presumed.saturating_add(self.order.unaccounted);
+            self.order.unaccounted = 0;
+            self.effect(Effect::PresumeUnaccounted);
+        }
+    }
+
+    /// Which of several attempts an id from a listing belongs to can't be told: the others may be taken too.
+    fn presume_all_unproven(&mut self) {
+        self.presume_unaccounted();
+        if self.order.inferred > 0 {
+            self.order.presumed = self.order.presumed.saturating_add(self.order.inferred);
+            self.order.inferred = 0;
+            self.effect(Effect::PresumeInferred);
+        }
+    }
+
+    /// One charge is presumed for the key, and no more: the provider refuses duplicates.
+    fn presume_once(&mut self, presumed_elsewhere: bool) {
+        let keep =
+            if presumed_elsewhere || self.order.presumed > 0 { Source::None } else { self.any_source() };
+        if keep != Source::None {
+            self.take_from(keep);
+            self.effect(Effect::Presume(keep));
+        }
+        if self.order.unaccounted > 0 {
+            self.order.inferred = self.order.inferred.saturating_add(self.order.unaccounted);
+            self.order.unaccounted = 0;
+            self.effect(Effect::Release(Released::OnceAKey));
+        }
+        if keep != Source::None {
+            self.order.presumed = self.order.presumed.saturating_add(1);
+        } else if presumed_elsewhere {
+            // Its charge stands in the books of the key's other order.
+        } else if self.order.presumed == 0 {
+            // Only another order's attempts, or the original of a copy, can be behind it: the charge is entered here.
+            self.order.presumed = 1;
+            self.effect(Effect::Presume(Source::None));
+        }
+    }
+
+    fn release_all(&mut self, why: Released) {
+        let released = self.order.unaccounted.saturating_add(self.order.presumed);
+        self.order.inferred = self.order.inferred.saturating_add(released);
+        self.order.unaccounted = 0;
+        self.order.presumed = 0;
+        self.effect(Effect::Release(why));
+    }
+}
