@@ -1,8 +1,8 @@
 //! A provider of our own, for tests, `imeid demo` and `imeid simulate`: it keeps books of every charge, and fails on
 //! demand in every way that the real one or the network before it might.
 //!
-//! It shares [`crate::types`] with the rest and nothing else: its XML is written straight from what is known of the
-//! provider, so that one misreading can't hide in both client and simulator.
+//! It shares [`crate::types`] with the rest, and the server the clock: its XML is written straight from what is known
+//! of the provider, so that one misreading can't hide in both client and simulator.
 //!
 //! - [`Model`]: the rules, pure; usable in-process with any time: [`Model::receive`], [`Model::answer`], [`write_xml`].
 //! - [`start`]: the model behind HTTP on loopback, with faults, hangs and drops on the wire.
