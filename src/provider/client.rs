@@ -203,12 +203,18 @@ fn no_answer(outcome: Placed) -> Reply<Placed> {
 }
 
 fn endpoint(base_url: &str) -> Result<Url, ClientError> {
-    let address = format!("{}/gsmfusion_api/index.php", base_url.trim_end_matches('/'));
-    let url = Url::parse(&address).map_err(|error| ClientError::BaseUrl(error.to_string()))?;
-    match url.scheme() {
-        "http" | "https" => Ok(url),
-        other => Err(ClientError::BaseUrl(format!("{other}://"))),
+    let wrong = |why: &str| ClientError::BaseUrl(why.to_owned());
+    let mut url = Url::parse(base_url).map_err(|error| wrong(&error.to_string()))?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(wrong("its scheme is another"));
     }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(wrong("it has a query or a fragment"));
+    }
+    let mut path = url.path_segments_mut().map_err(|()| wrong("it has no host"))?;
+    path.pop_if_empty().extend(["gsmfusion_api", "index.php"]);
+    drop(path);
+    Ok(url)
 }
 
 /// Whether a service may set this parameter. PHP reads `imei[]`, `imei.` or ` imei` as `imei`, so nothing but
