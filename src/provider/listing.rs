@@ -1,5 +1,7 @@
 //! What the answers of the reading calls mean: `getimeis`, `imeiservices`, `accountinfo`.
 
+use std::collections::HashSet;
+
 use super::amount;
 use super::wire::{Answer, BodyEnd, decode};
 use super::words::{self, Refusal};
@@ -126,12 +128,8 @@ fn runs<'a, 'b>(fields: &'a [Field<'b>]) -> Vec<&'a [Field<'b>]> {
     let mut runs = Vec::new();
     let mut rest = fields;
     while let Some((first, others)) = rest.split_first() {
-        let mut seen = vec![first.name];
-        let more = others.iter().take_while(|field| {
-            let is_new = !seen.contains(&field.name);
-            seen.push(field.name);
-            is_new
-        });
+        let mut seen = HashSet::from([first.name]);
+        let more = others.iter().take_while(|field| seen.insert(field.name));
         let (run, after) = rest.split_at(more.count().saturating_add(1));
         runs.push(run);
         rest = after;

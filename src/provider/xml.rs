@@ -234,12 +234,16 @@ fn leaf_end(rest: &str, name: &str, parent: Option<&str>) -> Option<(usize, usiz
 
 const CDATA: &str = "<![CDATA[";
 const CDATA_END: &str = "]]>";
+/// Longer tags of a leaf's name are text, so that no text makes the search for an end look through all of it again
+/// and again.
+const TAG_LIMIT_BYTES: usize = 256;
 
 /// How long a tag of this name is, its `>` included; `tag` begins behind its `<` or `</`.
 fn tag_length(tag: &str, name: &str) -> Option<usize> {
     let rest = tag.strip_prefix(name)?;
     if rest.starts_with(|next: char| next == '>' || next == '/' || next.is_ascii_whitespace()) {
-        name.len().checked_add(rest.find('>')?)?.checked_add(1)
+        let end = rest.bytes().take(TAG_LIMIT_BYTES).position(|byte| byte == b'>')?;
+        name.len().checked_add(end)?.checked_add(1)
     } else {
         None
     }
