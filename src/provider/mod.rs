@@ -2,8 +2,22 @@
 //!
 //! Knows nothing of orders' lives or of the journal: it makes one call and says what the answer proves.
 
+mod amount;
+mod client;
+mod listing;
+mod place;
+mod retry_after;
+mod secret;
+#[cfg(test)]
+mod tests;
+mod wire;
+mod words;
+mod xml;
+
 use std::future::Future;
 use std::pin::Pin;
+
+pub use client::{ClientError, GsmFusion};
 
 use crate::types::{
     AccountInfo, CallError, Imei, NetworkId, Placed, ProviderOrder, ProviderOrderId, ProviderService, Reply,

@@ -54,7 +54,7 @@ pub struct Reply<T> {
     pub outcome: T,
     /// The HTTP status, where an answer began.
     pub http: Option<u16>,
-    /// The answer's body as it came, up to the limit; empty where none came.
+    /// The answer's body as it came, up to the limit and with `***` for the API key; empty where none came.
     pub body: Vec<u8>,
 }
 
@@ -86,7 +86,7 @@ pub struct ProviderOrder {
     pub code: String,
     /// `requestedat` as it stands, in the provider's own, unknown time zone.
     pub requested_at: String,
-    /// This order's own slice of the answer, raw.
+    /// This order's own slice of the answer, raw, in UTF-8 whatever the answer was in.
     pub raw: Vec<u8>,
 }
 

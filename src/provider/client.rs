@@ -1,0 +1,226 @@
+//! The client for GSM Fusion's ordering API (PROVIDER.md): one call, sent once, and what its answer proves.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use reqwest::{Client, Url};
+use secrecy::SecretString;
+
+use super::secret::Key;
+use super::wire::{self, Answer, ProviderTimes};
+use super::{BoxFuture, PlaceOrder, Provider, listing, place};
+use crate::clock::Clock;
+use crate::config::ProviderConfig;
+use crate::types::{
+    AccountInfo, CallError, NotTaken, Placed, ProviderOrder, ProviderOrderId, ProviderService, Reply,
+};
+
+/// Bytes of one answer that are read, but for lists.
+const ANSWER_LIMIT_BYTES: usize = 1 << 20;
+/// Bytes of a list (`getimeis`, `imeiservices`) that are read.
+const LIST_LIMIT_BYTES: usize = 64 << 20;
+
+/// The parameters that are the client's own to set.
+const RESERVED: [&str; 5] = ["apikey", "userid", "action", "imei", "networkid"];
+
+/// Why a client could not be made. No text of it holds the API key.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ClientError {
+    /// `base_url` is no address of a web server.
+    #[error("base_url is no http:// or https:// address: {0}")]
+    BaseUrl(String),
+    /// The API key is empty or can't be one.
+    #[error("the API key is empty or holds blanks or characters that no key has")]
+    Key,
+    /// `ca_file` can't be used.
+    #[error("ca_file {}: {reason}", path.display())]
+    CaFile {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// `proxy` is no address of a proxy.
+    #[error("proxy: {0}")]
+    Proxy(String),
+    /// TLS can't be set up. The library's words; most often the machine has no CA certificates.
+    #[error("the HTTP client can't be set up: {0} (is the package ca-certificates installed?)")]
+    Setup(String),
+}
+
+/// GSM Fusion's ordering API at one reseller's site, for one account.
+///
+/// Holds two HTTP clients: one for the paid call, one for those that only read. Neither ever sends a request twice,
+/// follows a redirect or asks the environment for a proxy.
+pub struct GsmFusion {
+    paid: Client,
+    reading: Client,
+    endpoint: Url,
+    user_id: String,
+    key: Key,
+    times: ProviderTimes,
+    clock: Clock,
+}
+
+impl GsmFusion {
+    /// A client for this account. Connects to nothing yet; reads `ca_file`. The clock is for `Retry-After` dates.
+    ///
+    /// # Errors
+    /// A [`ClientError`] where the configuration or the key can't be used.
+    pub fn new(config: &ProviderConfig, api_key: SecretString, clock: Clock) -> Result<Self, ClientError> {
+        Self::with_paid(config, &api_key, clock, wire::paid(config)?)
+    }
+
+    /// With another client for the paid call: the tests plant a bad one, to see that they would notice.
+    pub(super) fn with_paid(
+        config: &ProviderConfig,
+        api_key: &SecretString,
+        clock: Clock,
+        paid: reqwest::ClientBuilder,
+    ) -> Result<Self, ClientError> {
+        let setup = |error: reqwest::Error| ClientError::Setup(wire::chain(&error));
+        Ok(Self {
+            key: Key::new(api_key).ok_or(ClientError::Key)?,
+            endpoint: endpoint(&config.base_url)?,
+            paid: paid.build().map_err(setup)?,
+            reading: wire::reading(config)?.build().map_err(setup)?,
+            user_id: config.user_id.clone(),
+            times: ProviderTimes { connect: config.connect_timeout, request: config.timeout },
+            clock,
+        })
+    }
+
+    /// Sends one request and reads what comes, `Err` where no answer began.
+    async fn call(
+        &self,
+        client: &Client,
+        action: &str,
+        params: &[(&str, &str)],
+        limit_bytes: usize,
+    ) -> Result<Answer, reqwest::Error> {
+        let mut form =
+            vec![("apiKey", self.key.expose()), ("userId", self.user_id.as_str()), ("action", action)];
+        form.extend_from_slice(params);
+        let response = client.post(self.endpoint.clone()).form(&form).send().await?;
+        Ok(wire::read(response, limit_bytes, self.times.request, self.clock.now(), &self.key).await)
+    }
+
+    async fn place_one(&self, order: &PlaceOrder) -> Reply<Placed> {
+        if let Some((name, _)) = order.params.iter().find(|(name, _)| !is_free(name)) {
+            let why = format!("nothing was sent: {name:?} can't be a parameter of a service");
+            return no_answer(Placed::NotTaken(NotTaken::NotSent(self.key.redact(&why))));
+        }
+        let imei = order.imei.to_string();
+        let mut params = vec![("imei", imei.as_str()), ("networkId", order.network_id.0.as_str())];
+        params.extend(order.params.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+        match self.call(&self.paid, "placeorder", &params, ANSWER_LIMIT_BYTES).await {
+            Ok(answer) => Reply {
+                outcome: place::sort(order.imei, &answer),
+                http: Some(answer.http),
+                body: answer.body,
+            },
+            // A builder's error comes before there is a connection, a connection's before there is a request on it.
+            Err(error) if error.is_connect() || error.is_builder() => {
+                no_answer(Placed::NotTaken(NotTaken::NotSent(self.describe(error))))
+            }
+            Err(error) => no_answer(place::unclear(self.describe(error), Vec::new(), None)),
+        }
+    }
+
+    async fn read(&self, action: &str, params: &[(&str, &str)], limit: usize) -> Result<Answer, CallError> {
+        let answer = self.call(&self.reading, action, params, limit).await;
+        answer.map_err(|error| CallError::Unreachable(self.describe(error)))
+    }
+
+    async fn list(&self, params: &[(&str, &str)]) -> Result<Vec<ProviderOrder>, CallError> {
+        listing::orders(&self.read("getimeis", params, LIST_LIMIT_BYTES).await?)
+    }
+
+    /// PROVIDER: some installs list all recent orders when `orderIds` is left out *or* `0`. It is left out first;
+    /// where that is refused or gives nothing, `0` is tried, and if that is refused too the first answer stands.
+    async fn list_recent(&self) -> Result<Vec<ProviderOrder>, CallError> {
+        let left_out = self.list(&[]).await;
+        match &left_out {
+            Ok(orders) if !orders.is_empty() => return left_out,
+            Ok(_) | Err(CallError::InvalidOrderId | CallError::Refused(_)) => {}
+            Err(_) => return left_out,
+        }
+        match self.list(&[("orderIds", "0")]).await {
+            Err(CallError::InvalidOrderId | CallError::Refused(_)) => left_out,
+            zero => zero,
+        }
+    }
+
+    fn describe(&self, error: reqwest::Error) -> String {
+        wire::describe(error, &self.times, &self.key)
+    }
+}
+
+impl Provider for GsmFusion {
+    fn place<'a>(&'a self, order: &'a PlaceOrder) -> BoxFuture<'a, Reply<Placed>> {
+        Box::pin(self.place_one(order))
+    }
+
+    fn orders<'a>(
+        &'a self,
+        ids: &'a [ProviderOrderId],
+    ) -> BoxFuture<'a, Result<Vec<ProviderOrder>, CallError>> {
+        Box::pin(async move {
+            // Without an id the provider may list everything: that is another question.
+            if ids.is_empty() {
+                return Ok(Vec::new());
+            }
+            let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
+            self.list(&[("orderIds", &ids.join(","))]).await
+        })
+    }
+
+    fn recent(&self) -> BoxFuture<'_, Result<Vec<ProviderOrder>, CallError>> {
+        Box::pin(self.list_recent())
+    }
+
+    fn services(&self) -> BoxFuture<'_, Result<Vec<ProviderService>, CallError>> {
+        Box::pin(async { listing::services(&self.read("imeiservices", &[], LIST_LIMIT_BYTES).await?) })
+    }
+
+    fn account(&self) -> BoxFuture<'_, Result<AccountInfo, CallError>> {
+        Box::pin(async { listing::account(&self.read("accountinfo", &[], ANSWER_LIMIT_BYTES).await?) })
+    }
+}
+
+/// Names the host and the user, never the key.
+impl fmt::Debug for GsmFusion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GsmFusion")
+            .field("host", &self.endpoint.host_str())
+            .field("user_id", &self.user_id)
+            .finish_non_exhaustive()
+    }
+}
+
+fn no_answer(outcome: Placed) -> Reply<Placed> {
+    Reply { outcome, http: None, body: Vec::new() }
+}
+
+fn endpoint(base_url: &str) -> Result<Url, ClientError> {
+    let wrong = |why: &str| ClientError::BaseUrl(why.to_owned());
+    let mut url = Url::parse(base_url).map_err(|error| wrong(&error.to_string()))?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(wrong("its scheme is another"));
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(wrong("it has a query or a fragment"));
+    }
+    let mut path = url.path_segments_mut().map_err(|()| wrong("it has no host"))?;
+    path.pop_if_empty().extend(["gsmfusion_api", "index.php"]);
+    drop(path);
+    Ok(url)
+}
+
+/// Whether a service may set this parameter. PHP reads `imei[]`, `imei.` or ` imei` as `imei`, so nothing but
+/// letters, digits and `_` is let through, and the client's own names in no case.
+fn is_free(name: &str) -> bool {
+    !name.is_empty()
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        && !RESERVED.contains(&name.to_ascii_lowercase().as_str())
+}

@@ -1,0 +1,188 @@
+//! Requests and answers as HTTP: the two clients, reading a body up to a limit, and what errors are called.
+
+use std::borrow::Cow;
+use std::error::Error;
+use std::fmt;
+use std::time::Duration;
+
+use reqwest::header::RETRY_AFTER;
+use reqwest::redirect::Policy;
+use reqwest::{Certificate, Client, ClientBuilder, Proxy, Response};
+
+use super::client::ClientError;
+use super::retry_after;
+use super::secret::Key;
+use crate::config::ProviderConfig;
+use crate::types::Timestamp;
+
+/// How long a connection of the paid client may lie idle and be used again.
+///
+/// Reusing one that the server is just closing fails exactly like an order that was taken, so it stays below every
+/// keep-alive a server is likely to have (Apache's default is 5 s); while orders flow, none is idle for that long.
+const PAID_IDLE: Duration = Duration::from_millis(1_500);
+/// The same for the reading client, whose calls can be made again.
+const READING_IDLE: Duration = Duration::from_secs(30);
+
+/// What the paid and the reading client have in common: they send a request once, to the address they were given.
+///
+/// No redirects (a followed 307 sends the body again), no retries, no HTTP/2 (whose refused streams a library may send
+/// again), no proxy but the configured one. `TCP_USER_TIMEOUT` keeps the kernel from sending on after we gave up.
+fn builder(config: &ProviderConfig) -> Result<ClientBuilder, ClientError> {
+    let mut builder = Client::builder()
+        .redirect(Policy::none())
+        .retry(reqwest::retry::never())
+        .http1_only()
+        .no_proxy()
+        .referer(false)
+        .user_agent(concat!("imeid/", env!("CARGO_PKG_VERSION")))
+        .connect_timeout(config.connect_timeout)
+        .timeout(config.timeout)
+        .tcp_nodelay(true)
+        .local_address(config.bind);
+    #[cfg(target_os = "linux")]
+    {
+        builder = builder.tcp_user_timeout(config.timeout);
+    }
+    if let Some(proxy) = &config.proxy {
+        // The address may hold a password: only the cause is told.
+        let proxy = Proxy::all(proxy).map_err(|error| ClientError::Proxy(chain(&error.without_url())))?;
+        builder = builder.proxy(proxy);
+    }
+    if let Some(path) = &config.ca_file {
+        let wrong = |reason: String| ClientError::CaFile { path: path.clone(), reason };
+        let pem = std::fs::read(path).map_err(|error| wrong(error.to_string()))?;
+        let roots = Certificate::from_pem_bundle(&pem).map_err(|error| wrong(chain(&error)))?;
+        if roots.is_empty() {
+            return Err(wrong("there is no certificate in it".to_owned()));
+        }
+        builder = builder.tls_certs_merge(roots);
+    }
+    Ok(builder)
+}
+
+/// The client for `placeorder`, before it is built.
+pub(super) fn paid(config: &ProviderConfig) -> Result<ClientBuilder, ClientError> {
+    Ok(builder(config)?.pool_idle_timeout(PAID_IDLE))
+}
+
+/// The client for the calls that only read, before it is built.
+pub(super) fn reading(config: &ProviderConfig) -> Result<ClientBuilder, ClientError> {
+    Ok(builder(config)?.pool_idle_timeout(READING_IDLE))
+}
+
+/// An answer that began: its status came.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) http: u16,
+    pub(super) retry_after: Option<Duration>,
+    /// The body as far as it was read, without the key.
+    pub(super) body: Vec<u8>,
+    pub(super) end: BodyEnd,
+}
+
+/// How a body ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum BodyEnd {
+    /// As HTTP says that it ends.
+    Whole,
+    /// It went on behind this many bytes, and was left there.
+    TooLarge(usize),
+    /// The connection broke; in the library's words.
+    Broken(String),
+    /// It wasn't there in time.
+    TimedOut(Duration),
+}
+
+impl fmt::Display for BodyEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Whole => f.write_str("the body came whole"),
+            Self::TooLarge(limit) => write!(f, "the body is larger than {limit} bytes"),
+            Self::Broken(why) => write!(f, "the body broke off: {why}"),
+            Self::TimedOut(after) => write!(f, "the body wasn't there within {after:?}"),
+        }
+    }
+}
+
+/// Reads an answer, at most `limit` bytes of its body.
+pub(super) async fn read(
+    response: Response,
+    limit: usize,
+    timeout: Duration,
+    now: Timestamp,
+    key: &Key,
+) -> Answer {
+    let http = response.status().as_u16();
+    let header = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+    let retry_after = header.and_then(|value| retry_after::parse(value, now));
+    let (body, end) = read_body(response, limit).await;
+    let end = match end {
+        Ok(end) => end,
+        Err(error) if error.is_timeout() => BodyEnd::TimedOut(timeout),
+        Err(error) => BodyEnd::Broken(key.redact(&chain(&error.without_url()))),
+    };
+    let body = key.redact_body(body, end == BodyEnd::Whole);
+    Answer { http, retry_after, body, end }
+}
+
+async fn read_body(mut response: Response, limit: usize) -> (Vec<u8>, Result<BodyEnd, reqwest::Error>) {
+    let mut body = Vec::new();
+    loop {
+        match response.chunk().await {
+            Ok(Some(chunk)) => {
+                let room = limit.saturating_sub(body.len());
+                match chunk.get(..room) {
+                    Some(head) if head.len() < chunk.len() => {
+                        body.extend_from_slice(head);
+                        return (body, Ok(BodyEnd::TooLarge(limit)));
+                    }
+                    _ => body.extend_from_slice(&chunk),
+                }
+            }
+            Ok(None) => return (body, Ok(BodyEnd::Whole)),
+            Err(error) => return (body, Err(error)),
+        }
+    }
+}
+
+/// A body as text: UTF-8 where it is that, else Windows-1252, in which every byte is a character. A byte order mark
+/// comes off.
+pub(super) fn decode(body: &[u8]) -> Cow<'_, str> {
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+    match std::str::from_utf8(body) {
+        Ok(text) => Cow::Borrowed(text),
+        Err(_) => encoding_rs::WINDOWS_1252.decode_without_bom_handling(body).0,
+    }
+}
+
+/// Why no answer came, without the address: a time-out in our words, else the error and its causes.
+pub(super) fn describe(error: reqwest::Error, config: &ProviderTimes, key: &Key) -> String {
+    if error.is_timeout() && error.is_connect() {
+        format!("no connection within {:?}", config.connect)
+    } else if error.is_timeout() {
+        format!("timed out after {:?}", config.request)
+    } else {
+        key.redact(&chain(&error.without_url()))
+    }
+}
+
+/// The limits of one call.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ProviderTimes {
+    pub(super) connect: Duration,
+    pub(super) request: Duration,
+}
+
+/// An error and its causes, each once.
+pub(super) fn chain(error: &dyn Error) -> String {
+    let mut words = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let text = error.to_string();
+        if !words.ends_with(&text) {
+            words = format!("{words}: {text}");
+        }
+        cause = error.source();
+    }
+    words
+}
