@@ -1,1 +1,5 @@
 //!
+
+mod table;
+
+pub use table::ResultWriter;

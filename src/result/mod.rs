@@ -1,1 +1,16 @@
+//! What a result file says: pure pieces, without I/O.
 //!
+//! [`fields`] reads a check's answer, [`RowStatus`] and [`ResultCells`] are the columns that imeid adds,
+//! [`Header`] and [`record`] are the form in which the input's own columns wait in the journal.
+
+mod cells;
+mod fields;
+mod header;
+mod markup;
+pub mod record;
+mod status;
+
+pub use cells::{COLUMNS, ResultCells};
+pub use fields::{Fields, fields};
+pub use header::Header;
+pub use status::{RowStatus, UnknownStatus, read_me};

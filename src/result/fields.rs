@@ -1,0 +1,261 @@
+//! A check's answer (`code`), read into columns.
+//!
+//! The answer is a line of `Label: value` pairs with ` - `, `<br>` or line breaks between them; other services
+//! answer with an unlock code or prose. A value may hold ` - ` itself (`iPhone 16 - Pro`), so that a dash
+//! separates only where a label follows it. What isn't understood stays in [`Fields::code`]: nothing is guessed.
+
+use super::markup::{HARD_BREAK, SOFT_BREAK, plain};
+
+/// What one answer says. Each field is `None` where the answer doesn't tell it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Fields {
+    /// The whole answer as plain text in one line, for `imeid_code`.
+    pub code: String,
+    /// `Carrier:`
+    pub carrier: Option<String>,
+    /// `SimLock:`, `SIM Lock:`
+    pub simlock: Option<String>,
+    /// `Model:`
+    pub model: Option<String>,
+    /// `Find My iPhone:`
+    pub fmi: Option<String>,
+    /// `IMEI2 Number:`, as it stands: it is shown, never ordered.
+    pub imei2: Option<String>,
+}
+
+/// The longest text before a colon that is taken for a label, in characters; longer is prose.
+const MAX_LABEL_CHARS: usize = 40;
+/// The same in words: `Estimated Purchase Date` has three.
+const MAX_LABEL_WORDS: usize = 5;
+
+/// Reads an answer in any of the shapes the provider was seen to send. Never fails.
+#[must_use]
+pub fn fields(code: &str) -> Fields {
+    let text = plain(code);
+    // Beside `<br>`, a line break in the source is layout, and may stand within a value.
+    let soft_ends = !text.contains(HARD_BREAK);
+    let parts = parts(&text, soft_ends);
+    let mut found = Fields { code: one_line(&parts), ..Fields::default() };
+    for part in &parts {
+        let Some((label, value)) = labelled(part.text) else { continue };
+        let value = value.trim().trim_end_matches(" -").trim();
+        let Some(slot) = slot(&mut found, label) else { continue };
+        if slot.is_none() && !value.is_empty() && value != "-" {
+            *slot = Some(value.replace(SOFT_BREAK, " "));
+        }
+    }
+    found
+}
+
+/// The field that a label names, whatever its case, blanks and punctuation.
+fn slot<'a>(found: &'a mut Fields, label: &str) -> Option<&'a mut Option<String>> {
+    let name: String = label.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect();
+    match name.as_str() {
+        "carrier" | "carriername" => Some(&mut found.carrier),
+        "simlock" | "simlockstatus" => Some(&mut found.simlock),
+        "model" | "modelname" => Some(&mut found.model),
+        "findmyiphone" | "findmyiphonestatus" | "findmyiphonefmi" | "fmi" | "fmistatus" => {
+            Some(&mut found.fmi)
+        }
+        "imei2" | "imei2number" | "imei2no" | "imeinumber2" => Some(&mut found.imei2),
+        _ => None,
+    }
+}
+
+/// A stretch of the answer between two separators.
+struct Part<'a> {
+    text: &'a str,
+    /// Whether it begins with a label.
+    labelled: bool,
+}
+
+/// Cuts at every hard break, and at dashes and soft breaks where a label follows.
+fn parts(text: &str, soft_ends: bool) -> Vec<Part<'_>> {
+    let mut parts = Vec::new();
+    let mut start = 0usize;
+    let mut push = |from: usize, to: usize| {
+        if let Some(text) = text.get(from..to).map(|part| part.trim_matches([' ', SOFT_BREAK, HARD_BREAK]))
+            && !text.is_empty()
+        {
+            parts.push(Part { text, labelled: labelled(text).is_some() });
+        }
+    };
+    for (at, character) in text.char_indices() {
+        let after_here = at.saturating_add(character.len_utf8());
+        let rest = text.get(after_here..).unwrap_or_default();
+        let cut = match character {
+            HARD_BREAK => true,
+            SOFT_BREAK => soft_ends || labelled(rest).is_some(),
+            '-' | '–' | '—' => {
+                let before = text.get(..at).unwrap_or_default();
+                before.ends_with([' ', SOFT_BREAK])
+                    && rest.strip_prefix([' ', SOFT_BREAK]).is_some_and(|rest| labelled(rest).is_some())
+            }
+            _ => false,
+        };
+        if cut {
+            push(start, at);
+            start = after_here;
+        }
+    }
+    push(start, text.len());
+    parts
+}
+
+/// `Label: value` at the start of a text.
+fn labelled(text: &str) -> Option<(&str, &str)> {
+    let text = text.trim_start_matches(|c: char| c.is_whitespace() || c == SOFT_BREAK || is_ornament(c));
+    let colon = text.bytes().take(MAX_LABEL_CHARS.saturating_mul(4)).position(|byte| byte == b':')?;
+    let label = text.get(..colon)?.trim_end();
+    let value = text.get(colon.saturating_add(1)..)?;
+    let fits = label.chars().take(MAX_LABEL_CHARS.saturating_add(1)).count() <= MAX_LABEL_CHARS
+        && label.split(' ').count() <= MAX_LABEL_WORDS
+        && label.starts_with(char::is_alphabetic)
+        && label.chars().all(|c| {
+            c.is_alphanumeric() || matches!(c, ' ' | '/' | '(' | ')' | '.' | '\'' | '#' | '&' | '-' | '_')
+        })
+        && !label.contains(" - ")
+        && !value.starts_with("//")
+        && !is_time(label, value);
+    fits.then_some((label, value))
+}
+
+/// `Try again at 12:30` has no label.
+fn is_time(label: &str, value: &str) -> bool {
+    let hours = label.rsplit(' ').next().unwrap_or_default();
+    hours.bytes().all(|byte| byte.is_ascii_digit()) && value.starts_with(|c: char| c.is_ascii_digit())
+}
+
+/// Bullets and emoji that panels put before a label.
+fn is_ornament(character: char) -> bool {
+    matches!(character, '•' | '*' | '·' | '\u{2190}'..='\u{2bff}' | '\u{fe0f}' | '\u{1f000}'..='\u{1faff}')
+}
+
+/// The parts as one line: ` - ` before a label, a blank before what goes on from the line above.
+fn one_line(parts: &[Part<'_>]) -> String {
+    let mut line = String::new();
+    for part in parts {
+        if !line.is_empty() {
+            line.push_str(if part.labelled { " - " } else { " " });
+        }
+        line.extend(part.text.chars().map(|c| if c == SOFT_BREAK { ' ' } else { c }));
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const PAIRS: [(&str, &str); 6] = [
+        ("Model", "iPhone 16 Pro Desert Titanium 128GB"),
+        ("IMEI2 Number", "352657192294065"),
+        ("Estimated Purchase Date", "19/10/24"),
+        ("Carrier", "Unlocked"),
+        ("Find My iPhone", "OFF"),
+        ("SimLock", "Unlocked"),
+    ];
+
+    fn some(text: &str) -> Option<String> {
+        Some(text.to_owned())
+    }
+
+    fn assert_read(code: &str) {
+        let found = fields(code);
+        assert_eq!(found.model, some(PAIRS[0].1), "{code}");
+        assert_eq!(found.imei2, some(PAIRS[1].1), "{code}");
+        assert_eq!(found.carrier, some("Unlocked"), "{code}");
+        assert_eq!(found.fmi, some("OFF"), "{code}");
+        assert_eq!(found.simlock, some("Unlocked"), "{code}");
+        let flat: Vec<String> = PAIRS.iter().map(|(label, value)| format!("{label}: {value}")).collect();
+        assert_eq!(found.code.replace("SIM Lock", "SimLock"), flat.join(" - "), "{code}");
+    }
+
+    #[test]
+    fn every_shape_that_was_seen_gives_the_same_fields() {
+        for separator in
+            [" - ", "<br>", "<br />", "&lt;br&gt;", "&amp;lt;br&amp;gt;", "\n", "\r\n", "<br>\n", " – "]
+        {
+            for (open, close) in [("", ""), ("<b>", "</b>"), ("<span style=\"color:#090\">", "</span>")] {
+                for simlock in ["SimLock", "SIM Lock"] {
+                    let pairs = PAIRS.map(|(label, value)| (label.replace("SimLock", simlock), value));
+                    let labels = pairs.clone().map(|(label, value)| format!("{open}{label}:{close} {value}"));
+                    assert_read(&labels.join(separator));
+                    let values = pairs.map(|(label, value)| format!("{label}: {open}{value}{close}"));
+                    assert_read(&values.join(separator));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_value_may_hold_the_separator() {
+        let found = fields("Model: iPhone 16 - Pro - Max - Carrier: AT&amp;T - US - SimLock: Locked -");
+        assert_eq!(found.model, some("iPhone 16 - Pro - Max"));
+        assert_eq!(found.carrier, some("AT&T - US"));
+        assert_eq!(found.simlock, some("Locked"));
+    }
+
+    #[test]
+    fn an_empty_value_is_not_told() {
+        let found = fields("Model:  - Carrier: - SimLock: -");
+        assert_eq!((found.model, found.carrier, found.simlock), (None, None, None));
+    }
+
+    #[test]
+    fn the_first_of_two_equal_labels_counts() {
+        assert_eq!(fields("Carrier: A<br>Carrier: B").carrier, some("A"));
+    }
+
+    #[test]
+    fn commas_quotes_and_emoji_are_part_of_the_value() {
+        let found = fields(
+            "📱 Model: iPad 12,9\" \u{201c}M2\u{201d}<br>🔒 SIM Lock: Unlocked ✅<br>Find My iPhone: OFF 🟢",
+        );
+        assert_eq!(found.model, some("iPad 12,9\" \u{201c}M2\u{201d}"));
+        assert_eq!(found.simlock, some("Unlocked ✅"));
+        assert_eq!(found.fmi, some("OFF 🟢"));
+    }
+
+    #[test]
+    fn prose_and_codes_stay_whole_and_fill_nothing_else() {
+        for (code, plain) in [
+            ("12345678", "12345678"),
+            ("Not found - sorry, see https://example.com", "Not found - sorry, see https://example.com"),
+            ("Rejected.<br/>Try at 12:30\nagain", "Rejected. Try at 12:30 again"),
+            (
+                "The carrier: we don't know it, and nobody does: ask",
+                "The carrier: we don't know it, and nobody does: ask",
+            ),
+            ("NCK: 123<br>SPCK: 456", "NCK: 123 - SPCK: 456"),
+            ("", ""),
+            ("<br><br>", ""),
+        ] {
+            assert_eq!(fields(code), Fields { code: plain.to_owned(), ..Fields::default() });
+        }
+    }
+
+    #[test]
+    fn text_in_the_next_line_is_no_part_of_a_value() {
+        let found = fields("Carrier: Unlocked<br>Thank you for your order");
+        assert_eq!(found.carrier, some("Unlocked"));
+        assert_eq!(found.code, "Carrier: Unlocked Thank you for your order");
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_gives_one_line_without_a_panic(
+            pieces in proptest::collection::vec(
+                prop_oneof![
+                    Just("<br>".to_owned()), Just(" - ".to_owned()), Just("Model:".to_owned()), Just("&lt;".to_owned()),
+                    Just("&#".to_owned()), Just("<b".to_owned()), Just("\n".to_owned()), Just("<!--".to_owned()), any::<String>(),
+                ],
+                0..12,
+            )
+        ) {
+            let found = fields(&pieces.concat());
+            prop_assert!(!found.code.contains(['\n', '\r', SOFT_BREAK]));
+        }
+    }
+}
