@@ -1,1 +1,378 @@
+//! The journal: one SQLite file that every row, order, attempt, charge, answer and event is durable in before anything
+//! relies on it. It is the only bus: stages read their work from it and write the next state into it.
 //!
+//! * One thread writes, in group commits ([`writer`]); a caller hears of success only after the commit is on disk.
+//! * Readers have connections of their own that can't write ([`Journal::read`]).
+//! * [`Journal::begin_attempts`] gives [`AttemptTicket`]s only after the commit that makes the attempts durable:
+//!   sending without a durable intent doesn't compile.
+//! * A unique index makes two live orders for one (account, service, IMEI) impossible, whatever the code does.
+//!
+//! What a crash leaves: a transaction is there as a whole or not at all. An order found `submitting` at start-up has an
+//! attempt that will never be answered: [`Journal::recover`] takes it as in doubt.
+
+mod answer;
+mod books;
+mod claim;
+mod codes;
+mod files;
+mod orders;
+mod outbox;
+mod pause;
+mod poll;
+mod rows;
+mod settle;
+mod status;
+#[cfg(test)]
+mod tests;
+mod ticket;
+mod tx;
+mod view;
+mod wake;
+mod writer;
+
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags};
+use rusqlite_migration::{M, Migrations};
+use tokio::sync::oneshot;
+
+pub use answer::Recorded;
+pub use claim::{Blocked, ClaimRequest, Claimed, ProbeTerms};
+pub use codes::{BatchState, Link};
+pub use files::{NewBatch, OpenFile, Refused};
+pub use orders::{Rules, ServiceTerms};
+pub use outbox::{BatchWork, ResultFile, ResultOrder, ResultRow, Tally, TallyState};
+pub use poll::{DuePoll, PollResult, PollTold};
+pub use rows::{NewRow, OrderFor, RowOrder};
+pub use settle::{Doubt, DoubtTerms, ListingFacts};
+pub use status::{AlarmLine, DayMoney, OrderCounts};
+pub use ticket::AttemptTicket;
+pub use tx::Tx;
+pub use view::View;
+pub use wake::Wakes;
+
+use crate::types::Timestamp;
+
+/// Why the journal could not be opened, read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    /// SQLite says so: the disk is full, can't be written, or the file is damaged.
+    #[error("the journal: {0}")]
+    Sqlite(#[from] rusqlite::Error),
+    /// A statement changed another number of rows than it must.
+    #[error("the journal: {what} changed {changed} rows instead of one")]
+    Unexpected {
+        /// What was done.
+        what: &'static str,
+        /// How many rows it changed.
+        changed: usize,
+    },
+    /// Something in it can't be understood.
+    #[error("the journal holds something unknown: {0}")]
+    Unknown(String),
+    /// A newer imeid wrote it.
+    #[error(
+        "the journal {path} was written by a newer imeid (its schema is {found}, this one knows {known}): install that version again"
+    )]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its schema.
+        found: usize,
+        /// The newest that we know.
+        known: usize,
+    },
+    /// Its folder is not there, or can't be entered or written.
+    #[error("the journal {path}: {why}")]
+    Unreachable {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        why: String,
+    },
+    /// The writer has ended.
+    #[error("the journal is closed")]
+    Closed,
+}
+
+impl JournalError {
+    /// Whether it can pass by itself (a full disk, a lock) and the same write may succeed later.
+    #[must_use]
+    pub fn can_pass(&self) -> bool {
+        use rusqlite::ErrorCode as Code;
+        match self {
+            Self::Sqlite(error) => matches!(
+                error.sqlite_error_code(),
+                Some(
+                    Code::DiskFull
+                        | Code::SystemIoFailure
+                        | Code::DatabaseBusy
+                        | Code::DatabaseLocked
+                        | Code::ReadOnly
+                        | Code::CannotOpen
+                )
+            ),
+            _ => false,
+        }
+    }
+}
+
+/// Statements kept prepared on the writer's connection: all of the hot path, with room.
+const PREPARED_STATEMENTS: usize = 128;
+
+fn migrations() -> Migrations<'static> {
+    Migrations::new(vec![M::up(include_str!("migrations/1.sql"))])
+}
+
+/// How many migrations this version knows.
+const SCHEMA: usize = 1;
+
+/// The journal, open for writing. Clones share it; the writer ends when the last one is gone.
+#[derive(Clone)]
+pub struct Journal {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    path: PathBuf,
+    operations: Mutex<Option<Sender<Box<dyn writer::Operation>>>>,
+    readers: Mutex<Vec<Connection>>,
+    wakes: Wakes,
+    writer: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        // Closing the channel lets the writer finish what waits; what was acknowledged is on disk already.
+        if let Ok(mut sender) = self.operations.lock() {
+            sender.take();
+        }
+        let writer = self.writer.lock().ok().and_then(|mut writer| writer.take());
+        // The last holder can be the writer itself, telling someone who is gone: it ends by itself then.
+        let is_elsewhere = |writer: &JoinHandle<()>| writer.thread().id() != std::thread::current().id();
+        if let Some(writer) = writer.filter(is_elsewhere)
+            && writer.join().is_err()
+        {
+            tracing::error!(alarm = "journal", "the journal's writer ended in a panic");
+        }
+    }
+}
+
+impl std::fmt::Debug for Journal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Journal").field("path", &self.shared.path).finish_non_exhaustive()
+    }
+}
+
+/// Something to be written, with whoever waits for it.
+struct Call<F, T> {
+    run: F,
+    value: Option<T>,
+    reply: Reply<T>,
+    must_succeed: bool,
+}
+
+/// Whom to tell. Nobody waits for an outcome; errors of those are logged.
+enum Reply<T> {
+    To(oneshot::Sender<Result<T, JournalError>>),
+    With(Box<dyn FnOnce(Result<T, JournalError>) + Send>),
+}
+
+impl<F, T> writer::Operation for Call<F, T>
+where
+    F: FnMut(&Tx<'_>) -> Result<T, JournalError> + Send,
+    T: Send,
+{
+    fn run(&mut self, tx: &Tx<'_>) -> Result<(), JournalError> {
+        self.value = Some((self.run)(tx)?);
+        Ok(())
+    }
+
+    fn done(self: Box<Self>, result: Result<(), JournalError>) {
+        let Self { value, reply, .. } = *self;
+        let value = result.and_then(|()| value.ok_or(JournalError::Closed));
+        match reply {
+            // Whoever asked may be gone by now; what is committed stays committed.
+            Reply::To(sender) => drop(sender.send(value)),
+            Reply::With(tell) => tell(value),
+        }
+    }
+
+    fn must_succeed(&self) -> bool {
+        self.must_succeed
+    }
+}
+
+impl Journal {
+    /// Opens the journal at `path`, creating it if there is none, brings its schema up to date and starts the writer.
+    /// The caller holds the lock.
+    ///
+    /// # Errors
+    /// A file that is no journal, is damaged, is newer than this program, or can't be written.
+    pub fn open(path: &Path) -> Result<Self, JournalError> {
+        let unreachable = |error: rusqlite::Error| match error.sqlite_error_code() {
+            Some(rusqlite::ErrorCode::CannotOpen) => {
+                JournalError::Unreachable { path: path.to_owned(), why: error.to_string() }
+            }
+            _ => JournalError::Sqlite(error),
+        };
+        let mut connection = Connection::open_with_flags(
+            path,
+            OpenFlags::SQLITE_OPEN_READ_WRITE
+                | OpenFlags::SQLITE_OPEN_CREATE
+                | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+        )
+        .map_err(unreachable)?;
+        refuse_newer(&connection, path)?;
+        configure_writer(&connection)?;
+        migrations().to_latest(&mut connection).map_err(|error| JournalError::Unknown(error.to_string()))?;
+        let (sender, receiver) = channel();
+        let wakes = Wakes::default();
+        let writer = writer::Writer::new(connection, receiver, wakes.clone());
+        let thread = std::thread::Builder::new()
+            .name("journal".to_owned())
+            .spawn(move || writer.run())
+            .map_err(|error| JournalError::Unreachable { path: path.to_owned(), why: error.to_string() })?;
+        let shared = Shared {
+            path: path.to_owned(),
+            operations: Mutex::new(Some(sender)),
+            readers: Mutex::new(Vec::new()),
+            wakes,
+            writer: Mutex::new(Some(thread)),
+        };
+        Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// The stages' bells.
+    #[must_use]
+    pub fn wakes(&self) -> &Wakes {
+        &self.shared.wakes
+    }
+
+    /// Where it lies.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.shared.path
+    }
+
+    fn send(&self, operation: Box<dyn writer::Operation>) {
+        let refused = match self.shared.operations.lock() {
+            Ok(sender) => match sender.as_ref() {
+                Some(sender) => sender.send(operation).err().map(|refused| refused.0),
+                None => Some(operation),
+            },
+            Err(_) => Some(operation),
+        };
+        if let Some(operation) = refused {
+            operation.done(Err(JournalError::Closed));
+        }
+    }
+
+    /// Writes; returns after the commit.
+    pub(crate) async fn write<T: Send + 'static>(
+        &self,
+        run: impl FnMut(&Tx<'_>) -> Result<T, JournalError> + Send + 'static,
+    ) -> Result<T, JournalError> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Box::new(Call { run, value: None, reply: Reply::To(reply), must_succeed: false }));
+        answer.await.unwrap_or(Err(JournalError::Closed))
+    }
+
+    /// Writes; `tell` hears of it after the commit, on the writer's thread.
+    pub(crate) fn write_then<T: Send + 'static>(
+        &self,
+        run: impl FnMut(&Tx<'_>) -> Result<T, JournalError> + Send + 'static,
+        tell: impl FnOnce(Result<T, JournalError>) + Send + 'static,
+    ) {
+        self.send(Box::new(Call {
+            run,
+            value: None,
+            reply: Reply::With(Box::new(tell)),
+            must_succeed: false,
+        }));
+    }
+
+    /// Writes without being waited for; `tell` hears of it after the commit. Tried again for as long as the process
+    /// lives where the failure can pass: it records what has happened and can't be asked again.
+    pub(crate) fn record<T: Send + 'static>(
+        &self,
+        run: impl FnMut(&Tx<'_>) -> Result<T, JournalError> + Send + 'static,
+        tell: impl FnOnce(Result<T, JournalError>) + Send + 'static,
+    ) {
+        self.send(Box::new(Call {
+            run,
+            value: None,
+            reply: Reply::With(Box::new(tell)),
+            must_succeed: true,
+        }));
+    }
+
+    /// Reads on a connection that can't write, off the caller's thread.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&View) -> Result<T, JournalError> + Send + 'static,
+    ) -> Result<T, JournalError> {
+        let journal = self.clone();
+        let done = tokio::task::spawn_blocking(move || journal.read_here(read)).await;
+        done.unwrap_or(Err(JournalError::Closed))
+    }
+
+    /// Reads on this thread, which may wait for the disk.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn read_here<T>(
+        &self,
+        read: impl FnOnce(&View) -> Result<T, JournalError>,
+    ) -> Result<T, JournalError> {
+        let spare = self.shared.readers.lock().ok().and_then(|mut readers| readers.pop());
+        let connection = match spare {
+            Some(connection) => connection,
+            None => view::open(&self.shared.path)?,
+        };
+        let view = View::new(connection);
+        let value = read(&view);
+        if let Ok(mut readers) = self.shared.readers.lock() {
+            readers.push(view.into_connection());
+        }
+        value
+    }
+
+    /// Takes every order whose attempt was in flight when the last process ended as in doubt. Call once at start-up,
+    /// before anything is submitted. Returns how many there were.
+    ///
+    /// # Errors
+    /// The journal can't be written.
+    pub async fn recover(&self, now: Timestamp, rules: Rules) -> Result<usize, JournalError> {
+        self.write(move |tx| orders::lose_all_in_flight(tx, now, &rules)).await
+    }
+}
+
+fn refuse_newer(connection: &Connection, path: &Path) -> Result<(), JournalError> {
+    let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    let found = usize::try_from(found).unwrap_or(usize::MAX);
+    if found > SCHEMA {
+        return Err(JournalError::Newer { path: path.to_owned(), found, known: SCHEMA });
+    }
+    Ok(())
+}
+
+fn configure_writer(connection: &Connection) -> Result<(), JournalError> {
+    connection.busy_timeout(Duration::from_secs(10))?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "foreign_keys", "ON")?;
+    connection.pragma_update(None, "wal_autocheckpoint", 1000)?;
+    connection.pragma_update(None, "journal_size_limit", 64 * 1024 * 1024)?;
+    connection.pragma_update(None, "cache_size", -8192)?;
+    connection.pragma_update(None, "trusted_schema", "OFF")?;
+    connection.set_prepared_statement_cache_capacity(PREPARED_STATEMENTS);
+    Ok(())
+}

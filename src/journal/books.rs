@@ -1,0 +1,427 @@
+//! The books: attempts, ledger, totals, pauses and alarms, as an order's transition moves them.
+//!
+//! Every amount that is reserved, presumed or charged stands behind a row of `attempts`; the ledger has a line for
+//! every move, and `totals` its sums, by day and by batch.
+
+use std::time::Duration;
+
+use super::JournalError;
+use super::codes::Verdict;
+use super::orders::{Loaded, Rules, Telling};
+use super::pause;
+use super::tx::Tx;
+use crate::gate::Scope;
+use crate::order::{Alarm, Effect, Released, Source};
+use crate::schedule;
+use crate::types::{Money, OrderId, ProviderOrderId, ServiceId, Timestamp};
+
+/// Does what an effect says.
+pub(super) fn apply(
+    tx: &Tx<'_>,
+    order: &mut Loaded,
+    effect: &Effect,
+    now: Timestamp,
+    rules: &Rules,
+    telling: &Telling<'_>,
+) -> Result<(), JournalError> {
+    match effect {
+        // The claim itself enters the attempt: it knows the day and the price.
+        Effect::Begin { .. } => Ok(()),
+        Effect::AssumeAttempt => {
+            enter(tx, order, now, rules, Verdict::Unknown, &[("reserve", Account::Reserved)])
+        }
+        Effect::EndUnsent => end_in_flight(tx, order, now, Verdict::Unsent),
+        Effect::EndRefused => end_in_flight(tx, order, now, Verdict::Refused),
+        Effect::EndUnknown => end_in_flight(tx, order, now, Verdict::Unknown),
+        Effect::Charge { from, id } => charge(tx, order, *from, *id, now, rules, telling),
+        Effect::Presume(from) => presume(tx, order, *from, now, rules),
+        Effect::PresumeUnaccounted => revise_all(
+            tx,
+            order,
+            now,
+            Verdict::Unknown,
+            Verdict::Presumed,
+            Account::Reserved,
+            Account::Presumed,
+        ),
+        Effect::PresumeInferred => {
+            for was in [Verdict::Absent, Verdict::Word, Verdict::Once] {
+                revise_all(tx, order, now, was, Verdict::Presumed, Account::None, Account::Presumed)?;
+            }
+            Ok(())
+        }
+        Effect::Release(why) => release(tx, order, *why, now),
+        Effect::ClearPresumed => {
+            revise_all(tx, order, now, Verdict::Presumed, Verdict::Cleared, Account::Presumed, Account::None)
+        }
+        Effect::StartDoubt => {
+            order.doubt_since = Some(now);
+            order.doubt_first = order.doubt_first.or(Some(now));
+            order.due_at = now.plus(rules.quiet);
+            Ok(())
+        }
+        Effect::LookUp(ids) => remember_told(tx, order.id, ids),
+        Effect::BackOff(wait) => {
+            order.due_at = now.plus(back_off(order, *wait));
+            Ok(())
+        }
+        Effect::PauseAll(reason) => pause::set(tx, Scope::All, *reason, telling.text, now),
+        Effect::PauseService(reason) => {
+            pause::set(tx, Scope::Service(order.service), *reason, telling.text, now)
+        }
+        Effect::Alarm(name) => alarm(tx, now, *name, &alarm_text(*name, order), order),
+        Effect::ExpectRefund => refund(tx, order, now, "refund_due", 1),
+        Effect::RefundReturned => refund(tx, order, now, "refund_void", -1),
+        Effect::NameEarlier => name_earlier(tx, order),
+        // Told by the caller; what they ask for is done where the word came in.
+        Effect::NewOrder | Effect::KeepExport | Effect::Tell(_) => Ok(()),
+    }
+}
+
+/// A column of `totals`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Account {
+    Reserved,
+    Presumed,
+    Charged,
+    None,
+}
+
+struct AttemptRow {
+    n: u32,
+    price: Money,
+    day: i64,
+}
+
+/// Enters a claimed attempt: the row and its reservation. The caller has stepped the order.
+pub(super) fn begin(
+    tx: &Tx<'_>,
+    order: &mut Loaded,
+    probe: bool,
+    price: Money,
+    day: i64,
+    known_id: i64,
+    now: Timestamp,
+) -> Result<(), JournalError> {
+    order.attempts = order.attempts.saturating_add(1);
+    tx.execute(
+        "INSERT INTO attempts (order_id, n, kind, price, day, claimed_at, known_id) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        (order.id.0, order.attempts, i64::from(probe), price.micros(), day, now.millis(), known_id),
+    )?;
+    let row = AttemptRow { n: order.attempts, price, day };
+    move_money(tx, order, &row, now, Account::None, Account::Reserved)
+}
+
+fn end_in_flight(tx: &Tx<'_>, order: &Loaded, now: Timestamp, verdict: Verdict) -> Result<(), JournalError> {
+    let Some(row) = in_flight(tx, order.id)? else {
+        return Err(JournalError::Unknown(format!("order {} has no attempt in flight", order.id)));
+    };
+    set_verdict(tx, order.id, row.n, verdict, now)?;
+    match verdict {
+        Verdict::Unsent | Verdict::Refused => {
+            move_money(tx, order, &row, now, Account::Reserved, Account::None)
+        }
+        _ => Ok(()),
+    }
+}
+
+fn in_flight(tx: &Tx<'_>, order: OrderId) -> Result<Option<AttemptRow>, JournalError> {
+    tx.find(
+        "SELECT n, price, day FROM attempts WHERE order_id = ?1 AND verdict IS NULL",
+        [order.0],
+        read_attempt,
+    )
+}
+
+fn oldest(tx: &Tx<'_>, order: OrderId, verdict: Verdict) -> Result<Option<AttemptRow>, JournalError> {
+    tx.find(
+        "SELECT n, price, day FROM attempts WHERE order_id = ?1 AND verdict = ?2 ORDER BY n LIMIT 1",
+        (order.0, verdict.code()),
+        read_attempt,
+    )
+}
+
+fn read_attempt(row: &rusqlite::Row<'_>) -> rusqlite::Result<AttemptRow> {
+    Ok(AttemptRow { n: row.get(0)?, price: Money::from_micros(row.get(1)?), day: row.get(2)? })
+}
+
+fn set_verdict(
+    tx: &Tx<'_>,
+    order: OrderId,
+    n: u32,
+    verdict: Verdict,
+    now: Timestamp,
+) -> Result<(), JournalError> {
+    tx.execute_one(
+        "an attempt's verdict",
+        "UPDATE attempts SET verdict = ?3, ended_at = coalesce(ended_at, ?4) WHERE order_id = ?1 AND n = ?2",
+        (order.0, n, verdict.code(), now.millis()),
+    )
+}
+
+/// The attempt that a charge or a presumption is about, and where its price stands.
+fn source(tx: &Tx<'_>, order: OrderId, from: Source) -> Result<Option<(AttemptRow, Account)>, JournalError> {
+    let row = match from {
+        Source::InFlight => in_flight(tx, order)?.map(|row| (row, Account::Reserved)),
+        Source::Unaccounted => oldest(tx, order, Verdict::Unknown)?.map(|row| (row, Account::Reserved)),
+        Source::Presumed => oldest(tx, order, Verdict::Presumed)?.map(|row| (row, Account::Presumed)),
+        Source::Inferred => {
+            let mut found = None;
+            for verdict in [Verdict::Absent, Verdict::Word, Verdict::Once] {
+                found = found.or(oldest(tx, order, verdict)?);
+            }
+            found.map(|row| (row, Account::None))
+        }
+        Source::None => return Ok(None),
+    };
+    match row {
+        Some(found) => Ok(Some(found)),
+        None => Err(JournalError::Unknown(format!("order {order} has no attempt {from:?}"))),
+    }
+}
+
+fn charge(
+    tx: &Tx<'_>,
+    order: &mut Loaded,
+    from: Source,
+    id: Option<ProviderOrderId>,
+    now: Timestamp,
+    rules: &Rules,
+    telling: &Telling<'_>,
+) -> Result<(), JournalError> {
+    let n = match source(tx, order.id, from)? {
+        Some((row, account)) => {
+            set_verdict(tx, order.id, row.n, Verdict::Taken, now)?;
+            move_money(tx, order, &row, now, account, Account::Charged)?;
+            row.n
+        }
+        None => {
+            enter(tx, order, now, rules, Verdict::Taken, &[("charge", Account::Charged)])?;
+            order.attempts
+        }
+    };
+    if let Some(id) = id {
+        tx.execute(
+            "INSERT INTO charges (account, provider_id, order_id, n, via, seen_at) \
+             SELECT account, ?2, ?3, ?4, ?5, ?6 FROM services WHERE id = ?1",
+            (order.service.0, provider_id(id), order.id.0, n, telling.via, now.millis()),
+        )?;
+        tx.execute(
+            "INSERT INTO watermarks (account, known_id) SELECT account, ?2 FROM services WHERE id = ?1 \
+             ON CONFLICT (account) DO UPDATE SET known_id = max(known_id, excluded.known_id)",
+            (order.service.0, provider_id(id)),
+        )?;
+    }
+    Ok(())
+}
+
+/// The highest id of the provider's that we know in this service's account; 0 before the first.
+pub(super) fn known_id(tx: &Tx<'_>, service: ServiceId) -> Result<i64, JournalError> {
+    let found = tx.find(
+        "SELECT watermarks.known_id FROM services JOIN watermarks USING (account) WHERE services.id = ?1",
+        [service.0],
+        |row| row.get(0),
+    )?;
+    Ok(found.unwrap_or(0))
+}
+
+/// The id as SQLite keeps it. Ids above 2⁶³ are refused where they are read.
+pub(super) fn provider_id(id: ProviderOrderId) -> i64 {
+    i64::try_from(id.0).unwrap_or(i64::MAX)
+}
+
+fn presume(
+    tx: &Tx<'_>,
+    order: &mut Loaded,
+    from: Source,
+    now: Timestamp,
+    rules: &Rules,
+) -> Result<(), JournalError> {
+    match source(tx, order.id, from)? {
+        Some((row, account)) => {
+            set_verdict(tx, order.id, row.n, Verdict::Presumed, now)?;
+            move_money(tx, order, &row, now, account, Account::Presumed)
+        }
+        None => enter(tx, order, now, rules, Verdict::Presumed, &[("presume", Account::Presumed)]),
+    }
+}
+
+/// Enters an attempt that there is evidence of and no row.
+fn enter(
+    tx: &Tx<'_>,
+    order: &mut Loaded,
+    now: Timestamp,
+    rules: &Rules,
+    verdict: Verdict,
+    to: &[(&str, Account); 1],
+) -> Result<(), JournalError> {
+    let last: Option<(i64, i64)> = tx.find(
+        "SELECT price, day FROM attempts WHERE order_id = ?1 ORDER BY n DESC LIMIT 1",
+        [order.id.0],
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    )?;
+    let terms = rules.terms.get(&order.service).map_or(Money::ZERO, |terms| terms.price);
+    let (price, day) = last.map_or((terms, 0), |(price, day)| (Money::from_micros(price), day));
+    order.attempts = order.attempts.saturating_add(1);
+    let known_id = known_id(tx, order.service)?;
+    tx.execute(
+        "INSERT INTO attempts (order_id, n, kind, price, day, claimed_at, ended_at, verdict, known_id) \
+         VALUES (?1, ?2, 2, ?3, ?4, ?5, ?5, ?6, ?7)",
+        (order.id.0, order.attempts, price.micros(), day, now.millis(), verdict.code(), known_id),
+    )?;
+    let row = AttemptRow { n: order.attempts, price, day };
+    for (_, account) in to {
+        move_money(tx, order, &row, now, Account::None, *account)?;
+    }
+    Ok(())
+}
+
+fn release(tx: &Tx<'_>, order: &Loaded, why: Released, now: Timestamp) -> Result<(), JournalError> {
+    let verdict = match why {
+        Released::Absence => Verdict::Absent,
+        Released::Word => Verdict::Word,
+        Released::OnceAKey => Verdict::Once,
+    };
+    revise_all(tx, order, now, Verdict::Unknown, verdict, Account::Reserved, Account::None)?;
+    if why == Released::OnceAKey {
+        return Ok(());
+    }
+    revise_all(tx, order, now, Verdict::Presumed, verdict, Account::Presumed, Account::None)
+}
+
+fn revise_all(
+    tx: &Tx<'_>,
+    order: &Loaded,
+    now: Timestamp,
+    was: Verdict,
+    becomes: Verdict,
+    from: Account,
+    to: Account,
+) -> Result<(), JournalError> {
+    while let Some(row) = oldest(tx, order.id, was)? {
+        set_verdict(tx, order.id, row.n, becomes, now)?;
+        move_money(tx, order, &row, now, from, to)?;
+    }
+    Ok(())
+}
+
+fn move_money(
+    tx: &Tx<'_>,
+    order: &Loaded,
+    row: &AttemptRow,
+    now: Timestamp,
+    from: Account,
+    to: Account,
+) -> Result<(), JournalError> {
+    let kind = match (from, to) {
+        (_, Account::Reserved) => "reserve",
+        (_, Account::Presumed) => "presume",
+        (_, Account::Charged) => "charge",
+        (Account::Presumed, Account::None) => "unpresume",
+        (_, Account::None) => "release",
+    };
+    ledger(tx, order, row.n, row.day, now, kind, row.price)?;
+    let price = row.price.micros();
+    let delta = |account: Account| match (account == to, account == from) {
+        (true, false) => price,
+        (false, true) => price.saturating_neg(),
+        _ => 0,
+    };
+    let (reserved, presumed, charged) =
+        (delta(Account::Reserved), delta(Account::Presumed), delta(Account::Charged));
+    for (scope, key) in [("day", row.day), ("batch", order.batch.0)] {
+        // The insert's own values must pass the table's checks before the conflict is found: they are zero.
+        tx.execute("INSERT OR IGNORE INTO totals (scope, key) VALUES (?1, ?2)", (scope, key))?;
+        tx.execute_one(
+            "a total",
+            "UPDATE totals SET reserved = reserved + ?3, presumed = presumed + ?4, charged = charged + ?5 \
+             WHERE scope = ?1 AND key = ?2",
+            (scope, key, reserved, presumed, charged),
+        )?;
+    }
+    Ok(())
+}
+
+fn ledger(
+    tx: &Tx<'_>,
+    order: &Loaded,
+    n: u32,
+    day: i64,
+    now: Timestamp,
+    kind: &str,
+    amount: Money,
+) -> Result<(), JournalError> {
+    tx.execute(
+        "INSERT INTO ledger (at, order_id, n, batch, day, kind, micros) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        (now.millis(), order.id.0, n, order.batch.0, day, kind, amount.micros()),
+    )?;
+    Ok(())
+}
+
+fn refund(tx: &Tx<'_>, order: &Loaded, now: Timestamp, kind: &str, sign: i64) -> Result<(), JournalError> {
+    let Some(row) = oldest(tx, order.id, Verdict::Taken)? else { return Ok(()) };
+    ledger(tx, order, row.n, row.day, now, kind, row.price)?;
+    for (scope, key) in [("day", row.day), ("batch", order.batch.0)] {
+        tx.execute(
+            "UPDATE totals SET refund = refund + ?3 WHERE scope = ?1 AND key = ?2",
+            (scope, key, row.price.micros().saturating_mul(sign)),
+        )?;
+    }
+    Ok(())
+}
+
+fn remember_told(tx: &Tx<'_>, order: OrderId, ids: &[ProviderOrderId]) -> Result<(), JournalError> {
+    for id in ids {
+        tx.execute(
+            "INSERT OR IGNORE INTO told_ids (order_id, provider_id) VALUES (?1, ?2)",
+            (order.0, provider_id(*id)),
+        )?;
+    }
+    Ok(())
+}
+
+/// A full wait where the provider named one; else doubling with the attempts, with jitter by the order's own number, so
+/// that orders turned away together don't come back together.
+fn back_off(order: &Loaded, wait: Option<Duration>) -> Duration {
+    let own = schedule::back_off(order.attempts, order.id.0.unsigned_abs());
+    wait.map_or(own, |wait| wait.max(own).min(schedule::LONGEST_WAIT))
+}
+
+fn name_earlier(tx: &Tx<'_>, order: &mut Loaded) -> Result<(), JournalError> {
+    let earlier = tx.find(
+        "SELECT id FROM orders WHERE service = ?1 AND imei = ?2 AND current = 0 AND charged > 0 ORDER BY id DESC LIMIT 1",
+        (order.service.0, i64::try_from(order.imei.as_u64()).unwrap_or(0)),
+        |row| row.get(0).map(OrderId),
+    )?;
+    order.earlier = earlier;
+    Ok(())
+}
+
+fn alarm_text(name: Alarm, order: &Loaded) -> String {
+    match name {
+        Alarm::DoubleCharge => {
+            format!("IMEI {} was ordered twice at the provider (order {})", order.imei, order.id)
+        }
+        Alarm::StatusChanged => {
+            format!("the provider changed a finished status of IMEI {} (order {})", order.imei, order.id)
+        }
+        Alarm::IllegalEvent | Alarm::Journal => format!("order {}", order.id),
+    }
+}
+
+/// Puts an alarm where people see it until its cause is gone or someone has seen it.
+pub(super) fn alarm(
+    tx: &Tx<'_>,
+    now: Timestamp,
+    name: Alarm,
+    text: &str,
+    order: &Loaded,
+) -> Result<(), JournalError> {
+    tracing::error!(alarm = name.as_str(), "{text}");
+    tx.execute(
+        "INSERT INTO alarms (at, name, text, order_id, batch) VALUES (?1, ?2, ?3, ?4, ?5)",
+        (now.millis(), name.as_str(), text, order.id.0, order.batch.0),
+    )?;
+    Ok(())
+}

@@ -1,0 +1,415 @@
+//! Claiming: the next orders that the gate lets go, each with its attempt, in one commit.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::books;
+use super::orders::{self, COLUMNS, Loaded, Rules, Telling};
+use super::pause;
+use super::settle;
+use super::ticket::{AttemptTicket, Claim};
+use super::tx::Tx;
+use super::{Journal, JournalError};
+use crate::clock::Clock;
+use crate::gate::{self, Brake, Pause, Scope};
+use crate::order::{Event, PauseReason, ProbeFacts, State};
+use crate::provider::PlaceOrder;
+use crate::types::{AttemptNo, BatchId, Money, ServiceId, Timestamp};
+
+/// What may be claimed.
+#[derive(Clone, Debug)]
+pub struct ClaimRequest {
+    /// At most so many.
+    pub want: usize,
+    /// The local day whose cap counts, as 20251114.
+    pub day: i64,
+    /// `per_day`.
+    pub per_day: Option<Money>,
+    /// The last batch that was served: the next one comes first, so that files share the workers.
+    pub after: BatchId,
+    /// What the configuration says.
+    pub rules: Arc<Rules>,
+    /// What a probe needs beside the order; `None`: no probes.
+    pub probe: Option<ProbeTerms>,
+    /// The provider lists its orders: the last queued order is kept until the quiet periods are over, because a doubt
+    /// that turns out absent needs a later order as its witness.
+    pub keep_witness: bool,
+}
+
+/// When a doubt may be probed.
+#[derive(Clone, Copy, Debug)]
+pub struct ProbeTerms {
+    /// Not older than this, in milliseconds.
+    pub within_ms: i64,
+}
+
+/// What was claimed.
+#[derive(Debug, Default)]
+pub struct Claimed {
+    /// Durable attempts, to be sent.
+    pub tickets: Vec<AttemptTicket>,
+    /// What keeps the rest from going, if anything does.
+    pub blocked: Option<Blocked>,
+    /// When the next order may go that waits for its time.
+    pub next_due: Option<Timestamp>,
+    /// The last batch that was served.
+    pub last: Option<BatchId>,
+}
+
+/// Why nothing more was claimed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Blocked {
+    /// Submission stands still.
+    Paused,
+    /// A service's first orders go one by one, and one is on its way.
+    Canary,
+    /// The day's cap.
+    Cap,
+    /// The last order is kept as a witness.
+    Witness,
+}
+
+impl Journal {
+    /// Begins up to `want` attempts. Returns after the commit that makes them durable; only then may they be sent.
+    ///
+    /// # Errors
+    /// The journal can't be written: then nothing was begun.
+    pub async fn begin_attempts(&self, request: ClaimRequest, clock: Clock) -> Result<Claimed, JournalError> {
+        let (reply, answer) = tokio::sync::oneshot::channel();
+        let weak = Arc::downgrade(&self.shared);
+        let run = move |tx: &Tx<'_>| Claiming::new(tx, &request, &clock)?.run();
+        // The tickets are made where the commit is known. If nobody waits for them any more they are dropped here,
+        // and their orders are in doubt rather than forgotten.
+        let tell = move |done: Result<Draft, JournalError>| {
+            let claimed = done.map(|draft| Claimed {
+                tickets: draft
+                    .claims
+                    .into_iter()
+                    .map(|claim| AttemptTicket::new(claim, weak.clone()))
+                    .collect(),
+                blocked: draft.blocked,
+                next_due: draft.next_due,
+                last: draft.last,
+            });
+            drop(reply.send(claimed));
+        };
+        self.write_then(run, tell);
+        answer.await.unwrap_or(Err(JournalError::Closed))
+    }
+}
+
+#[derive(Default)]
+struct Draft {
+    claims: Vec<Claim>,
+    blocked: Option<Blocked>,
+    next_due: Option<Timestamp>,
+    last: Option<BatchId>,
+}
+
+/// One claim, in one transaction.
+struct Claiming<'a> {
+    tx: &'a Tx<'a>,
+    request: &'a ClaimRequest,
+    clock: &'a Clock,
+    now: Timestamp,
+    pauses: Vec<Pause>,
+    /// What the day's orders have cost, reserved and presumed included.
+    used: Money,
+    /// First orders on their way, by service, where they are counted.
+    canaries: BTreeMap<ServiceId, Canary>,
+    left: usize,
+    draft: Draft,
+}
+
+#[derive(Clone, Copy)]
+struct Canary {
+    proven: bool,
+    free: u32,
+}
+
+impl<'a> Claiming<'a> {
+    fn new(tx: &'a Tx<'a>, request: &'a ClaimRequest, clock: &'a Clock) -> Result<Self, JournalError> {
+        let used = tx.find(
+            "SELECT reserved + presumed + charged FROM totals WHERE scope = 'day' AND key = ?1",
+            [request.day],
+            |row| row.get(0).map(Money::from_micros),
+        )?;
+        Ok(Self {
+            tx,
+            request,
+            clock,
+            now: clock.now(),
+            pauses: pause::list(tx)?,
+            used: used.unwrap_or(Money::ZERO),
+            canaries: BTreeMap::new(),
+            left: request.want,
+            draft: Draft::default(),
+        })
+    }
+
+    fn run(mut self) -> Result<Draft, JournalError> {
+        self.end_cap_if_there_is_room()?;
+        match gate::all(&self.pauses) {
+            Some(Brake::Paused) => {
+                self.draft.blocked = Some(Blocked::Paused);
+                return Ok(self.draft);
+            }
+            // One order goes to find out; nothing beside it.
+            Some(Brake::One) => self.left = self.left.min(1usize.saturating_sub(self.in_flight(None)?)),
+            None => {}
+        }
+        self.probes()?;
+        self.queued()?;
+        Ok(self.draft)
+    }
+
+    fn end_cap_if_there_is_room(&mut self) -> Result<(), JournalError> {
+        let capped = |pause: &Pause| pause.reason == PauseReason::Cap;
+        if self.pauses.iter().any(capped) {
+            let cheapest =
+                self.request.rules.terms.values().map(|terms| terms.price).min().unwrap_or(Money::ZERO);
+            if gate::fits(self.used, cheapest, self.request.per_day) {
+                pause::end(self.tx, Scope::All, PauseReason::Cap, self.now)?;
+                self.pauses.retain(|pause| !capped(pause));
+            }
+        }
+        Ok(())
+    }
+
+    fn in_flight(&self, service: Option<ServiceId>) -> Result<usize, JournalError> {
+        let found = self.tx.find(
+            "SELECT count(*) FROM orders WHERE state IN (1, 2, 4, 5) AND state = 1 AND (?1 IS NULL OR service = ?1)",
+            [service.map(|service| service.0)],
+            |row| row.get::<_, i64>(0),
+        )?;
+        Ok(usize::try_from(found.unwrap_or(0)).unwrap_or(usize::MAX))
+    }
+
+    fn probes(&mut self) -> Result<(), JournalError> {
+        let Some(terms) = self.request.probe else { return Ok(()) };
+        if self.left == 0 {
+            return Ok(());
+        }
+        // Until one probe has shown what the provider does with a duplicate, they go one at a time.
+        let proven = self.tx.fact("probe_proven")?.is_some();
+        let in_flight: i64 = self
+            .tx
+            .find("SELECT count(*) FROM attempts WHERE verdict IS NULL AND kind = 1", [], |row| row.get(0))?
+            .unwrap_or(0);
+        let limit = match (proven, in_flight) {
+            (true, _) => self.left,
+            (false, 0) => 1,
+            (false, _) => return Ok(()),
+        };
+        let sql = format!(
+            "SELECT {COLUMNS} FROM orders WHERE state IN (1, 2, 4, 5) AND state = 2 AND probe_ok = 1 AND due_at <= ?1 ORDER BY due_at, id LIMIT ?2"
+        );
+        for order in self.select(&sql, (self.now.millis(), count(limit)))? {
+            let facts = ProbeFacts {
+                quiet_over: order
+                    .doubt_since
+                    .is_some_and(|since| since.plus(self.request.rules.quiet) <= self.now),
+                can_list: false,
+                policy_probe: true,
+                older_order: settle::has_older(self.tx, &order)?,
+                within: order
+                    .doubt_first
+                    .is_some_and(|first| self.now.millis().saturating_sub(first.millis()) <= terms.within_ms),
+            };
+            if self.left == 0 || !self.claim(order, &Event::Probe(facts), true)? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn queued(&mut self) -> Result<(), JournalError> {
+        let mut batches = self.batches_with_queued()?;
+        self.keep_a_witness(&batches)?;
+        // The batch after the one that was served last comes first.
+        let split = batches.partition_point(|(batch, _)| *batch <= self.request.after);
+        batches.rotate_left(split);
+        while self.left > 0 && !batches.is_empty() {
+            let share = self.left.div_ceil(batches.len());
+            let mut busy = Vec::new();
+            for batch in batches {
+                if self.left == 0 {
+                    break;
+                }
+                let took = self.claim_from(batch.0, share.min(self.left))?;
+                if took == share {
+                    busy.push(batch);
+                }
+            }
+            batches = busy;
+        }
+        Ok(())
+    }
+
+    fn batches_with_queued(&self) -> Result<Vec<(BatchId, i64)>, JournalError> {
+        let mut statement = self.tx.prepare(
+            "SELECT batches.id, tallies.n FROM batches JOIN tallies ON tallies.batch = batches.id \
+             WHERE batches.state NOT IN (4, 5) AND batches.state IN (1, 3) \
+             AND tallies.state = 0 AND tallies.link = 0 AND tallies.n > 0 ORDER BY batches.id",
+        )?;
+        let rows = statement.query_map([], |row| Ok((BatchId(row.get(0)?), row.get(1)?)))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    fn keep_a_witness(&mut self, batches: &[(BatchId, i64)]) -> Result<(), JournalError> {
+        if !self.request.keep_witness || self.left == 0 {
+            return Ok(());
+        }
+        let latest: Option<i64> = self
+            .tx
+            .find(
+                "SELECT max(doubt_since) FROM orders WHERE state IN (1, 2, 4, 5) AND state = 2",
+                [],
+                |row| row.get(0),
+            )?
+            .flatten();
+        let Some(until) = latest.map(|at| Timestamp::from_millis(at).plus(self.request.rules.quiet)) else {
+            return Ok(());
+        };
+        let queued: i64 = batches.iter().map(|(_, queued)| *queued).sum();
+        let spare = usize::try_from(queued.saturating_sub(1)).unwrap_or(0);
+        if until > self.now && spare < self.left {
+            self.left = spare;
+            self.draft.blocked = Some(Blocked::Witness);
+            self.wait_for(until);
+        }
+        Ok(())
+    }
+
+    fn wait_for(&mut self, at: Timestamp) {
+        self.draft.next_due = Some(self.draft.next_due.map_or(at, |due| due.min(at)));
+    }
+
+    fn claim_from(&mut self, batch: BatchId, share: usize) -> Result<usize, JournalError> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM orders WHERE state = 0 AND batch = ?1 AND due_at <= ?2 ORDER BY due_at, id LIMIT ?3"
+        );
+        let mut took = 0usize;
+        for order in self.select(&sql, (batch.0, self.now.millis(), count(share)))? {
+            if !self.claim(order, &Event::Claim, false)? {
+                return Ok(took);
+            }
+            took = took.saturating_add(1);
+            self.draft.last = Some(batch);
+        }
+        if took < share {
+            let due: Option<i64> = self
+                .tx
+                .find(
+                    "SELECT min(due_at) FROM orders WHERE state = 0 AND batch = ?1 AND due_at > ?2",
+                    (batch.0, self.now.millis()),
+                    |row| row.get(0),
+                )?
+                .flatten();
+            if let Some(due) = due {
+                self.wait_for(Timestamp::from_millis(due));
+            }
+        }
+        Ok(took)
+    }
+
+    fn select(&self, sql: &str, params: impl rusqlite::Params) -> Result<Vec<Loaded>, JournalError> {
+        let mut statement = self.tx.prepare(sql)?;
+        let rows = statement.query_map(params, orders::read)?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Claims one order, if every brake lets it go.
+    fn claim(&mut self, mut order: Loaded, event: &Event, probe: bool) -> Result<bool, JournalError> {
+        let rules = Arc::clone(&self.request.rules);
+        // A service that is no longer configured waits until it is again.
+        let Some(terms) = rules.terms.get(&order.service) else {
+            self.draft.blocked = Some(Blocked::Paused);
+            return Ok(false);
+        };
+        match gate::service(&self.pauses, order.service) {
+            Some(Brake::Paused) => {
+                self.draft.blocked = Some(Blocked::Paused);
+                return Ok(false);
+            }
+            Some(Brake::One) if self.in_flight(Some(order.service))? > 0 => {
+                self.draft.blocked = Some(Blocked::Paused);
+                return Ok(false);
+            }
+            _ => {}
+        }
+        let canary = self.canary(order.service, terms.canary)?;
+        if !canary.proven && canary.free == 0 {
+            self.draft.blocked = Some(Blocked::Canary);
+            return Ok(false);
+        }
+        if !gate::fits(self.used, terms.price, self.request.per_day) {
+            return self.cap();
+        }
+        let telling = Telling { what: "claimed", text: "", via: "", quiet: true };
+        if orders::advance(self.tx, &mut order, event, self.now, &rules, &telling)?.is_none()
+            || order.life.state != State::Submitting
+        {
+            return Ok(false);
+        }
+        let known_id = books::known_id(self.tx, order.service)?;
+        books::begin(self.tx, &mut order, probe, terms.price, self.request.day, known_id, self.now)?;
+        self.tx.execute_one(
+            "an attempt's number",
+            "UPDATE orders SET attempts = ?2 WHERE id = ?1",
+            (order.id.0, order.attempts),
+        )?;
+        self.used = self.used.checked_add(terms.price).unwrap_or(self.used);
+        self.left = self.left.saturating_sub(1);
+        if let Some(canary) = self.canaries.get_mut(&order.service) {
+            canary.free = canary.free.saturating_sub(1);
+        }
+        self.draft.claims.push(Claim {
+            order: order.id,
+            n: AttemptNo(order.attempts),
+            service: order.service,
+            place: PlaceOrder {
+                network_id: terms.network_id.clone(),
+                imei: order.imei,
+                params: terms.params.clone(),
+            },
+            price: terms.price,
+            probe,
+            canary: !canary.proven,
+            clock: self.clock.clone(),
+            rules,
+        });
+        Ok(true)
+    }
+
+    fn canary(&mut self, service: ServiceId, needed: u32) -> Result<Canary, JournalError> {
+        if let Some(known) = self.canaries.get(&service) {
+            return Ok(*known);
+        }
+        let (proved, width): (u32, u32) = self
+            .tx
+            .find("SELECT canary_proved, canary_width FROM services WHERE id = ?1", [service.0], |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            })?
+            .unwrap_or((0, 1));
+        let proven = proved >= needed;
+        let on_their_way =
+            if proven { 0 } else { u32::try_from(self.in_flight(Some(service))?).unwrap_or(u32::MAX) };
+        let canary = Canary { proven, free: width.saturating_sub(on_their_way) };
+        self.canaries.insert(service, canary);
+        Ok(canary)
+    }
+
+    fn cap(&mut self) -> Result<bool, JournalError> {
+        let cap = self.request.per_day.unwrap_or(Money::ZERO);
+        let text = format!("{} of {cap} a day are spent, in flight or in doubt", self.used);
+        pause::set(self.tx, Scope::All, PauseReason::Cap, &text, self.now)?;
+        self.draft.blocked = Some(Blocked::Cap);
+        self.left = 0;
+        Ok(false)
+    }
+}
+
+fn count(n: usize) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,324 @@
+//! An order in the journal: loading it, and carrying it through [`order::step`](crate::order::step).
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use rusqlite::Row;
+
+use super::books;
+use super::codes::{Link, TALLY_DUPLICATE, state_code, state_of};
+use super::tx::Tx;
+use super::wake::Rung;
+use super::{JournalError, tx};
+use crate::order::{Effect, Event, Order, State, step};
+use crate::types::{BatchId, Imei, Money, NetworkId, OrderId, ProviderOrderId, RowId, ServiceId, Timestamp};
+
+/// What the configuration says about an order's life.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    /// Attempts an order.
+    pub max_attempts: u32,
+    /// The quiet period.
+    pub quiet: Duration,
+    /// First poll after an order was taken.
+    pub first_poll: Duration,
+    /// What one order of each service may cost, for charges that no attempt of ours stands behind.
+    pub terms: BTreeMap<ServiceId, ServiceTerms>,
+}
+
+/// What the configuration says about a service.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ServiceTerms {
+    /// The journal's number of it.
+    pub id: ServiceId,
+    /// The provider's.
+    pub network_id: NetworkId,
+    /// Our name for it.
+    pub name: String,
+    /// The most one order may cost.
+    pub price: Money,
+    /// First orders that must prove right one by one; 0 = off.
+    pub canary: u32,
+    /// Further parameters of `placeorder`.
+    pub params: Vec<(String, String)>,
+}
+
+/// An order as it stands in the journal.
+#[derive(Clone, Debug)]
+pub(super) struct Loaded {
+    pub(super) id: OrderId,
+    pub(super) service: ServiceId,
+    pub(super) imei: Imei,
+    pub(super) batch: BatchId,
+    pub(super) first_row: RowId,
+    pub(super) life: Order,
+    /// The last attempt's number.
+    pub(super) attempts: u32,
+    pub(super) joined: bool,
+    pub(super) retried: bool,
+    pub(super) due_at: Timestamp,
+    pub(super) doubt_since: Option<Timestamp>,
+    pub(super) doubt_first: Option<Timestamp>,
+    pub(super) earlier: Option<OrderId>,
+    pub(super) ordered_at: Option<Timestamp>,
+    pub(super) done_at: Option<Timestamp>,
+}
+
+/// The columns that [`read`] reads, in its order.
+pub(super) const COLUMNS: &str = "id, service, imei, batch, first_row, state, provider_id, counted, unaccounted, \
+     inferred, presumed, charged, has_result, attempts, joined, retried, due_at, doubt_since, doubt_first, earlier, \
+     ordered_at, done_at";
+
+/// Reads an order from a row of [`COLUMNS`].
+pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Loaded> {
+    let unknown = |column: usize, what: &str| {
+        rusqlite::Error::FromSqlConversionFailure(
+            column,
+            rusqlite::types::Type::Integer,
+            what.to_owned().into(),
+        )
+    };
+    let state = state_of(row.get(5)?).ok_or_else(|| unknown(5, "no state that is known"))?;
+    let imei = u64::try_from(row.get::<_, i64>(2)?).ok().and_then(Imei::from_u64);
+    let time = |column: usize| row.get::<_, Option<i64>>(column).map(|at| at.map(Timestamp::from_millis));
+    Ok(Loaded {
+        id: OrderId(row.get(0)?),
+        service: ServiceId(row.get(1)?),
+        imei: imei.ok_or_else(|| unknown(2, "no IMEI"))?,
+        batch: BatchId(row.get(3)?),
+        first_row: RowId(row.get(4)?),
+        life: Order {
+            state,
+            id: row.get::<_, Option<i64>>(6)?.and_then(|id| u64::try_from(id).ok()).map(ProviderOrderId),
+            counted: row.get(7)?,
+            max_attempts: 0,
+            unaccounted: row.get(8)?,
+            inferred: row.get(9)?,
+            presumed: row.get(10)?,
+            charged: row.get(11)?,
+            has_result: row.get(12)?,
+        },
+        attempts: row.get(13)?,
+        joined: row.get(14)?,
+        retried: row.get(15)?,
+        due_at: Timestamp::from_millis(row.get(16)?),
+        doubt_since: time(17)?,
+        doubt_first: time(18)?,
+        earlier: row.get::<_, Option<i64>>(19)?.map(OrderId),
+        ordered_at: time(20)?,
+        done_at: time(21)?,
+    })
+}
+
+/// The order with this id.
+pub(super) fn load(tx: &Tx<'_>, id: OrderId) -> Result<Loaded, JournalError> {
+    let found = tx.find(&format!("SELECT {COLUMNS} FROM orders WHERE id = ?1"), [id.0], read)?;
+    found.ok_or_else(|| JournalError::Unknown(format!("there is no order {id}")))
+}
+
+/// What a transition did, for whoever logs it.
+#[derive(Clone, Debug)]
+pub(super) struct Moved {
+    pub(super) from: State,
+    pub(super) to: State,
+    pub(super) effects: Vec<Effect>,
+}
+
+/// How a transition is told in the event log, and with which words for a pause or an alarm.
+pub(super) struct Telling<'a> {
+    /// The event's name.
+    pub(super) what: &'a str,
+    /// The provider's or the operator's words.
+    pub(super) text: &'a str,
+    /// Where a charge became known from: `placed`, `listed`, `export`, `word`, `told`.
+    pub(super) via: &'a str,
+    /// Whether the log needs no line of its own: the attempt's row tells the same.
+    pub(super) quiet: bool,
+}
+
+/// Carries an order through one event: its row, its money, its tallies and what people must see, all in `tx`.
+/// An illegal event changes nothing and raises an alarm.
+pub(super) fn advance(
+    tx: &Tx<'_>,
+    order: &mut Loaded,
+    event: &Event,
+    now: Timestamp,
+    rules: &Rules,
+    telling: &Telling<'_>,
+) -> Result<Option<Moved>, JournalError> {
+    order.life.max_attempts = rules.max_attempts;
+    let done = match step(&order.life, event) {
+        Ok(done) => done,
+        Err(illegal) => {
+            let text = format!("order {} ({}): {illegal}", order.id, telling.what);
+            books::alarm(tx, now, crate::order::Alarm::IllegalEvent, &text, order)?;
+            return Ok(None);
+        }
+    };
+    let from = order.life.state;
+    let tally_before = tally_state(order);
+    order.life = done.order;
+    let to = order.life.state;
+    for effect in &done.effects {
+        books::apply(tx, order, effect, now, rules, telling)?;
+    }
+    stamp(order, from, now, rules);
+    save(tx, order)?;
+    let tally_after = tally_state(order);
+    if tally_before != tally_after {
+        move_tallies(tx, order, tally_before, tally_after)?;
+    }
+    if !telling.quiet {
+        let detail = if telling.text.is_empty() {
+            format!("{} -> {}", from.as_str(), to.as_str())
+        } else {
+            format!("{} -> {}: {}", from.as_str(), to.as_str(), telling.text)
+        };
+        tx.event(now, Some(order.id), None, telling.what, &detail)?;
+    }
+    ring(tx, to);
+    Ok(Some(Moved { from, to, effects: done.effects }))
+}
+
+/// Sets the times that go with a state.
+fn stamp(order: &mut Loaded, from: State, now: Timestamp, rules: &Rules) {
+    let to = order.life.state;
+    if matches!(to, State::Ordered | State::OrderedNoId) && order.ordered_at.is_none() {
+        order.ordered_at = Some(now);
+    }
+    if to.is_final() && (!from.is_final() || order.done_at.is_none()) {
+        order.done_at = Some(now);
+    }
+    if from == to {
+        return;
+    }
+    match to {
+        State::Ordered => order.due_at = now.plus(rules.first_poll),
+        State::InDoubt if from != State::Submitting => order.due_at = now.plus(rules.quiet),
+        State::OrderedNoId | State::Held => order.due_at = now,
+        _ => {}
+    }
+}
+
+fn save(tx: &Tx<'_>, order: &Loaded) -> Result<(), JournalError> {
+    let life = &order.life;
+    let millis = |at: Option<Timestamp>| at.map(Timestamp::millis);
+    // `probe_ok` and `absent_since` are settle's notes on a doubt: every transition ends them.
+    tx.execute_one(
+        "an order's transition",
+        "UPDATE orders SET state = ?2, attempts = ?3, counted = ?4, unaccounted = ?5, inferred = ?6, presumed = ?7, \
+         charged = ?8, has_result = ?9, due_at = ?10, doubt_since = ?11, doubt_first = ?12, provider_id = ?13, \
+         earlier = ?14, ordered_at = ?15, done_at = ?16, probe_ok = 0, \
+         absent_since = CASE WHEN ?2 = 2 AND doubt_since IS ?11 THEN absent_since END WHERE id = ?1",
+        rusqlite::params![
+            order.id.0,
+            state_code(life.state),
+            order.attempts,
+            life.counted,
+            life.unaccounted,
+            life.inferred,
+            life.presumed,
+            life.charged,
+            life.has_result,
+            order.due_at.millis(),
+            millis(order.doubt_since),
+            millis(order.doubt_first),
+            life.id.map(|id| i64::try_from(id.0).unwrap_or(i64::MAX)),
+            order.earlier.map(|id| id.0),
+            millis(order.ordered_at),
+            millis(order.done_at),
+        ],
+    )
+}
+
+/// What its rows are counted under.
+pub(super) const fn tally_state(order: &Loaded) -> i64 {
+    match order.life.state {
+        State::OrderedElsewhere if order.earlier.is_some() || order.life.has_result => TALLY_DUPLICATE,
+        state => state_code(state),
+    }
+}
+
+fn move_tallies(tx: &Tx<'_>, order: &Loaded, from: i64, to: i64) -> Result<(), JournalError> {
+    move_tally(tx, order.batch, Link::Own, from, to, 1)?;
+    if order.joined {
+        let mut others: BTreeMap<BatchId, i64> = BTreeMap::new();
+        let mut statement = tx.prepare("SELECT id FROM rows WHERE order_id = ?1 AND link = 1")?;
+        let mut rows = statement.query([order.id.0])?;
+        while let Some(row) = rows.next()? {
+            let count = others.entry(RowId(row.get(0)?).batch()).or_default();
+            *count = count.saturating_add(1);
+        }
+        for (batch, count) in others {
+            move_tally(tx, batch, Link::Joined, from, to, count)?;
+        }
+    }
+    Ok(())
+}
+
+fn move_tally(
+    tx: &Tx<'_>,
+    batch: BatchId,
+    link: Link,
+    from: i64,
+    to: i64,
+    count: i64,
+) -> Result<(), JournalError> {
+    tx.execute_one(
+        "a tally",
+        "UPDATE tallies SET n = n - ?4 WHERE batch = ?1 AND state = ?2 AND link = ?3",
+        (batch.0, from, link.code(), count),
+    )?;
+    add_tally(tx, batch, link, to, count)?;
+    let open: i64 = tx
+        .find("SELECT coalesce(sum(n), 0) FROM tallies WHERE batch = ?1 AND state < 6", [batch.0], |row| {
+            row.get(0)
+        })?
+        .unwrap_or(0);
+    if open == 0 {
+        tx.ring(Rung::OUTBOX);
+    }
+    Ok(())
+}
+
+pub(super) fn add_tally(
+    tx: &Tx<'_>,
+    batch: BatchId,
+    link: Link,
+    state: i64,
+    count: i64,
+) -> Result<(), JournalError> {
+    tx.execute(
+        "INSERT INTO tallies (batch, state, link, n) VALUES (?1, ?2, ?3, ?4) \
+         ON CONFLICT (batch, state, link) DO UPDATE SET n = n + excluded.n",
+        (batch.0, state, link.code(), count),
+    )?;
+    Ok(())
+}
+
+fn ring(tx: &tx::Tx<'_>, to: State) {
+    match to {
+        State::Queued => tx.ring(Rung::SUBMIT),
+        State::InDoubt | State::OrderedNoId | State::Held => tx.ring(Rung::SETTLE),
+        State::Ordered => tx.ring(Rung::POLL),
+        _ => {}
+    }
+}
+
+/// Takes every order in flight as lost; in chunks nothing else waits for: start-up is the only caller.
+pub(super) fn lose_all_in_flight(tx: &Tx<'_>, now: Timestamp, rules: &Rules) -> Result<usize, JournalError> {
+    let mut found = Vec::new();
+    {
+        let mut statement =
+            tx.prepare(&format!("SELECT {COLUMNS} FROM orders WHERE state IN (1, 2, 4, 5) AND state = 1"))?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            found.push(read(row)?);
+        }
+    }
+    let telling = Telling { what: "lost", text: "found in flight at start-up", via: "", quiet: false };
+    for order in &mut found {
+        advance(tx, order, &Event::Lost, now, rules, &telling)?;
+    }
+    Ok(found.len())
+}

@@ -1,0 +1,371 @@
+//! What the outbox reads (batches in work, a batch's rows with what became of them) and writes (what was published).
+
+use std::time::Duration;
+
+use rusqlite::Row;
+
+use super::codes::{BatchState, Link, TALLY_DUPLICATE, TALLY_INVALID, state_of};
+use super::view::View;
+use super::{Journal, JournalError};
+use crate::order::State;
+use crate::types::{BatchId, Imei, Money, OrderId, ProviderOrderId, RowId, ServiceId, Timestamp};
+
+/// A batch that isn't done.
+#[derive(Clone, Debug)]
+pub struct BatchWork {
+    /// Which one.
+    pub id: BatchId,
+    /// Its NAME in the outbox.
+    pub name: String,
+    /// Its service.
+    pub service: ServiceId,
+    /// How far it is.
+    pub state: BatchState,
+    /// How to read its rows, as JSON.
+    pub header: String,
+    /// Its data rows.
+    pub rows_total: u64,
+    /// When it was taken.
+    pub taken_at: Timestamp,
+    /// When its orders began.
+    pub opened_at: Option<Timestamp>,
+    /// The content of `NAME.results.csv` that is, or was about to be, published.
+    pub result_sha256: Option<String>,
+    /// Likewise of `NAME.settled.csv`.
+    pub settled_sha256: Option<String>,
+    /// Its rows by what became of them.
+    pub tallies: Vec<Tally>,
+    /// Charged so far.
+    pub charged: Money,
+    /// Presumed charged.
+    pub presumed: Money,
+    /// In flight or in doubt.
+    pub reserved: Money,
+}
+
+/// What rows of a batch are counted under.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TallyState {
+    /// Their order is in this state.
+    Order(State),
+    /// Their order turned out to be an earlier one of ours, or one that an export told of.
+    Duplicate,
+    /// They are no IMEI.
+    Invalid,
+}
+
+/// How many rows of a batch stand where.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tally {
+    /// Where.
+    pub state: TallyState,
+    /// How they stand to their order.
+    pub link: Link,
+    /// How many.
+    pub n: u64,
+}
+
+impl BatchWork {
+    /// Rows that can still change.
+    #[must_use]
+    pub fn open_rows(&self) -> u64 {
+        self.count(|tally| matches!(tally.state, TallyState::Order(state) if !state.is_final()))
+    }
+
+    /// Rows whose order wasn't sent yet, or is on its way.
+    #[must_use]
+    pub fn unsent_rows(&self) -> u64 {
+        self.count(|tally| matches!(tally.state, TallyState::Order(State::Queued | State::Submitting)))
+    }
+
+    /// The rows for which `of` holds.
+    #[must_use]
+    pub fn count(&self, of: impl Fn(&Tally) -> bool) -> u64 {
+        self.tallies.iter().filter(|tally| of(tally)).map(|tally| tally.n).sum()
+    }
+}
+
+/// A row with what became of it.
+#[derive(Clone, Debug)]
+pub struct ResultRow {
+    /// Its number in the batch.
+    pub row: u32,
+    /// Its cells, as one CSV record.
+    pub raw: Vec<u8>,
+    /// How it stands to its order.
+    pub link: Link,
+    /// Why it is no order.
+    pub why_not: Option<String>,
+    /// Its order.
+    pub order: Option<ResultOrder>,
+    /// The earlier order of ours that the provider's "already exists" was about.
+    pub earlier: Option<ResultOrder>,
+}
+
+/// What a result says of an order.
+#[derive(Clone, Debug)]
+pub struct ResultOrder {
+    /// Which one.
+    pub id: OrderId,
+    /// Its IMEI.
+    pub imei: Imei,
+    /// Where it is.
+    pub state: State,
+    /// Ordered elsewhere, and an export brought the result.
+    pub has_result: bool,
+    /// The provider's id.
+    pub provider_id: Option<ProviderOrderId>,
+    /// The answer, the rejection's reason, or the provider's words of a refusal.
+    pub code: Option<String>,
+    /// Charged.
+    pub charged: Money,
+    /// Presumed charged.
+    pub presumed: Money,
+    /// Reserved.
+    pub reserved: Money,
+    /// When it was taken.
+    pub ordered_at: Option<Timestamp>,
+    /// When it ended.
+    pub done_at: Option<Timestamp>,
+    /// Since when it is in doubt.
+    pub doubt_since: Option<Timestamp>,
+    /// The NAME of the batch that it belongs to.
+    pub batch_name: String,
+    /// Its row there.
+    pub first_row: u32,
+}
+
+const BATCH: &str = "SELECT id, name, service, state, header, rows_total, taken_at, opened_at, result_sha256, \
+     settled_sha256, coalesce(charged, 0), coalesce(presumed, 0), coalesce(reserved, 0) \
+     FROM batches LEFT JOIN totals ON totals.scope = 'batch' AND totals.key = batches.id";
+
+const ORDER: &str = "o.id, o.imei, o.state, o.has_result, o.provider_id, results.code, \
+     (SELECT coalesce(sum(price), 0) FROM attempts WHERE order_id = o.id AND verdict = 0), \
+     (SELECT coalesce(sum(price), 0) FROM attempts WHERE order_id = o.id AND verdict = 4), \
+     (SELECT coalesce(sum(price), 0) FROM attempts WHERE order_id = o.id AND (verdict IS NULL OR verdict = 3)), \
+     o.ordered_at, o.done_at, o.doubt_since, (SELECT name FROM batches WHERE id = o.batch), o.first_row, o.earlier";
+
+impl View {
+    /// The batches that aren't done, oldest first.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn busy_batches(&self) -> Result<Vec<BatchWork>, JournalError> {
+        let sql = format!("{BATCH} WHERE state NOT IN (4, 5) ORDER BY id");
+        let batches = self.all(&sql, [], read_batch)?;
+        batches.into_iter().map(|batch| self.with_tallies(batch)).collect()
+    }
+
+    /// The last batches that are done, newest first.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn done_batches(&self, limit: u32) -> Result<Vec<BatchWork>, JournalError> {
+        let sql = format!("{BATCH} WHERE state IN (4, 5) ORDER BY id DESC LIMIT ?1");
+        let batches = self.all(&sql, [limit], read_batch)?;
+        batches.into_iter().map(|batch| self.with_tallies(batch)).collect()
+    }
+
+    /// One batch.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn batch(&self, id: BatchId) -> Result<Option<BatchWork>, JournalError> {
+        let found = self.find(&format!("{BATCH} WHERE id = ?1"), [id.0], read_batch)?;
+        found.map(|batch| self.with_tallies(batch)).transpose()
+    }
+
+    fn with_tallies(&self, mut batch: BatchWork) -> Result<BatchWork, JournalError> {
+        batch.tallies =
+            self.all("SELECT state, link, n FROM tallies WHERE batch = ?1 AND n > 0", [batch.id.0], |row| {
+                let state = match row.get(0)? {
+                    TALLY_INVALID => TallyState::Invalid,
+                    TALLY_DUPLICATE => TallyState::Duplicate,
+                    code => TallyState::Order(state_of(code).ok_or_else(|| unknown(0))?),
+                };
+                Ok(Tally {
+                    state,
+                    link: Link::of(row.get(1)?).ok_or_else(|| unknown(1))?,
+                    n: unsigned(row.get(2)?),
+                })
+            })?;
+        Ok(batch)
+    }
+
+    /// When every row that is still open has waited long enough to be published as it is; `None` if none is open.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn publishable_at(
+        &self,
+        batch: BatchId,
+        held_after: Duration,
+        publish_after: Duration,
+    ) -> Result<Option<Timestamp>, JournalError> {
+        let millis = |wait: Duration| i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
+        let at: Option<Option<i64>> = self.find(
+            "SELECT max(CASE WHEN o.state = 3 THEN o.ordered_at + ?3 ELSE coalesce(o.doubt_since, o.ordered_at, 0) + ?4 END) \
+             FROM rows JOIN orders o ON o.id = rows.order_id \
+             WHERE rows.id BETWEEN ?1 AND ?2 AND o.state IN (2, 3, 4, 5)",
+            (RowId::new(batch, 0).0, RowId::new(batch, u32::MAX).0, millis(publish_after), millis(held_after)),
+            |row| row.get(0),
+        )?;
+        Ok(at.flatten().map(Timestamp::from_millis))
+    }
+
+    /// A batch's next rows after row number `after`, in the file's order, at most `limit`.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn result_rows(
+        &self,
+        batch: BatchId,
+        after: u32,
+        limit: u32,
+    ) -> Result<Vec<ResultRow>, JournalError> {
+        let sql = format!(
+            "SELECT rows.id, rows.raw, rows.link, rows.why_not, {ORDER} FROM rows \
+             LEFT JOIN orders o ON o.id = rows.order_id LEFT JOIN results ON results.order_id = o.id \
+             WHERE rows.id > ?1 AND rows.id <= ?2 ORDER BY rows.id LIMIT ?3"
+        );
+        let params = (RowId::new(batch, after).0, RowId::new(batch, u32::MAX).0, limit);
+        let mut rows = self.all(&sql, params, |row| {
+            let order = row.get::<_, Option<i64>>(4)?.map(|_| read_order(row, 4)).transpose()?;
+            let earlier: Option<i64> = row.get(18)?;
+            let result = ResultRow {
+                row: RowId(row.get(0)?).row(),
+                raw: row.get(1)?,
+                link: Link::of(row.get(2)?).ok_or_else(|| unknown(2))?,
+                why_not: row.get(3)?,
+                order,
+                earlier: None,
+            };
+            Ok((result, earlier))
+        })?;
+        for (row, earlier) in &mut rows {
+            if let Some(earlier) = earlier {
+                row.earlier = self.result_order(OrderId(*earlier))?;
+            }
+        }
+        Ok(rows.into_iter().map(|(row, _)| row).collect())
+    }
+
+    fn result_order(&self, id: OrderId) -> Result<Option<ResultOrder>, JournalError> {
+        let sql = format!(
+            "SELECT {ORDER} FROM orders o LEFT JOIN results ON results.order_id = o.id WHERE o.id = ?1"
+        );
+        self.find(&sql, [id.0], |row| read_order(row, 0))
+    }
+}
+
+fn unknown(column: usize) -> rusqlite::Error {
+    rusqlite::Error::IntegralValueOutOfRange(column, 0)
+}
+
+fn unsigned(n: i64) -> u64 {
+    u64::try_from(n).unwrap_or(0)
+}
+
+fn time(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Timestamp>> {
+    Ok(row.get::<_, Option<i64>>(column)?.map(Timestamp::from_millis))
+}
+
+fn read_batch(row: &Row<'_>) -> rusqlite::Result<BatchWork> {
+    Ok(BatchWork {
+        id: BatchId(row.get(0)?),
+        name: row.get(1)?,
+        service: ServiceId(row.get(2)?),
+        state: BatchState::of(row.get(3)?).ok_or_else(|| unknown(3))?,
+        header: row.get(4)?,
+        rows_total: unsigned(row.get(5)?),
+        taken_at: Timestamp::from_millis(row.get(6)?),
+        opened_at: time(row, 7)?,
+        result_sha256: row.get(8)?,
+        settled_sha256: row.get(9)?,
+        tallies: Vec::new(),
+        charged: Money::from_micros(row.get(10)?),
+        presumed: Money::from_micros(row.get(11)?),
+        reserved: Money::from_micros(row.get(12)?),
+    })
+}
+
+fn read_order(row: &Row<'_>, from: usize) -> rusqlite::Result<ResultOrder> {
+    let at = |offset: usize| from.saturating_add(offset);
+    let imei = Imei::from_u64(unsigned(row.get(at(1))?)).ok_or_else(|| unknown(at(1)))?;
+    Ok(ResultOrder {
+        id: OrderId(row.get(at(0))?),
+        imei,
+        state: state_of(row.get(at(2))?).ok_or_else(|| unknown(at(2)))?,
+        has_result: row.get(at(3))?,
+        provider_id: row.get::<_, Option<i64>>(at(4))?.map(|id| ProviderOrderId(unsigned(id))),
+        code: row.get(at(5))?,
+        charged: Money::from_micros(row.get(at(6))?),
+        presumed: Money::from_micros(row.get(at(7))?),
+        reserved: Money::from_micros(row.get(at(8))?),
+        ordered_at: time(row, at(9))?,
+        done_at: time(row, at(10))?,
+        doubt_since: time(row, at(11))?,
+        batch_name: row.get::<_, Option<String>>(at(12))?.unwrap_or_default(),
+        first_row: RowId(row.get(at(13))?).row(),
+    })
+}
+
+/// Which of a batch's two result files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ResultFile {
+    /// `NAME.results.csv`
+    Results,
+    /// `NAME.settled.csv`
+    Settled,
+}
+
+impl Journal {
+    /// Says what is about to be published, before it is: a file of that name with that content is then known as ours.
+    ///
+    /// # Errors
+    /// The journal can't be written.
+    pub async fn will_publish(
+        &self,
+        batch: BatchId,
+        file: ResultFile,
+        sha256: String,
+    ) -> Result<(), JournalError> {
+        self.write(move |tx| {
+            let sql = match file {
+                ResultFile::Results => "UPDATE batches SET result_sha256 = ?2 WHERE id = ?1",
+                ResultFile::Settled => "UPDATE batches SET settled_sha256 = ?2 WHERE id = ?1",
+            };
+            tx.execute_one("a publication", sql, (batch.0, &sha256))
+        })
+        .await
+    }
+
+    /// The file is in the outbox: with rows still open the batch is `published`, else done.
+    ///
+    /// # Errors
+    /// The journal can't be written.
+    pub async fn published(&self, batch: BatchId, done: bool, now: Timestamp) -> Result<(), JournalError> {
+        self.write(move |tx| {
+            let state = if done { BatchState::Done } else { BatchState::Published };
+            tx.execute_one(
+                "a publication",
+                "UPDATE batches SET state = ?2, published_at = coalesce(published_at, ?3), \
+                 done_at = CASE WHEN ?2 = 4 THEN ?3 END WHERE id = ?1",
+                (batch.0, state.code(), now.millis()),
+            )?;
+            tx.event(now, None, Some(batch), "published", state.as_str())
+        })
+        .await
+    }
+
+    /// Another file stands where the batch's result would go: it gets the next free NAME.
+    ///
+    /// # Errors
+    /// The journal can't be written.
+    pub async fn rename_batch(&self, batch: BatchId, name: String) -> Result<(), JournalError> {
+        self.write(move |tx| {
+            tx.execute_one("a batch's name", "UPDATE batches SET name = ?2 WHERE id = ?1", (batch.0, &name))
+        })
+        .await
+    }
+}

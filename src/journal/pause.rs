@@ -1,0 +1,180 @@
+//! Pauses: submission, all of it or one service's, stands still.
+
+use std::time::Duration;
+
+use super::tx::Tx;
+use super::wake::Rung;
+use super::{Journal, JournalError};
+use crate::gate::{Pause, Scope};
+use crate::order::PauseReason;
+use crate::schedule;
+use crate::types::{ServiceId, Timestamp};
+
+const fn code(scope: Scope) -> i64 {
+    match scope {
+        Scope::All => 0,
+        Scope::Service(service) => service.0,
+    }
+}
+
+const fn scope_of(code: i64) -> Scope {
+    if code == 0 { Scope::All } else { Scope::Service(ServiceId(code)) }
+}
+
+pub(super) fn list(tx: &Tx<'_>) -> Result<Vec<Pause>, JournalError> {
+    let mut statement = tx.prepare(SELECT)?;
+    let rows = statement.query_map([], read)?;
+    let mut pauses = Vec::new();
+    for pause in rows {
+        pauses.push(pause?);
+    }
+    Ok(pauses)
+}
+
+pub(super) const SELECT: &str =
+    "SELECT scope, reason, text, since, tries, next_try, one FROM pauses ORDER BY since, scope, reason";
+
+pub(super) fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Pause> {
+    let word: String = row.get(1)?;
+    // A reason of a newer version still pauses; here it can only be shown as an operator's.
+    let reason = PauseReason::ALL.into_iter().find(|reason| reason.as_str() == word);
+    Ok(Pause {
+        scope: scope_of(row.get(0)?),
+        reason: reason.unwrap_or(PauseReason::Operator),
+        text: row.get(2)?,
+        since: Timestamp::from_millis(row.get(3)?),
+        tries: row.get(4)?,
+        next_try: row.get::<_, Option<i64>>(5)?.map(Timestamp::from_millis),
+        one: row.get(6)?,
+    })
+}
+
+/// Pauses, or, where it is paused for this reason already, puts the next try off.
+pub(super) fn set(
+    tx: &Tx<'_>,
+    scope: Scope,
+    reason: PauseReason,
+    text: &str,
+    now: Timestamp,
+) -> Result<(), JournalError> {
+    let before: Option<(u32, bool)> = tx.find(
+        "SELECT tries, one FROM pauses WHERE scope = ?1 AND reason = ?2",
+        (code(scope), reason.as_str()),
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    )?;
+    let tries = match before {
+        // Thirty calls in flight fail alike: that is one try, not thirty.
+        Some((tries, false)) if reason.is_retried() => tries,
+        Some((tries, _)) => tries.saturating_add(1),
+        None => 0,
+    };
+    let wait: Option<Duration> = reason.is_retried().then(|| schedule::next_pause_try(tries));
+    let next_try = wait.map(|wait| now.plus(wait));
+    tx.execute(
+        "INSERT INTO pauses (scope, reason, text, since, tries, next_try, one) VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0) \
+         ON CONFLICT (scope, reason) DO UPDATE SET text = excluded.text, tries = excluded.tries, \
+         next_try = excluded.next_try, one = 0",
+        (code(scope), reason.as_str(), text, now.millis(), tries, next_try.map(Timestamp::millis)),
+    )?;
+    if before.is_none() {
+        tracing::warn!(
+            scope = %scope_word(scope), reason = reason.as_str(), text = %text,
+            next_try = %wait.map_or_else(|| "-".to_owned(), |wait| format!("{}s", wait.as_secs())),
+            "pause"
+        );
+        tx.event(now, None, None, "pause", &format!("{} {}: {text}", scope_word(scope), reason.as_str()))?;
+    }
+    tx.ring(Rung::SUBMIT);
+    Ok(())
+}
+
+fn scope_word(scope: Scope) -> String {
+    match scope {
+        Scope::All => "all".to_owned(),
+        Scope::Service(service) => format!("service:{service}"),
+    }
+}
+
+/// Ends a pause, if there is one.
+pub(super) fn end(
+    tx: &Tx<'_>,
+    scope: Scope,
+    reason: PauseReason,
+    now: Timestamp,
+) -> Result<bool, JournalError> {
+    let ended =
+        tx.execute("DELETE FROM pauses WHERE scope = ?1 AND reason = ?2", (code(scope), reason.as_str()))?;
+    if ended > 0 {
+        tracing::info!(scope = %scope_word(scope), reason = reason.as_str(), "pause ended");
+        tx.event(now, None, None, "pause ended", &format!("{} {}", scope_word(scope), reason.as_str()))?;
+        tx.ring(Rung::SUBMIT);
+    }
+    Ok(ended > 0)
+}
+
+/// An answer of the provider that passed: it ends every pause that let this order go to find out.
+pub(super) fn passed(tx: &Tx<'_>, service: ServiceId, now: Timestamp) -> Result<(), JournalError> {
+    for pause in list(tx)? {
+        if pause.one && pause.covers(service) {
+            end(tx, pause.scope, pause.reason, now)?;
+        }
+    }
+    Ok(())
+}
+
+impl Journal {
+    /// What stands still.
+    ///
+    /// # Errors
+    /// The journal can't be read.
+    pub async fn pauses(&self) -> Result<Vec<Pause>, JournalError> {
+        self.read(|view| view.pauses()).await
+    }
+
+    /// Pauses submission.
+    ///
+    /// # Errors
+    /// The journal can't be written.
+    pub async fn pause(
+        &self,
+        scope: Scope,
+        reason: PauseReason,
+        text: String,
+        now: Timestamp,
+    ) -> Result<(), JournalError> {
+        self.write(move |tx| set(tx, scope, reason, &text, now)).await
+    }
+
+    /// The try of a pause by `accountinfo` came out: it passed, so one order may go, or it didn't, so later.
+    ///
+    /// # Errors
+    /// The journal can't be written.
+    pub async fn pause_tried(
+        &self,
+        scope: Scope,
+        reason: PauseReason,
+        passed: bool,
+        now: Timestamp,
+    ) -> Result<(), JournalError> {
+        self.write(move |tx| {
+            let tries: Option<u32> = tx.find(
+                "SELECT tries FROM pauses WHERE scope = ?1 AND reason = ?2",
+                (code(scope), reason.as_str()),
+                |row| row.get(0),
+            )?;
+            let Some(tries) = tries else { return Ok(()) };
+            let tries = tries.saturating_add(1);
+            // With one order on its way the next look is due as if it had failed: its answer comes sooner.
+            let next = now.plus(schedule::next_pause_try(tries));
+            tx.execute(
+                "UPDATE pauses SET one = ?3, tries = ?4, next_try = ?5 WHERE scope = ?1 AND reason = ?2",
+                (code(scope), reason.as_str(), passed, tries, next.millis()),
+            )?;
+            if passed {
+                tx.ring(Rung::SUBMIT);
+            }
+            Ok(())
+        })
+        .await
+    }
+}

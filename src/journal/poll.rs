@@ -1,0 +1,174 @@
+//! Orders that are asked after, and what the provider told of them.
+
+use std::time::Duration;
+
+use super::orders::{self, Rules, Telling};
+use super::view::View;
+use super::{Journal, JournalError};
+use crate::order::{Event, State};
+use crate::types::{Imei, OrderId, ProviderOrder, ProviderOrderId, ProviderStatus, Timestamp};
+
+/// An order whose time to be asked after has come.
+#[derive(Clone, Debug)]
+pub struct DuePoll {
+    /// Which one.
+    pub order: OrderId,
+    /// The provider's id.
+    pub id: ProviderOrderId,
+    /// Its IMEI: an answer about another one isn't about it.
+    pub imei: Imei,
+    /// When it was taken.
+    pub ordered_at: Timestamp,
+}
+
+/// What a poll came to, for one order.
+#[derive(Clone, Debug)]
+pub struct PollResult {
+    /// Which one.
+    pub order: OrderId,
+    /// What the provider told.
+    pub told: PollTold,
+    /// When it is asked after next, if it goes on waiting.
+    pub next: Timestamp,
+}
+
+/// What the provider told of an order.
+#[derive(Clone, Debug)]
+pub enum PollTold {
+    /// This.
+    Status(ProviderOrder),
+    /// Nothing.
+    Nothing,
+    /// Nothing, for too long, or its id is refused for it alone.
+    GivenUp(String),
+}
+
+impl View {
+    /// The orders to ask after, the longest due first.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn due_polls(&self, now: Timestamp, limit: u32) -> Result<Vec<DuePoll>, JournalError> {
+        self.all(
+            "SELECT id, provider_id, imei, ordered_at FROM orders WHERE state = 3 AND due_at <= ?1 \
+             ORDER BY due_at, id LIMIT ?2",
+            (now.millis(), limit),
+            |row| {
+                let imei = u64::try_from(row.get::<_, i64>(2)?).ok().and_then(Imei::from_u64);
+                Ok(DuePoll {
+                    order: OrderId(row.get(0)?),
+                    id: ProviderOrderId(u64::try_from(row.get::<_, i64>(1)?).unwrap_or(0)),
+                    imei: imei.ok_or(rusqlite::Error::IntegralValueOutOfRange(2, 0))?,
+                    ordered_at: Timestamp::from_millis(row.get::<_, Option<i64>>(3)?.unwrap_or(0)),
+                })
+            },
+        )
+    }
+
+    /// When the next order is to be asked after.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn next_poll(&self) -> Result<Option<Timestamp>, JournalError> {
+        let due = self.find("SELECT min(due_at) FROM orders WHERE state = 3", [], |row| row.get(0))?;
+        Ok(due.flatten().map(Timestamp::from_millis))
+    }
+}
+
+impl Journal {
+    /// Records what polls told.
+    ///
+    /// # Errors
+    /// The journal can't be written: then they are asked again.
+    pub async fn record_polls(
+        &self,
+        results: Vec<PollResult>,
+        now: Timestamp,
+        rules: Rules,
+    ) -> Result<(), JournalError> {
+        self.write(move |tx| {
+            for result in &results {
+                record(tx, result, now, &rules)?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// Puts polls off by `wait`: the provider can't be asked now.
+    ///
+    /// # Errors
+    /// The journal can't be written.
+    pub async fn postpone_polls(
+        &self,
+        orders: Vec<OrderId>,
+        now: Timestamp,
+        wait: Duration,
+    ) -> Result<(), JournalError> {
+        self.write(move |tx| {
+            for order in &orders {
+                tx.execute(
+                    "UPDATE orders SET due_at = ?2 WHERE id = ?1 AND state = 3",
+                    (order.0, now.plus(wait).millis()),
+                )?;
+            }
+            Ok(())
+        })
+        .await
+    }
+}
+
+fn record(
+    tx: &super::Tx<'_>,
+    result: &PollResult,
+    now: Timestamp,
+    rules: &Rules,
+) -> Result<(), JournalError> {
+    let mut order = orders::load(tx, result.order)?;
+    if !matches!(order.life.state, State::Ordered | State::Held) {
+        return Ok(());
+    }
+    match &result.told {
+        PollTold::Status(told) if told.status != ProviderStatus::Pending => {
+            keep(tx, result.order, told, now)?;
+            let telling = Telling { what: "status", text: &told.status_raw, via: "status", quiet: false };
+            orders::advance(tx, &mut order, &Event::Status(told.status), now, rules, &telling)?;
+            Ok(())
+        }
+        PollTold::GivenUp(why) => {
+            let telling = Telling { what: "given up", text: why, via: "", quiet: false };
+            orders::advance(tx, &mut order, &Event::GiveUp, now, rules, &telling)?;
+            Ok(())
+        }
+        PollTold::Status(_) | PollTold::Nothing => {
+            tx.execute(
+                "UPDATE orders SET due_at = ?2 WHERE id = ?1 AND state = 3",
+                (result.order.0, result.next.millis()),
+            )?;
+            Ok(())
+        }
+    }
+}
+
+/// Keeps the raw answer, and the text that the result is made of.
+pub(super) fn keep(
+    tx: &super::Tx<'_>,
+    order: OrderId,
+    told: &ProviderOrder,
+    now: Timestamp,
+) -> Result<(), JournalError> {
+    tx.execute(
+        "INSERT INTO answers (order_id, at, kind, body) VALUES (?1, ?2, 'status', ?3)",
+        (order.0, now.millis(), &told.raw),
+    )?;
+    set_code(tx, order, &told.code)
+}
+
+/// The text that a result is made of.
+pub(super) fn set_code(tx: &super::Tx<'_>, order: OrderId, code: &str) -> Result<(), JournalError> {
+    tx.execute(
+        "INSERT INTO results (order_id, code) VALUES (?1, ?2) ON CONFLICT (order_id) DO UPDATE SET code = excluded.code",
+        (order.0, code),
+    )?;
+    Ok(())
+}

@@ -1,0 +1,120 @@
+//! What `status` reads: sums and counts that are kept, never counted.
+
+use super::JournalError;
+use super::view::View;
+use crate::types::{Money, Timestamp};
+
+/// An alarm that nobody has seen yet and whose cause isn't gone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AlarmLine {
+    /// Its number, for `imeid ack`.
+    pub n: i64,
+    /// Its name.
+    pub name: String,
+    /// What a person must know.
+    pub text: String,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+/// A day's money.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DayMoney {
+    /// Charged, presumed included.
+    pub charged: Money,
+    /// On the wire.
+    pub in_flight: Money,
+    /// In doubt.
+    pub in_doubt: Money,
+    /// Refunds that rejected orders let expect.
+    pub refund_due: Money,
+}
+
+/// Orders that are in work, by state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OrderCounts {
+    /// Not sent yet.
+    pub queued: u64,
+    /// On the wire.
+    pub submitting: u64,
+    /// In doubt.
+    pub in_doubt: u64,
+    /// Taken, with an id or without.
+    pub ordered: u64,
+    /// Waiting for a person.
+    pub held: u64,
+}
+
+impl View {
+    /// The alarms that are open.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn alarms(&self) -> Result<Vec<AlarmLine>, JournalError> {
+        self.all(
+            "SELECT n, name, text, at FROM alarms WHERE gone_at IS NULL AND acked_at IS NULL ORDER BY n LIMIT 100",
+            [],
+            |row| {
+                Ok(AlarmLine {
+                    n: row.get(0)?,
+                    name: row.get(1)?,
+                    text: row.get(2)?,
+                    since: Timestamp::from_millis(row.get(3)?),
+                })
+            },
+        )
+    }
+
+    /// The orders in work.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn order_counts(&self) -> Result<OrderCounts, JournalError> {
+        let mut counts = OrderCounts::default();
+        let sums = self.all(
+            "SELECT tallies.state, sum(tallies.n) FROM batches JOIN tallies ON tallies.batch = batches.id \
+             WHERE batches.state NOT IN (4, 5) AND tallies.link = 0 GROUP BY tallies.state",
+            [],
+            |row| Ok((row.get::<_, i64>(0)?, u64::try_from(row.get::<_, i64>(1)?).unwrap_or(0))),
+        )?;
+        for (state, n) in sums {
+            let count = match state {
+                0 => &mut counts.queued,
+                1 => &mut counts.submitting,
+                2 => &mut counts.in_doubt,
+                3 | 4 => &mut counts.ordered,
+                5 => &mut counts.held,
+                _ => continue,
+            };
+            *count = count.saturating_add(n);
+        }
+        Ok(counts)
+    }
+
+    /// A local day's money.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn day_money(&self, day: i64) -> Result<DayMoney, JournalError> {
+        let (reserved, presumed, charged, refund): (i64, i64, i64, i64) = self
+            .find(
+                "SELECT reserved, presumed, charged, refund FROM totals WHERE scope = 'day' AND key = ?1",
+                [day],
+                |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)),
+            )?
+            .unwrap_or_default();
+        let in_flight: i64 = self
+            .find(
+                "SELECT coalesce(sum(price), 0) FROM attempts WHERE verdict IS NULL AND day = ?1",
+                [day],
+                |row| row.get(0),
+            )?
+            .unwrap_or(0);
+        Ok(DayMoney {
+            charged: Money::from_micros(charged.saturating_add(presumed)),
+            in_flight: Money::from_micros(in_flight),
+            in_doubt: Money::from_micros(reserved.saturating_sub(in_flight)),
+            refund_due: Money::from_micros(refund),
+        })
+    }
+}

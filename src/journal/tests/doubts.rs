@@ -1,0 +1,264 @@
+use super::*;
+
+fn terms(can_list: bool) -> DoubtTerms {
+    DoubtTerms { can_list, policy_hold: false, probe_within: Duration::from_secs(86_400) }
+}
+
+impl Bench {
+    fn state(&self, order: OrderId) -> State {
+        let code = self.number(&format!("SELECT state FROM orders WHERE id = {order}"));
+        super::super::codes::state_of(code).unwrap()
+    }
+
+    async fn doubt_one(&self) -> OrderId {
+        let ticket = self.claim(1).await.pop().unwrap();
+        let order = ticket.order().unwrap();
+        self.finish(
+            ticket,
+            Placed::Unclear(Unclear { what: "timed out".into(), ids: vec![], retry_after: None }),
+        )
+        .await;
+        order
+    }
+
+    fn told(&self, id: u64, of: Imei, status: ProviderStatus) -> ProviderOrder {
+        ProviderOrder {
+            id: ProviderOrderId(id),
+            imei: Some(of),
+            package: "iPhone Check".to_owned(),
+            status,
+            status_raw: String::new(),
+            code: String::new(),
+            requested_at: String::new(),
+            raw: vec![],
+        }
+    }
+
+    async fn judge(&self, listing: Vec<ProviderOrder>) -> usize {
+        let facts = ListingFacts { asked_at: self.now(), titles: BTreeMap::new() };
+        self.journal
+            .judge_listing("main".to_owned(), listing, facts, self.now(), (*self.rules).clone())
+            .await
+            .unwrap()
+    }
+
+    /// An older order of ours, a doubt, and, a quiet period later, a newer order: what a good listing shows.
+    async fn with_witnesses(&self) -> (OrderId, Vec<ProviderOrder>) {
+        self.batch("stock", &imeis(3)).await;
+        self.order_one(10).await;
+        let doubt = self.doubt_one().await;
+        self.pass(QUIET);
+        self.order_one(20).await;
+        let listing = vec![
+            self.told(20, imei(2), ProviderStatus::Pending),
+            self.told(10, imei(0), ProviderStatus::Completed),
+        ];
+        (doubt, listing)
+    }
+}
+
+#[tokio::test]
+async fn an_order_found_in_a_listing_gets_its_id() {
+    let bench = Bench::new().await;
+    let (doubt, mut listing) = bench.with_witnesses().await;
+    listing.push(bench.told(15, imei(1), ProviderStatus::Pending));
+    assert_eq!(bench.judge(listing).await, 1);
+    assert_eq!(bench.state(doubt), State::Ordered);
+    bench.check_books();
+}
+
+#[tokio::test]
+async fn an_order_absent_from_two_good_listings_a_quiet_period_apart_is_queued_again() {
+    let bench = Bench::new().await;
+    let (doubt, listing) = bench.with_witnesses().await;
+    bench.judge(listing.clone()).await;
+    assert_eq!(bench.state(doubt), State::InDoubt);
+    bench.pass(QUIET - Duration::from_millis(1));
+    bench.judge(listing.clone()).await;
+    assert_eq!(bench.state(doubt), State::InDoubt);
+    bench.pass(Duration::from_millis(1));
+    bench.judge(listing).await;
+    assert_eq!(bench.state(doubt), State::Queued);
+    bench.check_books();
+}
+
+#[tokio::test]
+async fn t2_a_listing_without_a_later_order_of_ours_is_no_absence() {
+    let bench = Bench::new().await;
+    let (doubt, listing) = bench.with_witnesses().await;
+    // Cached from before: the newer order of ours isn't in it.
+    for _ in 0..3 {
+        bench.judge(listing[1..].to_vec()).await;
+        bench.pass(QUIET);
+    }
+    assert_eq!(bench.state(doubt), State::InDoubt);
+}
+
+#[tokio::test]
+async fn t2_an_order_begun_before_the_quiet_period_was_over_is_no_witness() {
+    let bench = Bench::new().await;
+    bench.batch("stock", &imeis(3)).await;
+    bench.order_one(10).await;
+    let doubt = bench.doubt_one().await;
+    bench.pass(QUIET - Duration::from_millis(1));
+    bench.order_one(20).await;
+    let listing = vec![
+        bench.told(20, imei(2), ProviderStatus::Pending),
+        bench.told(10, imei(0), ProviderStatus::Completed),
+    ];
+    for _ in 0..3 {
+        bench.pass(QUIET);
+        bench.judge(listing.clone()).await;
+    }
+    assert_eq!(bench.state(doubt), State::InDoubt);
+}
+
+#[tokio::test]
+async fn t8_a_listing_that_is_cut_or_filtered_is_no_absence() {
+    for (what, keep) in [("cut", 20u64), ("without finished ones", 20)] {
+        let bench = Bench::new().await;
+        let (doubt, listing) = bench.with_witnesses().await;
+        let listing: Vec<_> = listing.into_iter().filter(|told| told.id.0 == keep).collect();
+        for _ in 0..3 {
+            bench.judge(listing.clone()).await;
+            bench.pass(QUIET);
+        }
+        assert_eq!(bench.state(doubt), State::InDoubt, "{what}");
+    }
+}
+
+#[tokio::test]
+async fn t8_a_listing_in_which_an_id_of_ours_is_missing_is_no_absence() {
+    let bench = Bench::new().await;
+    bench.batch("stock", &imeis(4)).await;
+    bench.order_one(10).await;
+    let doubt = bench.doubt_one().await;
+    bench.pass(QUIET);
+    bench.order_one(20).await;
+    bench.order_one(21).await;
+    let listing = vec![
+        bench.told(21, imei(3), ProviderStatus::Pending),
+        bench.told(10, imei(0), ProviderStatus::Completed),
+    ];
+    for _ in 0..3 {
+        bench.judge(listing.clone()).await;
+        bench.pass(QUIET);
+    }
+    assert_eq!(bench.state(doubt), State::InDoubt);
+}
+
+#[tokio::test]
+async fn an_older_order_of_the_same_imei_made_by_hand_is_not_taken_for_ours() {
+    let bench = Bench::new().await;
+    let (doubt, mut listing) = bench.with_witnesses().await;
+    listing.push(bench.told(9, imei(1), ProviderStatus::Completed));
+    bench.judge(listing).await;
+    assert_eq!(bench.state(doubt), State::InDoubt);
+}
+
+#[tokio::test]
+async fn an_order_of_another_service_is_not_taken_for_ours_and_proves_no_absence() {
+    let bench = Bench::new().await;
+    let (doubt, mut listing) = bench.with_witnesses().await;
+    listing.push(ProviderOrder {
+        package: "Samsung Unlock".to_owned(),
+        ..bench.told(15, imei(1), ProviderStatus::Pending)
+    });
+    for _ in 0..3 {
+        bench.judge(listing.clone()).await;
+        bench.pass(QUIET);
+    }
+    assert_eq!(bench.state(doubt), State::InDoubt);
+}
+
+#[tokio::test]
+async fn an_order_listed_twice_is_held_with_both_charges_and_an_alarm() {
+    let bench = Bench::new().await;
+    let (doubt, mut listing) = bench.with_witnesses().await;
+    listing.push(bench.told(15, imei(1), ProviderStatus::Pending));
+    listing.push(bench.told(16, imei(1), ProviderStatus::Pending));
+    bench.judge(listing).await;
+    assert_eq!(bench.state(doubt), State::Held);
+    assert_eq!(bench.number("SELECT count(*) FROM charges"), 4);
+    assert_eq!(bench.journal.read_here(View::alarms).unwrap()[0].name, "double_charge");
+    bench.check_books();
+}
+
+#[tokio::test]
+async fn without_listings_a_doubt_is_probed_after_its_quiet_period_and_not_before() {
+    let bench = Bench::new().await;
+    bench.batch("stock", &imeis(1)).await;
+    let doubt = bench.doubt_one().await;
+    bench.pass(QUIET - Duration::from_millis(1));
+    bench.journal.tend_doubts(vec![doubt], terms(false), bench.now(), (*bench.rules).clone()).await.unwrap();
+    assert!(bench.claim(1).await.is_empty());
+    bench.pass(Duration::from_millis(1));
+    bench.journal.tend_doubts(vec![doubt], terms(false), bench.now(), (*bench.rules).clone()).await.unwrap();
+    let probe = bench.claim(1).await.pop().unwrap();
+    assert!(probe.is_probe());
+    bench.finish(probe, Placed::AlreadyExists).await;
+    assert_eq!(bench.state(doubt), State::OrderedNoId);
+    bench.journal.tend_doubts(vec![doubt], terms(false), bench.now(), (*bench.rules).clone()).await.unwrap();
+    assert_eq!(bench.state(doubt), State::Held);
+    bench.check_books();
+}
+
+#[tokio::test]
+async fn t1_a_probe_that_is_turned_away_leaves_the_first_attempt_reserved() {
+    let bench = Bench::new().await;
+    bench.batch("stock", &imeis(1)).await;
+    let doubt = bench.doubt_one().await;
+    bench.pass(QUIET);
+    bench.journal.tend_doubts(vec![doubt], terms(false), bench.now(), (*bench.rules).clone()).await.unwrap();
+    let probe = bench.claim(1).await.pop().unwrap();
+    bench.finish(probe, Placed::NotTaken(NotTaken::Throttled(None))).await;
+    assert_eq!(bench.state(doubt), State::InDoubt);
+    assert_eq!(bench.number("SELECT reserved FROM totals WHERE scope = 'day'"), PRICE.micros());
+    bench.check_books();
+}
+
+#[tokio::test]
+async fn until_one_probe_is_proven_they_go_one_at_a_time() {
+    let bench = Bench::new().await;
+    bench.batch("stock", &imeis(4)).await;
+    let mut doubts = Vec::new();
+    for _ in 0..4 {
+        doubts.push(bench.doubt_one().await);
+    }
+    bench.pass(QUIET);
+    bench.journal.tend_doubts(doubts, terms(false), bench.now(), (*bench.rules).clone()).await.unwrap();
+    let mut first = bench.claim(9).await;
+    assert_eq!(first.len(), 1);
+    assert!(bench.claim(9).await.is_empty());
+    bench.finish(first.pop().unwrap(), Placed::AlreadyExists).await;
+    assert_eq!(bench.claim(9).await.len(), 3);
+}
+
+#[tokio::test]
+async fn the_last_order_is_kept_as_a_witness_until_the_doubts_are_quiet() {
+    let bench = Bench::new().await;
+    bench.batch("stock", &imeis(3)).await;
+    bench.doubt_one().await;
+    let request = || ClaimRequest { keep_witness: true, ..bench.request(9) };
+    let claimed = bench.journal.begin_attempts(request(), bench.clock()).await.unwrap();
+    assert_eq!(claimed.tickets.len(), 1);
+    assert_eq!(claimed.blocked, Some(Blocked::Witness));
+    assert_eq!(claimed.next_due, Some(bench.now().plus(QUIET)));
+    bench.pass(QUIET);
+    assert_eq!(bench.journal.begin_attempts(request(), bench.clock()).await.unwrap().tickets.len(), 1);
+}
+
+#[tokio::test]
+async fn an_id_told_by_an_unclear_answer_settles_the_doubt_once_it_is_looked_up() {
+    let bench = Bench::new().await;
+    bench.batch("stock", &imeis(1)).await;
+    let doubt = bench.doubt_one().await;
+    let found = bench.told(44, imei(0), ProviderStatus::Pending);
+    bench
+        .journal
+        .looked_up(doubt, vec![ProviderOrderId(44)], Some(found), bench.now(), (*bench.rules).clone())
+        .await
+        .unwrap();
+    assert_eq!(bench.state(doubt), State::Ordered);
+    bench.check_books();
+}

@@ -1,0 +1,140 @@
+use super::*;
+
+#[tokio::test]
+async fn repeats_in_a_file_share_one_order() {
+    let bench = Bench::new().await;
+    let batch = bench.batch("stock", &[imei(1), imei(2), imei(1), imei(1)]).await;
+    assert_eq!(bench.number("SELECT count(*) FROM orders"), 2);
+    assert_eq!(
+        bench.tallies(batch),
+        [
+            (TallyState::Order(State::Queued), Link::Own, 2),
+            (TallyState::Order(State::Queued), Link::Joined, 2)
+        ]
+    );
+    assert_eq!(bench.claim(9).await.len(), 2);
+}
+
+#[tokio::test]
+async fn an_imei_in_work_is_joined_and_one_that_ended_answers_free() {
+    let bench = Bench::new().await;
+    let first = bench.batch("first", &imeis(2)).await;
+    let order = bench.order_one(11).await;
+    let told = ProviderOrder {
+        id: ProviderOrderId(11),
+        imei: Some(imei(0)),
+        package: "check".to_owned(),
+        status: ProviderStatus::Completed,
+        status_raw: "2 Completed".to_owned(),
+        code: "Model: X".to_owned(),
+        requested_at: String::new(),
+        raw: vec![],
+    };
+    let result = PollResult { order, told: PollTold::Status(told), next: bench.now() };
+    bench.journal.record_polls(vec![result], bench.now(), (*bench.rules).clone()).await.unwrap();
+    let second = bench.batch("second", &imeis(2)).await;
+    assert_eq!(
+        bench.tallies(second),
+        [
+            (TallyState::Order(State::Queued), Link::Joined, 1),
+            (TallyState::Order(State::Completed), Link::Earlier, 1)
+        ]
+    );
+    let rows = bench.journal.read_here(|view| view.result_rows(second, 0, 10)).unwrap();
+    let earlier = rows[0].order.as_ref().unwrap();
+    assert_eq!((rows[0].link, earlier.batch_name.as_str(), earlier.first_row), (Link::Earlier, "first", 1));
+    assert_eq!((earlier.code.as_deref(), earlier.charged), (Some("Model: X"), PRICE));
+    // The joined row ends as the order ends.
+    bench.order_one(12).await;
+    assert_eq!(bench.tallies(second)[0], (TallyState::Order(State::Ordered), Link::Joined, 1));
+    assert_eq!(bench.tallies(first).len(), 2);
+    bench.check_books();
+}
+
+#[tokio::test]
+async fn an_imei_that_was_refused_is_ordered_anew_and_one_that_may_be_charged_is_not() {
+    let bench = Bench::new().await;
+    bench.batch("first", &imeis(2)).await;
+    let mut tickets = bench.claim(2).await;
+    let unclear = Unclear { what: "HTTP 502".to_owned(), ids: vec![], retry_after: None };
+    bench.finish(tickets.pop().unwrap(), Placed::Unclear(unclear)).await;
+    bench
+        .finish(tickets.pop().unwrap(), Placed::NotTaken(NotTaken::InvalidImei("Invalid IMEI: 1".to_owned())))
+        .await;
+    bench.batch("second", &imeis(2)).await;
+    assert_eq!(bench.number("SELECT count(*) FROM orders"), 3);
+    assert_eq!(bench.number("SELECT count(*) FROM orders WHERE current = 1"), 2);
+    bench.check_books();
+}
+
+#[tokio::test]
+async fn two_live_orders_for_one_imei_are_impossible_whatever_the_code_does() {
+    let bench = Bench::new().await;
+    bench.batch("first", &imeis(1)).await;
+    let forced = bench
+        .journal
+        .write(|tx| {
+            tx.execute("INSERT INTO orders (service, imei, batch, first_row, state) SELECT service, imei, batch, first_row + 1, 0 FROM orders", [])
+        })
+        .await;
+    assert!(forced.is_err());
+    // Nor can a live one be put aside to make room.
+    let aside = bench.journal.write(|tx| tx.execute("UPDATE orders SET current = 0", [])).await;
+    assert!(aside.is_err());
+}
+
+#[tokio::test]
+async fn intake_repeated_after_a_crash_changes_nothing() {
+    let bench = Bench::new().await;
+    let list = [imei(1), imei(2), imei(1)];
+    let (id, name) = bench.journal.begin_batch(bench.new_batch("stock", 3), bench.now()).await.unwrap();
+    bench.fill(id, &list).await;
+    let again = bench.journal.begin_batch(bench.new_batch("stock", 3), bench.now()).await.unwrap();
+    assert_eq!(again, (id, name));
+    bench.fill(id, &list).await;
+    bench.journal.open_batch(id, bench.now()).await.unwrap();
+    assert_eq!(bench.number("SELECT count(*) FROM orders"), 2);
+    assert_eq!(bench.number("SELECT count(*) FROM rows"), 3);
+    bench.check_books();
+}
+
+#[tokio::test]
+async fn a_batch_whose_rows_are_not_all_there_does_not_open() {
+    let bench = Bench::new().await;
+    let (id, _) = bench.journal.begin_batch(bench.new_batch("stock", 3), bench.now()).await.unwrap();
+    bench.fill(id, &[imei(1), imei(2)]).await;
+    assert!(bench.journal.open_batch(id, bench.now()).await.is_err());
+    assert!(bench.claim(9).await.is_empty(), "nothing of it is sent");
+}
+
+#[tokio::test]
+async fn a_name_in_the_outbox_is_given_once() {
+    let bench = Bench::new().await;
+    let mut names = Vec::new();
+    for key in ["a", "b", "c"] {
+        let new = NewBatch {
+            key: key.to_owned(),
+            occupied: BTreeSet::from(["stock-2".to_owned()]),
+            ..bench.new_batch("stock", 0)
+        };
+        names.push(bench.journal.begin_batch(new, bench.now()).await.unwrap().1);
+    }
+    assert_eq!(names, ["stock", "stock-3", "stock-4"]);
+}
+
+#[tokio::test]
+async fn a_refusal_keeps_its_name() {
+    let bench = Bench::new().await;
+    let refuse = |key: &str| {
+        bench.journal.refuse_file(
+            key.to_owned(),
+            "a.b.xlsx".to_owned(),
+            "why".to_owned(),
+            BTreeSet::new(),
+            bench.now(),
+        )
+    };
+    assert_eq!(refuse("1").await.unwrap().dest_name, "a.b.xlsx");
+    assert_eq!(refuse("2").await.unwrap().dest_name, "a.b-2.xlsx");
+    assert_eq!(refuse("1").await.unwrap().dest_name, "a.b.xlsx");
+}

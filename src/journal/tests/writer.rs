@@ -1,0 +1,71 @@
+use super::*;
+
+#[tokio::test]
+async fn an_operation_that_fails_takes_no_other_with_it() {
+    let bench = Bench::new().await;
+    let journal = &bench.journal;
+    let good = |n: u32| journal.set_fact(if n == 0 { "a" } else { "b" }, n.to_string());
+    let bad = journal.write(|tx| {
+        tx.set_fact("lost", "1")?;
+        tx.execute("INSERT INTO nowhere VALUES (1)", [])
+    });
+    let (first, failed, second) = tokio::join!(good(0), bad, good(1));
+    first.unwrap();
+    assert!(failed.is_err());
+    second.unwrap();
+    let facts = journal.read_here(|view| Ok((view.fact("a")?, view.fact("b")?, view.fact("lost")?))).unwrap();
+    assert_eq!(facts, (Some("0".to_owned()), Some("1".to_owned()), None));
+}
+
+#[tokio::test]
+async fn what_was_acknowledged_is_there_after_reopening() {
+    let bench = Bench::new().await;
+    bench.batch("stock", &imeis(3)).await;
+    bench.order_one(5).await;
+    let Bench { _folder: folder, path, journal, .. } = bench;
+    drop(journal);
+    let again = Journal::open(&path).unwrap();
+    let count = again
+        .read_here(|view| view.find("SELECT count(*) FROM charges", [], |row| row.get::<_, i64>(0)))
+        .unwrap();
+    assert_eq!(count, Some(1));
+    drop(folder);
+}
+
+#[test]
+fn the_migrations_are_valid() {
+    migrations().validate().unwrap();
+}
+
+#[test]
+fn a_journal_of_a_newer_version_is_refused_and_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal.db");
+    drop(Journal::open(&path).unwrap());
+    rusqlite::Connection::open(&path).unwrap().pragma_update(None, "user_version", 99).unwrap();
+    assert!(matches!(Journal::open(&path), Err(JournalError::Newer { found: 99, .. })));
+}
+
+#[test]
+fn a_file_that_is_no_journal_is_refused_and_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal.db");
+    std::fs::write(&path, b"IMEI;Model\r\n".repeat(500)).unwrap();
+    assert!(Journal::open(&path).is_err());
+    assert_eq!(std::fs::read(&path).unwrap(), b"IMEI;Model\r\n".repeat(500));
+}
+
+#[tokio::test]
+async fn the_ledger_and_the_events_only_grow() {
+    let bench = Bench::new().await;
+    bench.batch("stock", &imeis(1)).await;
+    bench.order_one(5).await;
+    for sql in [
+        "DELETE FROM ledger",
+        "UPDATE ledger SET micros = 0",
+        "DELETE FROM events",
+        "UPDATE events SET what = ''",
+    ] {
+        assert!(bench.journal.write(move |tx| tx.execute(sql, [])).await.is_err(), "{sql}");
+    }
+}

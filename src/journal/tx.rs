@@ -1,0 +1,101 @@
+//! One transaction of the writer, and the little that every operation needs of it.
+
+use std::cell::Cell;
+
+use rusqlite::{CachedStatement, Connection, Params};
+
+use super::JournalError;
+use super::wake::Rung;
+use crate::types::{BatchId, OrderId, Timestamp};
+
+/// An open transaction. Only the writer makes one.
+pub struct Tx<'a> {
+    connection: &'a Connection,
+    rung: Cell<Rung>,
+}
+
+impl<'a> Tx<'a> {
+    pub(super) const fn new(connection: &'a Connection) -> Self {
+        Self { connection, rung: Cell::new(Rung::NONE) }
+    }
+
+    /// Rings these stages once the transaction is committed.
+    pub(super) fn ring(&self, who: Rung) {
+        self.rung.set(self.rung.get().and(who));
+    }
+
+    pub(super) const fn rung(&self) -> Rung {
+        self.rung.get()
+    }
+
+    pub(super) const fn connection(&self) -> &Connection {
+        self.connection
+    }
+
+    pub(super) fn prepare(&self, sql: &str) -> Result<CachedStatement<'a>, JournalError> {
+        Ok(self.connection.prepare_cached(sql)?)
+    }
+
+    /// Runs a statement; returns how many rows it changed.
+    pub(super) fn execute(&self, sql: &str, params: impl Params) -> Result<usize, JournalError> {
+        Ok(self.prepare(sql)?.execute(params)?)
+    }
+
+    /// Runs a statement that changes exactly one row; anything else means that our picture of the journal is wrong.
+    pub(super) fn execute_one(
+        &self,
+        what: &'static str,
+        sql: &str,
+        params: impl Params,
+    ) -> Result<(), JournalError> {
+        match self.execute(sql, params)? {
+            1 => Ok(()),
+            changed => Err(JournalError::Unexpected { what, changed }),
+        }
+    }
+
+    /// The row that a statement finds, if any.
+    pub(super) fn find<T>(
+        &self,
+        sql: &str,
+        params: impl Params,
+        read: impl FnOnce(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Option<T>, JournalError> {
+        let mut statement = self.prepare(sql)?;
+        let mut rows = statement.query(params)?;
+        match rows.next()? {
+            Some(row) => Ok(Some(read(row)?)),
+            None => Ok(None),
+        }
+    }
+
+    /// Appends to the event log.
+    pub(super) fn event(
+        &self,
+        at: Timestamp,
+        order: Option<OrderId>,
+        batch: Option<BatchId>,
+        what: &str,
+        detail: &str,
+    ) -> Result<(), JournalError> {
+        self.execute(
+            "INSERT INTO events (at, order_id, batch, what, detail) VALUES (?1, ?2, ?3, ?4, ?5)",
+            (at.millis(), order.map(|id| id.0), batch.map(|id| id.0), what, detail),
+        )?;
+        Ok(())
+    }
+
+    /// A fact's value.
+    pub(super) fn fact(&self, key: &str) -> Result<Option<String>, JournalError> {
+        self.find("SELECT value FROM facts WHERE key = ?1", [key], |row| row.get(0))
+    }
+
+    /// Sets a fact.
+    pub(super) fn set_fact(&self, key: &str, value: &str) -> Result<(), JournalError> {
+        self.execute(
+            "INSERT INTO facts (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+            [key, value],
+        )?;
+        Ok(())
+    }
+}

@@ -1,0 +1,91 @@
+//! Reading: connections that can't write, short transactions only.
+
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags, Params, Row};
+
+use super::JournalError;
+use super::pause;
+use crate::gate::Pause;
+
+/// A connection that can only read.
+pub struct View {
+    connection: Connection,
+}
+
+pub(super) fn open(path: &Path) -> Result<Connection, JournalError> {
+    let connection =
+        Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)
+            .map_err(|error| JournalError::Unreachable { path: path.to_owned(), why: error.to_string() })?;
+    connection.busy_timeout(Duration::from_secs(10))?;
+    connection.pragma_update(None, "query_only", "ON")?;
+    connection.pragma_update(None, "cache_size", -4096)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    Ok(connection)
+}
+
+impl View {
+    /// Opens the journal for reading only, beside a running daemon or without one.
+    ///
+    /// # Errors
+    /// It isn't there, or can't be read.
+    pub fn open(path: &Path) -> Result<Self, JournalError> {
+        Ok(Self::new(open(path)?))
+    }
+
+    pub(super) const fn new(connection: Connection) -> Self {
+        Self { connection }
+    }
+
+    pub(super) fn into_connection(self) -> Connection {
+        self.connection
+    }
+
+    pub(super) const fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// Every row that a statement finds, read into a list.
+    pub(super) fn all<T>(
+        &self,
+        sql: &str,
+        params: impl Params,
+        read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Vec<T>, JournalError> {
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let rows = statement.query_map(params, read)?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// The first row that a statement finds.
+    pub(super) fn find<T>(
+        &self,
+        sql: &str,
+        params: impl Params,
+        read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Option<T>, JournalError> {
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let mut rows = statement.query(params)?;
+        match rows.next()? {
+            Some(row) => Ok(Some(read(row)?)),
+            None => Ok(None),
+        }
+    }
+
+    /// What stands still.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn pauses(&self) -> Result<Vec<Pause>, JournalError> {
+        self.all(pause::SELECT, [], pause::read)
+    }
+
+    /// A fact's value.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn fact(&self, key: &str) -> Result<Option<String>, JournalError> {
+        self.find("SELECT value FROM facts WHERE key = ?1", [key], |row| row.get(0))
+    }
+}

@@ -1,0 +1,129 @@
+//! The one thread that writes. Everything that wants to write sends it an operation; it runs as many as wait in one
+//! transaction, commits (fsync included), and only then tells those who sent them. One sync serves them all.
+//!
+//! An operation that fails is rolled back alone: the others of its transaction are run again, each by itself.
+
+use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
+use std::time::{Duration, Instant};
+
+use rusqlite::{Connection, TransactionBehavior};
+
+use super::tx::Tx;
+use super::{JournalError, Wakes};
+
+/// At most this many operations in one transaction.
+const GROUP_OPERATIONS: usize = 512;
+/// A transaction takes in no more operations after this long.
+const GROUP_TIME: Duration = Duration::from_millis(4);
+/// Pause before an operation that must not be lost is tried again.
+const KEEP_TRYING_EVERY: Duration = Duration::from_secs(1);
+
+/// Something to write. `run` may be called more than once (each time on a clean transaction), `done` exactly once.
+pub(super) trait Operation: Send {
+    fn run(&mut self, tx: &Tx<'_>) -> Result<(), JournalError>;
+    fn done(self: Box<Self>, result: Result<(), JournalError>);
+    /// Whether it is tried again until it succeeds: what it records has happened outside and can't be asked again.
+    fn must_succeed(&self) -> bool;
+}
+
+pub(super) struct Writer {
+    connection: Connection,
+    operations: Receiver<Box<dyn Operation>>,
+    wakes: Wakes,
+    /// What must be recorded and could not be yet.
+    kept: Vec<Box<dyn Operation>>,
+}
+
+impl Writer {
+    pub(super) fn new(
+        connection: Connection,
+        operations: Receiver<Box<dyn Operation>>,
+        wakes: Wakes,
+    ) -> Self {
+        Self { connection, operations, wakes, kept: Vec::new() }
+    }
+
+    /// Writes until every sender is gone and nothing is left to write.
+    pub(super) fn run(mut self) {
+        while let Some(mut group) = self.next_group() {
+            if self.run_group(&mut group).is_ok() {
+                for operation in group {
+                    operation.done(Ok(()));
+                }
+                continue;
+            }
+            for operation in group {
+                self.run_alone(operation);
+            }
+        }
+        // SQLite checkpoints and removes the WAL as the last connection closes.
+    }
+
+    fn next_group(&mut self) -> Option<Vec<Box<dyn Operation>>> {
+        let first = if self.kept.is_empty() {
+            self.operations.recv().ok()?
+        } else {
+            match self.operations.recv_timeout(KEEP_TRYING_EVERY) {
+                Ok(operation) => operation,
+                Err(RecvTimeoutError::Timeout) => return Some(std::mem::take(&mut self.kept)),
+                Err(RecvTimeoutError::Disconnected) => {
+                    // The process ends: what could not be recorded is found as in doubt at the next start.
+                    for operation in self.kept.drain(..) {
+                        operation.done(Err(JournalError::Closed));
+                    }
+                    return None;
+                }
+            }
+        };
+        let mut group = std::mem::take(&mut self.kept);
+        group.push(first);
+        Some(group)
+    }
+
+    /// Runs `group`, and whatever else arrives meanwhile, in one transaction.
+    fn run_group(&mut self, group: &mut Vec<Box<dyn Operation>>) -> Result<(), JournalError> {
+        let began = Instant::now();
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let tx = Tx::new(&transaction);
+        for operation in group.iter_mut() {
+            operation.run(&tx)?;
+        }
+        while group.len() < GROUP_OPERATIONS && began.elapsed() < GROUP_TIME {
+            match self.operations.try_recv() {
+                Ok(operation) => {
+                    // In the group first: if it fails it is run again like the others, never lost.
+                    group.push(operation);
+                    if let Some(last) = group.last_mut() {
+                        last.run(&tx)?;
+                    }
+                }
+                Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
+            }
+        }
+        let rung = tx.rung();
+        transaction.commit()?;
+        self.wakes.ring(rung);
+        Ok(())
+    }
+
+    fn run_alone(&mut self, mut operation: Box<dyn Operation>) {
+        match self.commit_alone(operation.as_mut()) {
+            Ok(()) => operation.done(Ok(())),
+            Err(error) if operation.must_succeed() && error.can_pass() => {
+                tracing::error!(alarm = "journal", "an answer can't be recorded yet, trying again: {error}");
+                self.kept.push(operation);
+            }
+            Err(error) => operation.done(Err(error)),
+        }
+    }
+
+    fn commit_alone(&mut self, operation: &mut dyn Operation) -> Result<(), JournalError> {
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let tx = Tx::new(&transaction);
+        operation.run(&tx)?;
+        let rung = tx.rung();
+        transaction.commit()?;
+        self.wakes.ring(rung);
+        Ok(())
+    }
+}

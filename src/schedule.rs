@@ -1,0 +1,64 @@
+//! When something is tried again: pure functions of how often it was tried and how old it is.
+
+use std::time::Duration;
+
+/// No wait that we choose, or that a provider asks for, is longer.
+pub const LONGEST_WAIT: Duration = Duration::from_secs(300);
+
+const FIRST_BACK_OFF_MS: u64 = 500;
+
+/// How long an order waits that was not taken, the `tries`-th time: half a second, doubling, at most five minutes, of
+/// which up to half is taken off by `seed`, so that orders turned away together don't come back together.
+#[must_use]
+pub fn back_off(tries: u32, seed: u64) -> Duration {
+    let longest = u64::try_from(LONGEST_WAIT.as_millis()).unwrap_or(u64::MAX);
+    let doublings = tries.saturating_sub(1).min(16);
+    let full = FIRST_BACK_OFF_MS.saturating_mul(1 << doublings).min(longest);
+    let jitter = fastrand::Rng::with_seed(seed ^ u64::from(tries)).u64(0..=full / 2);
+    Duration::from_millis(full.saturating_sub(jitter))
+}
+
+/// When an order that was placed `age` ago is asked after next: soon at first, then in steps of a quarter of its age,
+/// never more often than `first` nor more seldom than `every`.
+#[must_use]
+pub fn next_poll(age: Duration, first: Duration, every: Duration) -> Duration {
+    (age / 4).max(first).min(every.max(first))
+}
+
+/// When a pause is tried again, the `tries`-th time: 10 s, doubling, at most 5 min.
+#[must_use]
+pub fn next_pause_try(tries: u32) -> Duration {
+    Duration::from_secs(10u64.saturating_mul(1 << tries.min(8))).min(LONGEST_WAIT)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_double_up_to_five_minutes_and_never_vanish() {
+        for tries in 1..40 {
+            for seed in 0..50 {
+                let wait = back_off(tries, seed);
+                assert!(wait >= Duration::from_millis(250) && wait <= LONGEST_WAIT, "{tries}: {wait:?}");
+            }
+        }
+        assert!(back_off(12, 1) > Duration::from_secs(100));
+        assert_ne!(back_off(5, 1), back_off(5, 2), "orders turned away together come back apart");
+    }
+
+    #[test]
+    fn polls_start_soon_and_back_off_with_age() {
+        let (first, every) = (Duration::from_secs(10), Duration::from_secs(300));
+        assert_eq!(next_poll(Duration::ZERO, first, every), first);
+        assert_eq!(next_poll(Duration::from_secs(120), first, every), Duration::from_secs(30));
+        assert_eq!(next_poll(Duration::from_secs(86_400), first, every), every);
+    }
+
+    #[test]
+    fn a_pause_is_tried_again_after_ten_seconds_and_at_the_latest_every_five_minutes() {
+        assert_eq!(next_pause_try(0), Duration::from_secs(10));
+        assert_eq!(next_pause_try(2), Duration::from_secs(40));
+        assert_eq!(next_pause_try(30), LONGEST_WAIT);
+    }
+}
