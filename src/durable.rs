@@ -220,6 +220,14 @@ pub fn numbered(name: &OsStr, n: u32) -> OsString {
     OsString::from_vec(numbered)
 }
 
+/// `name` and `suffix`, the name cut where both would be longer than a file name can be: `stock.csv.reason.txt`.
+#[must_use]
+pub fn with_suffix(name: &OsStr, suffix: &str) -> OsString {
+    let mut whole = cut(name.as_bytes(), NAME_BYTES_MAX.saturating_sub(suffix.len())).to_vec();
+    whole.extend_from_slice(suffix.as_bytes());
+    OsString::from_vec(whole)
+}
+
 /// At most `room` bytes of `text`, not ending inside a UTF-8 character.
 fn cut(text: &[u8], room: usize) -> &[u8] {
     let mut end = room.min(text.len());
