@@ -122,8 +122,12 @@ impl Inbox {
 
 /// Takes a complete file, and its note in `rejected/` away if there is one. Blocks.
 ///
+/// Crash: before, the file is in the inbox; inside, there or in `.taken`, perhaps beside an empty folder; after, in
+/// `.taken`. Whichever it is, [`list_taken`](super::list_taken) or the next look finds it.
+///
 /// # Errors
-/// As [`take::take`].
+/// [`TakeError::Changed`] if it isn't the file any more that was found complete; it stays, or goes back, where it was.
+/// Else what the system says.
 pub fn take(settings: &Settings, ready: &Ready, now: Timestamp) -> Result<Taken, TakeError> {
     let taken = take::take(&settings.inbox, ready, now)?;
     let shown =
@@ -146,7 +150,7 @@ fn broken() -> io::Error {
     io::Error::other("an earlier look at the inbox broke off")
 }
 
-/// Where taken files lie; see [`take::list_taken`].
+/// Where taken files lie; see [`list_taken`](super::list_taken).
 #[must_use]
 pub fn taken_folder(settings: &Settings) -> PathBuf {
     settings.inbox.join(take::TAKEN)

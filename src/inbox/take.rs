@@ -91,6 +91,16 @@ impl Taken {
 /// [`TakeError::Changed`] if it isn't the file any more that was found complete: before the rename, or by a writer that
 /// still had it open, after it; it goes back then. Else what the system says.
 pub(super) fn take(inbox: &Path, ready: &Ready, now: Timestamp) -> Result<Taken, TakeError> {
+    take_and(inbox, ready, now, |_| {})
+}
+
+/// With a seam for what others do to the file right after the rename.
+fn take_and(
+    inbox: &Path,
+    ready: &Ready,
+    now: Timestamp,
+    meanwhile: impl FnOnce(&Path),
+) -> Result<Taken, TakeError> {
     unchanged(&ready.path, ready.stamp)?;
     // A drop's content may still be in memory only, and its rows are paid for once they are in the journal.
     durable::fsync_file(&ready.path)?;
@@ -101,6 +111,7 @@ pub(super) fn take(inbox: &Path, ready: &Ready, now: Timestamp) -> Result<Taken,
         let _ = durable::remove_dir(&place);
         return Err(error.into());
     }
+    meanwhile(&path);
     if let Err(error) = unchanged(&path, ready.stamp) {
         put_back(&path, ready)?;
         return Err(error);
@@ -270,6 +281,18 @@ mod tests {
         assert!(ready.path.exists());
         fs::remove_file(&ready.path).unwrap();
         assert!(matches!(take(inbox.path(), &ready, NOW), Err(TakeError::Changed)));
+        assert_eq!(list_taken(inbox.path()).unwrap(), []);
+    }
+
+    #[test]
+    fn a_file_that_a_writer_still_had_open_goes_back_to_where_it_was() {
+        use std::io::Write;
+        let inbox = tempfile::tempdir().unwrap();
+        let ready = drop_file(inbox.path(), OsStr::new("a.csv"), "one");
+        let mut open = fs::OpenOptions::new().append(true).open(&ready.path).unwrap();
+        let taken = take_and(inbox.path(), &ready, NOW, |_| open.write_all(b" and two").unwrap());
+        assert!(matches!(taken, Err(TakeError::Changed)));
+        assert_eq!(fs::read_to_string(&ready.path).unwrap(), "one and two");
         assert_eq!(list_taken(inbox.path()).unwrap(), []);
     }
 
