@@ -1,8 +1,27 @@
 //! The configuration: the model, reading it from TOML, and checking it.
+//!
+//! [`load`] gives a [`Config`] in which every value is checked and every default filled in, or *all* that is wrong with
+//! the file, each with its line and the mend. A key with nothing behind it yet is refused unless it says off; an
+//! unknown one always. No message ever shows a value that may be secret: the API key has a file of its own, which
+//! [`read_api_key`] reads.
 
+mod api_key;
+mod checks;
+mod errors;
+mod keys;
+mod load;
 mod model;
+mod redact;
+mod section;
+#[cfg(test)]
+mod tests;
+mod values;
 
+pub use api_key::{KeyError, read_api_key, read_api_key_with};
+pub use errors::{ConfigError, ConfigErrors};
+pub use load::{load, parse};
 pub use model::{
     Budget, Config, DoubtPolicy, Folders, InDoubtConfig, JournalConfig, ListRecent, LogConfig, LogFormat,
     LogImei, OutboxConfig, PollConfig, ProviderConfig, Service, SubmitConfig,
 };
+pub use redact::{log_imei, set_log_imei};

@@ -1,1 +1,3 @@
-//!
+//! The shell around the stages: wiring, signals, systemd, status.
+
+pub mod log;

@@ -1,0 +1,118 @@
+//! One process at a time.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
+
+/// A lock that this process holds until it is dropped, or until the process ends in whatever way: the kernel lets go of
+/// it then. The file itself stays, always: removing it would let two processes lock two files of one name.
+///
+/// Crash: the file is there, the lock is not.
+#[derive(Debug)]
+pub struct LockFile {
+    // Held open: closing it is what unlocks.
+    _file: File,
+    path: PathBuf,
+}
+
+/// Why a lock was not got.
+#[derive(Debug, thiserror::Error)]
+pub enum LockError {
+    /// Another process has it.
+    #[error("another imeid{} is at work here: it holds {}", of_process(*.pid), path.display())]
+    Held {
+        /// The lock file.
+        path: PathBuf,
+        /// The process that wrote its number into it, where that can be read.
+        pid: Option<u32>,
+    },
+    /// The file can't be made, opened or locked.
+    #[error("{} can't be locked: {source}", path.display())]
+    Io {
+        /// The lock file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+}
+
+fn of_process(pid: Option<u32>) -> String {
+    pid.map(|pid| format!(" (process {pid})")).unwrap_or_default()
+}
+
+impl LockError {
+    /// The holder's process id, where it is known.
+    #[must_use]
+    pub fn pid(&self) -> Option<u32> {
+        match self {
+            Self::Held { pid, .. } => *pid,
+            Self::Io { .. } => None,
+        }
+    }
+}
+
+impl LockFile {
+    /// Locks `path`, making the file if need be, and writes this process's id into it. Doesn't wait.
+    ///
+    /// # Errors
+    /// [`LockError::Held`] if another process has it, else what the system says.
+    pub fn acquire(path: &Path) -> Result<Self, LockError> {
+        let failed = |source| LockError::Io { path: path.to_owned(), source };
+        let mut file = open(path).map_err(failed)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(LockError::Held { path: path.to_owned(), pid: holder(&mut file) });
+            }
+            Err(TryLockError::Error(source)) => return Err(failed(source)),
+        }
+        // Only for the message of whoever comes next: a full disk must not keep us from holding the lock.
+        let _ = write_pid(&mut file);
+        Ok(Self { _file: file, path: path.to_owned() })
+    }
+
+    /// The lock file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    // Root may run a command in a folder that belongs to the daemon's user: a link there leads nowhere.
+    let flags = OFlags::NOFOLLOW.bits().cast_signed();
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o644)
+        .custom_flags(flags)
+        .open(path)?;
+    let metadata = file.metadata()?;
+    if !metadata.is_file() || metadata.nlink() != 1 {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a plain file"));
+    }
+    // Made by root, the daemon's own user couldn't open it afterwards.
+    if let Some(Ok(dir)) = path.parent().map(fs::metadata)
+        && metadata.uid() != dir.uid()
+    {
+        let _ = std::os::unix::fs::fchown(&file, Some(dir.uid()), Some(dir.gid()));
+    }
+    Ok(file)
+}
+
+fn write_pid(file: &mut File) -> io::Result<()> {
+    file.set_len(0)?;
+    file.rewind()?;
+    writeln!(file, "{}", std::process::id())
+}
+
+fn holder(file: &mut File) -> Option<u32> {
+    let mut text = String::new();
+    file.take(32).read_to_string(&mut text).ok()?;
+    text.trim().parse().ok()
+}

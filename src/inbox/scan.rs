@@ -1,0 +1,364 @@
+//! One look through the inbox: what lies there, what of it is complete, what waits and why.
+
+use std::collections::HashMap;
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::fs::{self, DirEntry, Metadata};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::candidates::{Candidates, Next, Stamp};
+use super::hash::hash_file;
+use super::names::{ignored, is_control};
+use super::notice::{self, Notice};
+use super::settings::Settings;
+use super::take::Ready;
+use crate::types::{NetworkId, Timestamp};
+
+/// What has lain untaken for so long gets a note in `rejected/`.
+const NOTICE_AFTER: Duration = Duration::from_secs(10 * 60);
+
+/// Why something in the inbox isn't taken. Prints as in `status --json`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// It hasn't settled yet.
+    BeingWritten,
+    /// It can't be read for now: no right to, or locked.
+    Unreadable,
+    /// A link, fifo, device or socket. It is never opened or followed.
+    NotAFile,
+    /// No service has this folder.
+    NoSuchService,
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::BeingWritten => "being written",
+            Self::Unreadable => "unreadable",
+            Self::NotAFile => "not a file",
+            Self::NoSuchService => "no such service",
+        })
+    }
+}
+
+impl serde::Serialize for Why {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// Something that lies in the inbox and isn't taken, for `status`.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Waiting {
+    /// Its name, relative to the inbox; "." is the inbox itself.
+    pub name: String,
+    /// Why it isn't taken.
+    pub why: Why,
+    /// Since when that is so.
+    pub since: Timestamp,
+}
+
+/// What one look found.
+#[derive(Debug, Default)]
+pub struct Scan {
+    /// Complete files, each offered once a `rescan` until it is taken, in the order of their names.
+    pub ready: Vec<Ready>,
+    /// What isn't complete or can't be taken, in the order of their names.
+    pub waiting: Vec<Waiting>,
+    /// When the next file may be complete, if none changes; `None` where none is waited for.
+    pub next: Option<Timestamp>,
+}
+
+/// Looks through the inbox again and again, and remembers what it saw. All of it blocks.
+#[derive(Debug)]
+pub struct Scanner {
+    settings: Settings,
+    candidates: Candidates,
+    known: HashMap<PathBuf, Known>,
+    /// The number of the look, so that what it didn't find can be told.
+    look: u64,
+    swept: bool,
+}
+
+/// What is remembered of something in the inbox.
+#[derive(Debug)]
+struct Known {
+    name: OsString,
+    shown: String,
+    /// `None`: complete, or a word to imeid.
+    why: Option<Why>,
+    since: Timestamp,
+    first_seen: Timestamp,
+    /// Found so by this look.
+    look: u64,
+    /// Never gets a note.
+    quiet: bool,
+    noticed: bool,
+    notice_failed: bool,
+    /// When it was offered as complete, and in which state.
+    offered: Option<(Timestamp, Stamp)>,
+}
+
+/// What one thing in the inbox turned out to be.
+enum Found {
+    Waits(Why, Option<io::Error>),
+    Settling(Timestamp),
+    Ready(Ready),
+    /// Complete, and offered not long ago.
+    Offered,
+    Control,
+}
+
+/// A look that is under way.
+struct Look {
+    now: Timestamp,
+    scan: Scan,
+    /// Folders that couldn't be listed: what is known to be in them isn't gone.
+    unlisted: Vec<PathBuf>,
+}
+
+impl Scanner {
+    /// Nothing seen yet.
+    #[must_use]
+    pub fn new(settings: Settings) -> Self {
+        let candidates = Candidates::new(settings.settle);
+        Self { settings, candidates, known: HashMap::new(), look: 0, swept: false }
+    }
+
+    /// Other settings from now on.
+    pub fn set_settings(&mut self, settings: Settings) {
+        self.candidates.set_settle(settings.settle);
+        self.settings = settings;
+    }
+
+    /// One look through all folders. `events` are the files that were closed or renamed in since the last one.
+    pub fn scan_once(&mut self, events: Vec<PathBuf>, now: Timestamp) -> Scan {
+        events.into_iter().for_each(|path| self.candidates.closed(path));
+        self.look += 1;
+        let mut look = Look { now, scan: Scan::default(), unlisted: Vec::new() };
+        self.sweep_notices_once();
+        let inbox = self.settings.inbox.clone();
+        let service = self.settings.network_id_of(".").cloned();
+        self.look_into(&inbox, "", service.as_ref(), &mut look);
+        self.forget_what_is_gone(&look);
+        self.write_notices(now);
+        self.list_waiting(&mut look.scan);
+        look.scan.ready.sort_by(|a, b| a.path.cmp(&b.path));
+        look.scan
+    }
+
+    /// Looks into one folder; `prefix` is its name with a slash, "" for the inbox itself.
+    fn look_into(&mut self, folder: &Path, prefix: &str, service: Option<&NetworkId>, look: &mut Look) {
+        let entries = match fs::read_dir(folder).and_then(Iterator::collect::<io::Result<Vec<_>>>) {
+            Ok(entries) => entries,
+            Err(error) => {
+                look.unlisted.push(folder.to_owned());
+                let shown = if prefix.is_empty() { "." } else { prefix.trim_end_matches('/') };
+                let name = OsString::from(shown);
+                self.remember(folder, &name, shown, Found::Waits(Why::Unreadable, Some(error)), look);
+                return;
+            }
+        };
+        for entry in entries {
+            let (path, name) = (entry.path(), entry.file_name());
+            let shown = format!("{prefix}{}", name.to_string_lossy());
+            let Some(metadata) = metadata_of(&entry) else { continue };
+            if prefix.is_empty() && metadata.is_dir() {
+                let of_folder = name.to_str().and_then(|name| self.settings.network_id_of(name)).cloned();
+                if let Some(network_id) = of_folder {
+                    self.look_into(&path, &format!("{shown}/"), Some(&network_id), look);
+                    continue;
+                }
+            }
+            if !ignored(&name) {
+                let found = self.classify(&path, &name, &metadata, service, look.now);
+                if let Some(found) = found {
+                    self.remember(&path, &name, &shown, found, look);
+                }
+            }
+        }
+    }
+
+    /// `None` if it vanished meanwhile.
+    fn classify(
+        &mut self,
+        path: &Path,
+        name: &OsStr,
+        metadata: &Metadata,
+        service: Option<&NetworkId>,
+        now: Timestamp,
+    ) -> Option<Found> {
+        if metadata.is_dir() {
+            return Some(Found::Waits(Why::NoSuchService, None));
+        }
+        if !metadata.is_file() {
+            return Some(Found::Waits(Why::NotAFile, None));
+        }
+        if is_control(name) {
+            return Some(Found::Control);
+        }
+        let Some(network_id) = service else {
+            return Some(Found::Waits(Why::NoSuchService, None));
+        };
+        let stamp = Stamp::of(metadata);
+        if self.was_offered_lately(path, stamp, now) {
+            return Some(Found::Offered);
+        }
+        let next = match self.candidates.observed(path, stamp, now) {
+            Next::Hash => match hash_file(path) {
+                Ok((read, hash)) if read == stamp => self.candidates.hashed(path, hash, now),
+                // Changed between the look and the reading: the next look begins anew.
+                Ok(_) => Next::Wait(now.plus(self.settings.settle)),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+                Err(error) => return Some(Found::Waits(Why::Unreadable, Some(error))),
+            },
+            next => next,
+        };
+        Some(match next {
+            Next::Ready(hash) => Found::Ready(Ready {
+                path: path.to_owned(),
+                name: name.to_owned(),
+                network_id: network_id.clone(),
+                stamp,
+                hash,
+            }),
+            Next::Wait(until) => Found::Settling(until),
+            Next::Hash => Found::Settling(now.plus(self.settings.settle)),
+        })
+    }
+
+    /// Whether it is with the intake, or the intake couldn't take it and is asked again later.
+    fn was_offered_lately(&self, path: &Path, stamp: Stamp, now: Timestamp) -> bool {
+        let offered = self.known.get(path).and_then(|known| known.offered);
+        offered.is_some_and(|(at, state)| state == stamp && at <= now && now.since(at) < self.settings.rescan)
+    }
+
+    fn remember(&mut self, path: &Path, name: &OsStr, shown: &str, found: Found, look: &mut Look) {
+        let now = look.now;
+        let known = self.known.entry(path.to_owned()).or_insert_with(|| Known {
+            name: name.to_owned(),
+            shown: shown.to_owned(),
+            why: None,
+            since: now,
+            first_seen: now,
+            look: 0,
+            quiet: false,
+            noticed: false,
+            notice_failed: false,
+            offered: None,
+        });
+        let is_new = known.look == 0;
+        known.look = self.look;
+        known.quiet = matches!(found, Found::Control) || shown == ".";
+        let (why, error) = match found {
+            Found::Waits(why, error) => (Some(why), error),
+            Found::Settling(until) => {
+                look.scan.next = Some(look.scan.next.map_or(until, |next| next.min(until)));
+                (Some(Why::BeingWritten), None)
+            }
+            Found::Ready(ready) => {
+                known.offered = Some((now, ready.stamp));
+                look.scan.ready.push(ready);
+                (None, None)
+            }
+            Found::Offered => (None, None),
+            Found::Control => {
+                if is_new {
+                    let name = shown;
+                    tracing::warn!(
+                        name,
+                        "files ending in .go or .stop are not available in this version yet"
+                    );
+                }
+                (None, None)
+            }
+        };
+        if is_new || known.why != why {
+            known.changed(why, error, now);
+        }
+    }
+
+    fn forget_what_is_gone(&mut self, look: &Look) {
+        let current = self.look;
+        let rejected = &self.settings.rejected;
+        self.known.retain(|path, known| {
+            let unlisted = look.unlisted.iter().any(|folder| path.starts_with(folder));
+            let stays = known.look == current || unlisted;
+            // A missing folder is no reason to warn once more: there was a note only if it could be written.
+            if !stays && let Err(error) = notice::remove(rejected, &known.shown, &known.name) {
+                tracing::debug!(name = %known.shown, %error, "a note in rejected can't be removed");
+            }
+            stays
+        });
+        self.candidates.keep_only(|path| self.known.contains_key(path));
+    }
+
+    fn sweep_notices_once(&mut self) {
+        if !self.swept && fs::exists(&self.settings.inbox).is_ok_and(|there| there) {
+            self.swept = true;
+            if let Err(error) = notice::sweep(&self.settings.rejected, &self.settings.inbox) {
+                tracing::debug!(%error, "old notes in rejected can't be looked through");
+            }
+        }
+    }
+
+    fn write_notices(&mut self, now: Timestamp) {
+        let folders = self.settings.shown_folders();
+        let due = |known: &&mut Known| {
+            // One that was written for long and is complete now is about to be taken.
+            let from = if known.why.is_some() { known.first_seen } else { known.since };
+            !known.quiet && !known.noticed && now.since(from) >= NOTICE_AFTER
+        };
+        for known in self.known.values_mut().filter(due) {
+            let note = Notice { shown: &known.shown, name: &known.name, why: known.why, folders: &folders };
+            match notice::write(&self.settings.rejected, &note) {
+                Ok(()) => {
+                    known.noticed = true;
+                    let why = known.why.map_or_else(|| "complete".to_owned(), |why| why.to_string());
+                    tracing::warn!(name = %known.shown, %why, "not taken for ten minutes: see the note in rejected");
+                }
+                Err(error) if !known.notice_failed => {
+                    known.notice_failed = true;
+                    tracing::warn!(name = %known.shown, %error, "not taken for ten minutes, and the note can't be written");
+                }
+                Err(_) => {}
+            }
+        }
+    }
+
+    fn list_waiting(&self, scan: &mut Scan) {
+        let waiting = |known: &Known| {
+            known.why.map(|why| Waiting { name: known.shown.clone(), why, since: known.since })
+        };
+        scan.waiting = self.known.values().filter_map(waiting).collect();
+        scan.waiting.sort_by(|a, b| a.name.cmp(&b.name));
+    }
+}
+
+impl Known {
+    /// It waits for another reason now: said once, and in a note that is there already.
+    fn changed(&mut self, why: Option<Why>, error: Option<io::Error>, now: Timestamp) {
+        self.why = why;
+        self.since = now;
+        self.noticed = false;
+        let name = &self.shown;
+        match (why, error) {
+            (Some(Why::Unreadable), error) => {
+                let error = error.map(|error| error.to_string()).unwrap_or_default();
+                tracing::warn!(%name, %error, "can't be read for now, tried again later");
+            }
+            (Some(Why::NotAFile), _) => tracing::warn!(%name, "not a regular file, left alone"),
+            (Some(Why::NoSuchService), _) => {
+                tracing::warn!(%name, "no service is configured for it, left alone")
+            }
+            (Some(Why::BeingWritten) | None, _) => {}
+        }
+    }
+}
+
+/// `None` if it vanished. What else goes wrong can't for an entry of a folder that was just listed.
+fn metadata_of(entry: &DirEntry) -> Option<Metadata> {
+    entry.metadata().ok()
+}
