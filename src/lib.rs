@@ -1,4 +1,5 @@
 //! `imeid` orders a check for every IMEI in the CSV files dropped into a folder, once each, and puts the results back as CSV.
+pub mod attempt;
 pub mod cli;
 pub mod clock;
 pub mod config;
@@ -8,12 +9,15 @@ pub mod gate;
 pub mod inbox;
 pub mod intake;
 pub mod journal;
+pub mod meter;
 pub mod order;
 pub mod outbox;
+pub mod pace;
 pub mod poll;
 pub mod provider;
 pub mod result;
 pub mod schedule;
+pub mod settings;
 pub mod settle;
 pub mod simulator;
 pub mod submit;

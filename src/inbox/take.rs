@@ -15,8 +15,8 @@ use crate::types::{NetworkId, Timestamp};
 
 /// Where taken files lie until they go to the archive.
 pub(super) const TAKEN: &str = ".taken";
-/// Files taken in one millisecond, at most.
-const PER_MILLISECOND_MAX: u32 = 100_000;
+/// So often another place is tried, should one be there already.
+const PLACE_TRIES_MAX: u32 = 100;
 
 /// A file that is complete and may be taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -144,7 +144,9 @@ fn put_back(path: &Path, ready: &Ready) -> io::Result<()> {
 fn make_place(inbox: &Path, network_id: &NetworkId, now: Timestamp) -> io::Result<PathBuf> {
     let taken = inbox.join(TAKEN);
     ensure_dir(&taken)?;
-    for n in 0..PER_MILLISECOND_MAX {
+    for _ in 0..PLACE_TRIES_MAX {
+        // The journal knows a file by its place for ever: a clock that was set back must not make the same one again.
+        let n = fastrand::u64(..);
         let place = taken.join(format!("{}~{}~{n}", encode(network_id), now.millis()));
         match durable::make_dir(&place, 0o700) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}

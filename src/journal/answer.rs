@@ -7,6 +7,7 @@ use super::orders::{self, Loaded, Telling};
 use super::pause;
 use super::ticket::{AttemptTicket, Claim};
 use super::tx::Tx;
+use super::wake::Rung;
 use super::{Journal, JournalError};
 use crate::gate::Scope;
 use crate::order::{Alarm, Answer, Effect, Event, KeyFacts, PauseReason, State};
@@ -181,6 +182,7 @@ fn canary(tx: &Tx<'_>, claim: &Claim, outcome: &Placed, now: Timestamp) -> Resul
             return pause::set(tx, Scope::Service(claim.service), PauseReason::Canary, &text, now);
         }
     };
+    tx.ring(Rung::SUBMIT);
     tx.execute_one("a service's canary", sql, [claim.service.0])
 }
 

@@ -1,1 +1,226 @@
+//! Polling: asks after orders, many in a call, until each is completed or rejected.
 //!
+//! Some installs answer with one of the N that were asked for: an answer is matched by id and IMEI, and what is missing
+//! is asked for again in smaller calls. An order about which nothing is told goes on being asked after.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+use crate::journal::{DuePoll, Journal, JournalError, PollResult, PollTold};
+use crate::provider::Provider;
+use crate::schedule;
+use crate::settings::Settings;
+use crate::types::{CallError, ProviderOrder, ProviderOrderId, ProviderStatus, Timestamp};
+
+/// It looks again after this long by itself.
+const LOOK_AGAIN: Duration = Duration::from_secs(60);
+/// So many orders are looked at in one go.
+const BATCH: u32 = 1000;
+
+/// The stage.
+pub struct Poll {
+    /// Where the work is.
+    pub journal: Journal,
+    /// Who is asked.
+    pub provider: Arc<dyn Provider>,
+    /// The time.
+    pub clock: Clock,
+    /// The configuration in force.
+    pub settings: watch::Receiver<Arc<Settings>>,
+    /// Calls that failed in a row.
+    failures: u32,
+    /// Statuses that aren't known: each is logged once.
+    unknown: Vec<String>,
+}
+
+/// Why a round ended early.
+enum Stopped {
+    Provider(CallError),
+    Journal(JournalError),
+}
+
+impl Poll {
+    /// The stage, with nothing asked yet.
+    #[must_use]
+    pub const fn new(
+        journal: Journal,
+        provider: Arc<dyn Provider>,
+        clock: Clock,
+        settings: watch::Receiver<Arc<Settings>>,
+    ) -> Self {
+        Self { journal, provider, clock, settings, failures: 0, unknown: Vec::new() }
+    }
+
+    /// Polls until `stop`.
+    pub async fn run(mut self, stop: CancellationToken) {
+        loop {
+            let pause = self.round().await;
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(pause) => {}
+            }
+            // With nothing to ask after, the next order taken rings.
+            let idle = self.journal.read(|view| view.next_poll()).await.is_ok_and(|next| next.is_none());
+            if idle {
+                tokio::select! {
+                    () = stop.cancelled() => return,
+                    () = self.journal.wakes().poll.notified() => {}
+                    () = tokio::time::sleep(LOOK_AGAIN) => {}
+                }
+            }
+        }
+    }
+
+    /// Asks after all that is due; returns how long to wait before the next round.
+    async fn round(&mut self) -> Duration {
+        let first = self.settings.borrow().config.poll.first_after;
+        // Orders come due one by one; a short wait lets a call carry many of them.
+        let gather = (first / 4).clamp(Duration::from_millis(20), Duration::from_secs(5));
+        match self.unit().await {
+            Ok(0) => match self.journal.read(|view| view.next_poll()).await {
+                Ok(Some(next)) => next.since(self.clock.now()).clamp(gather, LOOK_AGAIN),
+                _ => gather,
+            },
+            Ok(_) => {
+                self.failures = 0;
+                gather
+            }
+            Err(Stopped::Provider(error)) => {
+                self.failures = self.failures.saturating_add(1);
+                if self.failures == 1 {
+                    tracing::warn!("orders can't be asked after, trying again: {error}");
+                }
+                schedule::back_off(self.failures, 0)
+            }
+            Err(Stopped::Journal(error)) => {
+                tracing::error!(alarm = "journal", "polls can't be recorded: {error}");
+                Duration::from_secs(2)
+            }
+        }
+    }
+
+    /// One look at what is due. Returns how many orders that were.
+    ///
+    /// # Errors
+    /// The provider doesn't answer, or the journal can't be read or written.
+    async fn unit(&mut self) -> Result<usize, Stopped> {
+        let now = self.clock.now();
+        let due =
+            self.journal.read(move |view| view.due_polls(now, BATCH)).await.map_err(Stopped::Journal)?;
+        let per_call = self.settings.borrow().config.poll.ids_per_call.max(1);
+        for chunk in due.chunks(per_call) {
+            let results = self.ask(chunk).await?;
+            let rules = (*self.settings.borrow().rules).clone();
+            self.journal.record_polls(results, self.clock.now(), rules).await.map_err(Stopped::Journal)?;
+        }
+        Ok(due.len())
+    }
+
+    /// Asks after these orders, in smaller and smaller calls while some are missing from the answer.
+    async fn ask(&mut self, chunk: &[DuePoll]) -> Result<Vec<PollResult>, Stopped> {
+        let mut results = Vec::with_capacity(chunk.len());
+        let mut calls: Vec<Vec<DuePoll>> = vec![chunk.to_vec()];
+        while let Some(asked) = calls.pop() {
+            let ids: Vec<ProviderOrderId> = asked.iter().map(|due| due.id).collect();
+            let alone = asked.len() == 1;
+            match self.provider.orders(&ids).await {
+                Ok(told) => {
+                    let missing = self.match_up(asked, told, alone, &mut results);
+                    calls.extend(halves(missing));
+                }
+                // One bad id among many fails them all.
+                Err(CallError::InvalidOrderId) if !alone => calls.extend(halves(asked)),
+                Err(CallError::InvalidOrderId) => {
+                    for due in asked {
+                        let why = format!("the provider knows no order {}", due.id);
+                        results.push(PollResult {
+                            order: due.order,
+                            told: PollTold::GivenUp(why),
+                            next: self.clock.now(),
+                        });
+                    }
+                }
+                Err(error) => {
+                    // What was told before is kept; the rest stays due.
+                    if results.is_empty() {
+                        return Err(Stopped::Provider(error));
+                    }
+                    tracing::debug!("a poll was cut short: {error}");
+                    break;
+                }
+            }
+        }
+        Ok(results)
+    }
+
+    /// Sorts what was told to those it is about; returns those of which nothing was told.
+    fn match_up(
+        &mut self,
+        asked: Vec<DuePoll>,
+        told: Vec<ProviderOrder>,
+        alone: bool,
+        results: &mut Vec<PollResult>,
+    ) -> Vec<DuePoll> {
+        let mut by_id: BTreeMap<ProviderOrderId, ProviderOrder> =
+            told.into_iter().map(|order| (order.id, order)).collect();
+        let mut missing = Vec::new();
+        for due in asked {
+            let next = self.next(due.ordered_at);
+            match by_id.remove(&due.id) {
+                Some(order) if order.imei.is_some_and(|imei| imei != due.imei) => {
+                    tracing::error!(alarm = "journal", id = %due.id, "the provider tells of another IMEI under this id");
+                    results.push(PollResult { order: due.order, told: PollTold::Nothing, next });
+                }
+                Some(order) => {
+                    self.tell_unknown(&order);
+                    let told = self.or_give_up(&due, PollTold::Status(order));
+                    results.push(PollResult { order: due.order, told, next });
+                }
+                None if alone => {
+                    let told = self.or_give_up(&due, PollTold::Nothing);
+                    results.push(PollResult { order: due.order, told, next });
+                }
+                None => missing.push(due),
+            }
+        }
+        missing
+    }
+
+    fn or_give_up(&self, due: &DuePoll, told: PollTold) -> PollTold {
+        let limit = self.settings.borrow().config.poll.give_up_after;
+        let finished = matches!(&told, PollTold::Status(order) if order.status != ProviderStatus::Pending);
+        if !finished && self.clock.now().since(due.ordered_at) > limit {
+            return PollTold::GivenUp("no answer for too long".to_owned());
+        }
+        told
+    }
+
+    fn tell_unknown(&mut self, order: &ProviderOrder) {
+        let known = ["", "1", "2", "3", "4"];
+        let id = order.status_raw.split_whitespace().next().unwrap_or("");
+        let is_new = !known.contains(&id) && !self.unknown.contains(&order.status_raw);
+        if is_new && self.unknown.len() < 100 {
+            tracing::warn!(status = %order.status_raw, "a status that isn't known: taken as still pending");
+            self.unknown.push(order.status_raw.clone());
+        }
+    }
+
+    fn next(&self, ordered_at: Timestamp) -> Timestamp {
+        let now = self.clock.now();
+        let poll = &self.settings.borrow().config.poll;
+        now.plus(schedule::next_poll(now.since(ordered_at), poll.first_after, poll.every))
+    }
+}
+
+fn halves(mut orders: Vec<DuePoll>) -> Vec<Vec<DuePoll>> {
+    if orders.is_empty() {
+        return Vec::new();
+    }
+    let second = orders.split_off(orders.len().div_ceil(2));
+    [orders, second].into_iter().filter(|half| !half.is_empty()).collect()
+}

@@ -1,1 +1,240 @@
+//! Settling doubts, by evidence: ids that were told, the provider's listing, a probe; else a person.
 //!
+//! Nothing here releases or charges anything: it fetches evidence and hands it to the journal, where the table of
+//! [`order`](crate::order) decides.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+use crate::config::{DoubtPolicy, ListRecent};
+use crate::journal::{Doubt, DoubtTerms, Journal, JournalError, ListingFacts};
+use crate::order::State;
+use crate::provider::Provider;
+use crate::schedule::LONGEST_WAIT;
+use crate::settings::Settings;
+use crate::types::{CallError, ProviderOrder, ServiceId, Timestamp};
+
+/// It looks again after this long by itself.
+const LOOK_AGAIN: Duration = Duration::from_secs(60);
+/// Titles of services are asked for again after this long.
+const TITLES_FOR: Duration = Duration::from_secs(3600);
+
+/// The stage.
+pub struct Settle {
+    /// Where the doubts are.
+    pub journal: Journal,
+    /// Who is asked.
+    pub provider: Arc<dyn Provider>,
+    /// The time.
+    pub clock: Clock,
+    /// The configuration in force.
+    pub settings: watch::Receiver<Arc<Settings>>,
+    /// What is found out about listings, for whoever claims.
+    pub can_list: watch::Sender<Option<bool>>,
+    titles: BTreeMap<ServiceId, BTreeSet<String>>,
+    titles_at: Option<Timestamp>,
+    listed_at: Option<Timestamp>,
+}
+
+impl Settle {
+    /// The stage, with nothing found out yet.
+    #[must_use]
+    pub const fn new(
+        journal: Journal,
+        provider: Arc<dyn Provider>,
+        clock: Clock,
+        settings: watch::Receiver<Arc<Settings>>,
+        can_list: watch::Sender<Option<bool>>,
+    ) -> Self {
+        Self {
+            journal,
+            provider,
+            clock,
+            settings,
+            can_list,
+            titles: BTreeMap::new(),
+            titles_at: None,
+            listed_at: None,
+        }
+    }
+
+    /// Settles until `stop`.
+    pub async fn run(mut self, stop: CancellationToken) {
+        loop {
+            let pause = match self.unit().await {
+                Ok(pause) => pause,
+                Err(error) => {
+                    tracing::error!(alarm = "journal", "doubts can't be settled: {error}");
+                    Duration::from_secs(2)
+                }
+            };
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = self.journal.wakes().settle.notified() => {}
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+    }
+
+    /// One look at all doubts; returns how long nothing can change by itself.
+    ///
+    /// # Errors
+    /// The journal can't be read or written.
+    async fn unit(&mut self) -> Result<Duration, JournalError> {
+        let doubts = self.journal.read(|view| view.doubts()).await?;
+        if doubts.is_empty() {
+            return Ok(LOOK_AGAIN);
+        }
+        self.look_up_told(&doubts).await?;
+        let now = self.clock.now();
+        let quiet = self.settings.borrow().rules.quiet;
+        let open = |doubt: &&Doubt| doubt.state != State::Held;
+        let quiet_over = |doubt: &Doubt| doubt.since.plus(quiet) <= now;
+        let ripe =
+            doubts.iter().filter(open).any(quiet_over) || doubts.iter().any(|d| d.state == State::Held);
+        let interval = listing_interval(&doubts, now, quiet);
+        if ripe && self.listed_at.is_none_or(|at| now.since(at) >= interval) {
+            self.list().await?;
+        }
+        self.tend(&doubts).await?;
+        let next_quiet = doubts
+            .iter()
+            .map(|doubt| doubt.since.plus(quiet))
+            .filter(|at| *at > now)
+            .min()
+            .map(|at| at.since(now));
+        Ok(next_quiet
+            .map_or(interval, |next| next.min(interval))
+            .clamp(Duration::from_millis(20), LOOK_AGAIN))
+    }
+
+    /// Ids that an unclear answer told are looked up before anything else: one of them is likely the order's.
+    async fn look_up_told(&self, doubts: &[Doubt]) -> Result<(), JournalError> {
+        for doubt in doubts.iter().filter(|doubt| !doubt.told.is_empty()) {
+            let found = match self.provider.orders(&doubt.told).await {
+                Ok(told) => told
+                    .into_iter()
+                    .find(|order| order.imei == Some(doubt.imei) && doubt.told.contains(&order.id)),
+                Err(CallError::InvalidOrderId) => None,
+                // Asked again at the next look.
+                Err(error) => {
+                    tracing::debug!("told ids can't be looked up: {error}");
+                    continue;
+                }
+            };
+            let rules = (*self.settings.borrow().rules).clone();
+            self.journal.looked_up(doubt.order, doubt.told.clone(), found, self.clock.now(), rules).await?;
+        }
+        Ok(())
+    }
+
+    /// Asks for the listing and lets the journal judge it.
+    async fn list(&mut self) -> Result<(), JournalError> {
+        let mode = self.settings.borrow().config.provider.list_recent;
+        if mode == ListRecent::No {
+            self.found_out(Some(false));
+            return Ok(());
+        }
+        self.refresh_titles().await;
+        let asked_at = self.clock.now();
+        let answer = self.provider.recent().await;
+        self.listed_at = Some(asked_at);
+        let listing = match answer {
+            Ok(listing) => listing,
+            Err(error) => {
+                let refuses = matches!(error, CallError::InvalidOrderId | CallError::Refused(_));
+                tracing::debug!("the provider doesn't list orders: {error}");
+                if mode == ListRecent::Auto && refuses {
+                    self.found_out(Some(false));
+                }
+                return Ok(());
+            }
+        };
+        let lists = mode == ListRecent::Yes || self.shows_something(&listing).await?;
+        if !lists {
+            return Ok(());
+        }
+        self.found_out(Some(true));
+        let account = self.settings.borrow().config.provider.account.clone();
+        let facts = ListingFacts { asked_at, titles: self.titles.clone() };
+        let rules = (*self.settings.borrow().rules).clone();
+        let settled = self.journal.judge_listing(account, listing, facts, self.clock.now(), rules).await?;
+        if settled > 0 {
+            tracing::info!(settled, "doubts settled by the provider's listing");
+        }
+        Ok(())
+    }
+
+    /// Whether an install lists orders. An empty list, where it must hold some of ours, is none; where we know of none,
+    /// it shows nothing either way, and neither a probe nor an absence is built on it.
+    async fn shows_something(&self, listing: &[ProviderOrder]) -> Result<bool, JournalError> {
+        if !listing.is_empty() {
+            return Ok(true);
+        }
+        let account = self.settings.borrow().config.provider.account.clone();
+        if self.journal.read(move |view| view.knows_ids(&account)).await? {
+            self.found_out(Some(false));
+        }
+        Ok(false)
+    }
+
+    fn found_out(&self, can_list: Option<bool>) {
+        let changed = self.can_list.send_if_modified(|known| {
+            let changed = *known != can_list;
+            *known = can_list;
+            changed
+        });
+        if changed {
+            tracing::info!(lists = can_list == Some(true), "whether the provider lists recent orders");
+            self.journal.wakes().submit.notify_one();
+        }
+    }
+
+    async fn refresh_titles(&mut self) {
+        let now = self.clock.now();
+        if self.titles_at.is_some_and(|at| now.since(at) < TITLES_FOR) {
+            return;
+        }
+        let Ok(services) = self.provider.services().await else { return };
+        self.titles_at = Some(now);
+        let settings = Arc::clone(&self.settings.borrow());
+        for service in services {
+            let network_id = crate::types::NetworkId(service.network_id);
+            if let Some(number) = settings.number(&network_id) {
+                self.titles.entry(number).or_default().insert(service.title);
+            }
+        }
+    }
+
+    async fn tend(&self, doubts: &[Doubt]) -> Result<(), JournalError> {
+        let settings = Arc::clone(&self.settings.borrow());
+        let can_list = match settings.config.provider.list_recent {
+            ListRecent::Yes => true,
+            ListRecent::No => false,
+            // Not known yet: nothing is probed on a guess.
+            ListRecent::Auto => *self.can_list.borrow() != Some(false),
+        };
+        let terms = DoubtTerms {
+            can_list,
+            policy_hold: settings.config.in_doubt.policy == DoubtPolicy::Hold,
+            probe_within: settings.config.in_doubt.probe_within,
+        };
+        let open: Vec<_> =
+            doubts.iter().filter(|doubt| doubt.state != State::Held).map(|doubt| doubt.order).collect();
+        if open.is_empty() {
+            return Ok(());
+        }
+        self.journal.tend_doubts(open, terms, self.clock.now(), (*settings.rules).clone()).await
+    }
+}
+
+/// Listings are fetched four times a quiet period while doubts are young, and further and further apart as they age.
+fn listing_interval(doubts: &[Doubt], now: Timestamp, quiet: Duration) -> Duration {
+    let youngest = doubts.iter().map(|doubt| now.since(doubt.since)).min().unwrap_or_default();
+    (quiet / 4).max(youngest / 10).min(LONGEST_WAIT)
+}

@@ -1,1 +1,160 @@
+//! Submitting: keeps the workers full with what the gate lets go.
 //!
+//! A claimer asks the journal for attempts, a little ahead of the free workers; workers send them and hand the answers
+//! back without waiting for their commit. The journal decides what may go; what is kept here (the pool's health, how far
+//! ahead to claim) is lost in a crash without harm.
+
+mod pool;
+mod retry;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::clock::Clock;
+use crate::config::{DoubtPolicy, ListRecent};
+use crate::journal::{ClaimRequest, Claimed, Journal, ProbeTerms};
+use crate::meter::Meter;
+use crate::provider::Provider;
+use crate::settings::Settings;
+use crate::types::{BatchId, Timestamp};
+
+use pool::Pool;
+
+/// With nothing to do, it looks again after this long by itself: a wake that was lost costs no more.
+const LOOK_AGAIN: Duration = Duration::from_secs(30);
+/// A journal that can't be written is tried again after this long.
+const JOURNAL_RETRY: Duration = Duration::from_secs(2);
+
+/// The stage.
+pub struct Submit {
+    /// Where the work is.
+    pub journal: Journal,
+    /// Who is asked.
+    pub provider: Arc<dyn Provider>,
+    /// The time.
+    pub clock: Clock,
+    /// The configuration in force.
+    pub settings: watch::Receiver<Arc<Settings>>,
+    /// Whether the provider is known to list its orders: then the last order is kept as a witness.
+    pub can_list: watch::Receiver<Option<bool>>,
+    /// What is shown of it.
+    pub meter: Arc<Meter>,
+    /// Cleared while the disk is too full to go on.
+    pub disk_ok: watch::Receiver<bool>,
+}
+
+impl Submit {
+    /// Submits until `stop`; then sends nothing more, gives back what it claimed, and waits for the calls in flight, at
+    /// most `drain`. What hasn't ended by then is in doubt.
+    pub async fn run(self, stop: CancellationToken) {
+        let pool = Arc::new(Pool::new(
+            self.journal.clone(),
+            Arc::clone(&self.provider),
+            self.clock.clone(),
+            Arc::clone(&self.meter),
+        ));
+        let calls = TaskTracker::new();
+        let retry = retry::run(
+            self.journal.clone(),
+            Arc::clone(&self.provider),
+            self.clock.clone(),
+            self.settings.clone(),
+        );
+        tokio::select! {
+            () = self.claim_until_stopped(&pool, &calls, &stop) => {}
+            () = retry => {}
+        }
+        pool.close();
+        calls.close();
+        let drain = self.settings.borrow().config.submit.drain;
+        if tokio::time::timeout(drain, calls.wait()).await.is_err() {
+            tracing::warn!(
+                in_flight = calls.len(),
+                "the drain ran out: the calls still in flight are in doubt"
+            );
+            pool.abort();
+            calls.wait().await;
+        }
+    }
+
+    async fn claim_until_stopped(&self, pool: &Arc<Pool>, calls: &TaskTracker, stop: &CancellationToken) {
+        let mut after = BatchId(0);
+        while !stop.is_cancelled() {
+            let settings = Arc::clone(&self.settings.borrow());
+            let now = self.clock.now();
+            let want =
+                if *self.disk_ok.borrow() { pool.want(settings.config.submit.workers, now) } else { 0 };
+            if want == 0 {
+                self.wait(pool, pool.opens_at(now), true, stop).await;
+                continue;
+            }
+            let began = self.clock.now();
+            let claimed = match self
+                .journal
+                .begin_attempts(self.request(&settings, want, after), self.clock.clone())
+                .await
+            {
+                Ok(claimed) => claimed,
+                Err(error) => {
+                    tracing::error!(alarm = "journal", "nothing is submitted: {error}");
+                    self.wait(pool, Some(now.plus(JOURNAL_RETRY)), false, stop).await;
+                    continue;
+                }
+            };
+            pool.committed(self.clock.now().since(began));
+            after = claimed.last.unwrap_or(after);
+            let dry = claimed.tickets.len() < want;
+            let due = claimed.next_due;
+            self.start(claimed, pool, calls);
+            if dry {
+                self.wait(pool, due, false, stop).await;
+            }
+        }
+    }
+
+    fn request(&self, settings: &Settings, want: usize, after: BatchId) -> ClaimRequest {
+        let config = &settings.config;
+        let can_list = match config.provider.list_recent {
+            ListRecent::Yes => Some(true),
+            ListRecent::No => Some(false),
+            ListRecent::Auto => *self.can_list.borrow(),
+        };
+        let may_probe = can_list == Some(false) && config.in_doubt.policy == DoubtPolicy::Probe;
+        let within_ms = i64::try_from(config.in_doubt.probe_within.as_millis()).unwrap_or(i64::MAX);
+        ClaimRequest {
+            want,
+            day: self.clock.local_day(self.clock.now()),
+            per_day: config.budget.per_day,
+            after,
+            rules: Arc::clone(&settings.rules),
+            probe: may_probe.then_some(ProbeTerms { within_ms }),
+            // Unknown counts as listing: a witness too many costs a quiet period, one too few a day.
+            keep_witness: can_list != Some(false),
+        }
+    }
+
+    fn start(&self, claimed: Claimed, pool: &Arc<Pool>, calls: &TaskTracker) {
+        for ticket in claimed.tickets {
+            pool.take_in();
+            let pool = Arc::clone(pool);
+            let shared_account = self.settings.borrow().config.provider.shared_account;
+            calls.spawn(async move { pool.work(ticket, shared_account).await });
+        }
+    }
+
+    /// Waits until there may be something to do. `full`: only a worker that becomes free, or `until`, makes a difference.
+    async fn wait(&self, pool: &Pool, until: Option<Timestamp>, full: bool, stop: &CancellationToken) {
+        let now = self.clock.now();
+        let pause = until.map_or(LOOK_AGAIN, |until| until.since(now)).min(LOOK_AGAIN);
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = pool.freed() => {}
+            () = self.journal.wakes().submit.notified(), if !full => {}
+            () = tokio::time::sleep(pause) => {}
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! What the pool is doing right now: calls on the wire, calls a second, how long they take. For people, not for books.
+
+use std::collections::VecDeque;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use crate::types::Timestamp;
+
+const SPAN: Duration = Duration::from_secs(60);
+const KEPT: usize = 4096;
+
+/// Counts calls. Shared by the pool and whoever shows it.
+#[derive(Debug, Default)]
+pub struct Meter(Mutex<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    busy: usize,
+    began: Option<Timestamp>,
+    /// When calls ended, and how long they took: those of the last minute, at most [`KEPT`].
+    ended: VecDeque<(Timestamp, Duration)>,
+}
+
+/// What a meter shows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reading {
+    /// Calls on the wire.
+    pub busy: usize,
+    /// Calls that ended in the last minute, a thousand seconds' worth: 8300 is 8.3 a second.
+    pub per_1000_s: u64,
+    /// Half of them took at most this long.
+    pub p50: Duration,
+    /// 99 of a hundred took at most this long.
+    pub p99: Duration,
+}
+
+impl Meter {
+    /// A call begins.
+    pub fn began(&self, now: Timestamp) {
+        if let Ok(mut inner) = self.0.lock() {
+            inner.busy = inner.busy.saturating_add(1);
+            inner.began.get_or_insert(now);
+        }
+    }
+
+    /// A call ended.
+    pub fn ended(&self, now: Timestamp, took: Duration) {
+        if let Ok(mut inner) = self.0.lock() {
+            inner.busy = inner.busy.saturating_sub(1);
+            inner.ended.push_back((now, took));
+            inner.forget(now);
+        }
+    }
+
+    /// What it shows.
+    #[must_use]
+    pub fn read(&self, now: Timestamp) -> Reading {
+        let Ok(mut inner) = self.0.lock() else { return Reading::default() };
+        inner.forget(now);
+        let Some((oldest, _)) = inner.ended.front() else {
+            return Reading { busy: inner.busy, ..Reading::default() };
+        };
+        // A run younger than a minute is measured by its own length.
+        let span = now.since(*oldest).max(Duration::from_secs(1));
+        let count = u128::try_from(inner.ended.len()).unwrap_or(0);
+        let per_1000_s =
+            u64::try_from(count.saturating_mul(1_000_000) / span.as_millis().max(1)).unwrap_or(u64::MAX);
+        let mut took: Vec<Duration> = inner.ended.iter().map(|(_, took)| *took).collect();
+        took.sort_unstable();
+        let at = |percent: usize| {
+            took.get(took.len().saturating_mul(percent) / 100).or(took.last()).copied().unwrap_or_default()
+        };
+        Reading { busy: inner.busy, per_1000_s, p50: at(50), p99: at(99) }
+    }
+}
+
+impl Inner {
+    fn forget(&mut self, now: Timestamp) {
+        while self.ended.len() > KEPT || self.ended.front().is_some_and(|(at, _)| now.since(*at) > SPAN) {
+            self.ended.pop_front();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thirty_calls_of_3_6_seconds_are_8_3_a_second() {
+        let meter = Meter::default();
+        let mut now = Timestamp::from_millis(0);
+        for _ in 0..17 {
+            (0..30).for_each(|_| meter.began(now));
+            now = now.plus(Duration::from_millis(3600));
+            (0..30).for_each(|_| meter.ended(now, Duration::from_millis(3600)));
+        }
+        let reading = meter.read(now);
+        assert_eq!(
+            (reading.busy, reading.p50, reading.p99),
+            (0, Duration::from_millis(3600), Duration::from_millis(3600))
+        );
+        assert!((8_000..9_400).contains(&reading.per_1000_s), "{reading:?}");
+        assert_eq!(meter.read(now.plus(Duration::from_secs(120))).per_1000_s, 0);
+    }
+}

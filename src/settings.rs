@@ -1,0 +1,65 @@
+//! What the stages are told: the configuration, with the journal's numbers for its services.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::config::{Config, Service};
+use crate::journal::{Journal, JournalError, Rules, ServiceTerms};
+use crate::types::{NetworkId, ServiceId};
+
+/// The configuration in force. A reload makes a new one; stages hold a `watch` of it.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The file's content.
+    pub config: Config,
+    /// What it says about orders' lives.
+    pub rules: Arc<Rules>,
+    numbers: BTreeMap<NetworkId, ServiceId>,
+}
+
+impl Settings {
+    /// Looks the services up in the journal, entering those that are new.
+    ///
+    /// # Errors
+    /// The journal can't be written.
+    pub async fn new(config: Config, journal: &Journal) -> Result<Self, JournalError> {
+        let mut numbers = BTreeMap::new();
+        let mut terms = BTreeMap::new();
+        for service in &config.services {
+            let account = config.provider.account.clone();
+            let id = journal.service(account, service.network_id.clone(), service.name.clone()).await?;
+            numbers.insert(service.network_id.clone(), id);
+            terms.insert(id, terms_of(service, id, config.submit.canary));
+        }
+        let rules = Rules {
+            max_attempts: config.submit.max_attempts,
+            quiet: config.in_doubt.quiet,
+            first_poll: config.poll.first_after,
+            terms,
+        };
+        Ok(Self { config, rules: Arc::new(rules), numbers })
+    }
+
+    /// The journal's number of a configured service.
+    #[must_use]
+    pub fn number(&self, network_id: &NetworkId) -> Option<ServiceId> {
+        self.numbers.get(network_id).copied()
+    }
+
+    /// The configured service with this number.
+    #[must_use]
+    pub fn service(&self, id: ServiceId) -> Option<&Service> {
+        self.rules.terms.get(&id).and_then(|terms| self.config.service(&terms.network_id))
+    }
+}
+
+fn terms_of(service: &Service, id: ServiceId, canary: u32) -> ServiceTerms {
+    ServiceTerms {
+        id,
+        network_id: service.network_id.clone(),
+        name: service.name.clone(),
+        price: service.price,
+        canary,
+        params: service.params.clone(),
+    }
+}

@@ -1,0 +1,254 @@
+//! The workers: a bounded number of calls, each with a durable attempt behind it.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::sync::{Notify, Semaphore};
+use tokio_util::sync::CancellationToken;
+
+use crate::attempt;
+use crate::clock::Clock;
+use crate::config::log_imei;
+use crate::gate::Scope;
+use crate::journal::{AttemptTicket, Journal};
+use crate::meter::Meter;
+use crate::order::PauseReason;
+use crate::pace::{self, Ended, Health, Smoothed};
+use crate::provider::Provider;
+use crate::types::{Money, NotTaken, Placed, Timestamp};
+
+/// Until calls have been measured they are taken for slow, so that nothing is claimed ahead.
+const FIRST_LATENCY: Duration = Duration::from_secs(4);
+/// Answers that are not committed yet: at most so many, then the workers wait.
+const UNCOMMITTED: usize = 64;
+
+pub(super) struct Pool {
+    journal: Journal,
+    provider: Arc<dyn Provider>,
+    clock: Clock,
+    meter: Arc<Meter>,
+    /// Attempts claimed and not ended.
+    out: AtomicUsize,
+    /// Calls on the wire at once.
+    slots: Arc<Semaphore>,
+    slots_made: AtomicUsize,
+    uncommitted: Arc<Semaphore>,
+    /// Answers on their way to the journal that pause submission: what is claimed meanwhile goes back unsent.
+    pausing: AtomicUsize,
+    closed: AtomicBool,
+    abort: CancellationToken,
+    freed: Notify,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    health: Health,
+    latency: Smoothed,
+    commit: Smoothed,
+}
+
+impl Pool {
+    pub(super) fn new(
+        journal: Journal,
+        provider: Arc<dyn Provider>,
+        clock: Clock,
+        meter: Arc<Meter>,
+    ) -> Self {
+        Self {
+            journal,
+            provider,
+            clock,
+            meter,
+            out: AtomicUsize::new(0),
+            slots: Arc::new(Semaphore::new(0)),
+            slots_made: AtomicUsize::new(0),
+            uncommitted: Arc::new(Semaphore::new(UNCOMMITTED)),
+            pausing: AtomicUsize::new(0),
+            closed: AtomicBool::new(false),
+            abort: CancellationToken::new(),
+            freed: Notify::new(),
+            state: Mutex::new(State::default()),
+        }
+    }
+
+    /// How many attempts to claim now.
+    pub(super) fn want(&self, workers: usize, now: Timestamp) -> usize {
+        self.resize(workers);
+        if self.pausing.load(Ordering::Acquire) > 0 {
+            return 0;
+        }
+        let Ok(state) = self.state.lock() else { return 0 };
+        if state.health.closed_until(now).is_some() {
+            return 0;
+        }
+        let limit = state.health.limit(workers);
+        let ahead = if state.health.is_out() {
+            0
+        } else {
+            pace::ahead(limit, state.latency.or(FIRST_LATENCY), state.commit.or(Duration::ZERO))
+        };
+        limit.saturating_add(ahead).saturating_sub(self.out.load(Ordering::Acquire))
+    }
+
+    fn resize(&self, workers: usize) {
+        let made = self.slots_made.swap(workers, Ordering::AcqRel);
+        if workers > made {
+            self.slots.add_permits(workers.saturating_sub(made));
+        } else if workers < made {
+            // Busy ones end first: what can't be taken away now is taken away as they come free.
+            let surplus = made.saturating_sub(workers);
+            let taken = self.slots.forget_permits(surplus);
+            self.slots_made.fetch_add(surplus.saturating_sub(taken), Ordering::AcqRel);
+        }
+    }
+
+    /// Until when nothing is sent at all.
+    pub(super) fn opens_at(&self, now: Timestamp) -> Option<Timestamp> {
+        self.state.lock().ok().and_then(|state| state.health.closed_until(now))
+    }
+
+    /// How long a claim's commit took.
+    pub(super) fn committed(&self, took: Duration) {
+        if let Ok(mut state) = self.state.lock() {
+            state.commit.add(took);
+        }
+    }
+
+    /// An attempt was claimed.
+    pub(super) fn take_in(&self) {
+        self.out.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Nothing more is sent.
+    pub(super) fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+    }
+
+    /// Calls in flight are given up; their orders are in doubt.
+    pub(super) fn abort(&self) {
+        self.abort.cancel();
+    }
+
+    /// Rings when an attempt has ended.
+    pub(super) async fn freed(&self) {
+        self.freed.notified().await;
+    }
+
+    /// Sends one attempt as soon as a slot is free, unless something has come up against it by then.
+    pub(super) async fn work(&self, ticket: AttemptTicket, shared_account: bool) {
+        tokio::select! {
+            biased;
+            // Dropping the ticket puts its order in doubt.
+            () = self.abort.cancelled() => {}
+            () = self.work_to_the_end(ticket, shared_account) => {}
+        }
+        self.out.fetch_sub(1, Ordering::AcqRel);
+        self.freed.notify_one();
+    }
+
+    async fn work_to_the_end(&self, ticket: AttemptTicket, shared_account: bool) {
+        let Ok(_slot) = self.slots.acquire().await else { return };
+        if !self.may_send() {
+            // Its commit is waited for, so that the next claim finds the order.
+            let _ = self.journal.return_attempt(ticket).await;
+            return;
+        }
+        let canary = (ticket.is_canary() && !shared_account).then(|| (ticket.service(), ticket.price()));
+        let before = match canary {
+            Some(_) => self.balance().await,
+            None => None,
+        };
+        let imei = ticket.imei();
+        self.meter.began(self.clock.now());
+        let sent = attempt::send(ticket, &*self.provider, &self.journal).await;
+        let Some(sent) = sent else { return };
+        self.meter.ended(self.clock.now(), sent.took);
+        self.note(&sent.outcome, sent.took);
+        if let (Placed::Unclear(unclear), Some(imei)) = (&sent.outcome, imei) {
+            tracing::warn!(imei = %log_imei(imei), what = %unclear.what, "in doubt");
+        }
+        if pauses(&sent.outcome) {
+            self.pausing.fetch_add(1, Ordering::AcqRel);
+            let _ = sent.recorded.await;
+            self.pausing.fetch_sub(1, Ordering::AcqRel);
+            return;
+        }
+        if let Some((Some(service), price)) = canary {
+            let _ = sent.recorded.await;
+            self.compare_balance(Scope::Service(service), before, price).await;
+            return;
+        }
+        self.leave_to_the_journal(sent.recorded).await;
+    }
+
+    /// The answer is committed without this worker, as long as not too many are.
+    async fn leave_to_the_journal<T: Send + 'static>(&self, recorded: tokio::sync::oneshot::Receiver<T>) {
+        let Ok(permit) = Arc::clone(&self.uncommitted).acquire_owned().await else { return };
+        tokio::spawn(async move {
+            let _ = recorded.await;
+            drop(permit);
+        });
+    }
+
+    /// The gate, once more, just before the connection.
+    fn may_send(&self) -> bool {
+        let now = self.clock.now();
+        !self.closed.load(Ordering::Acquire)
+            && self.pausing.load(Ordering::Acquire) == 0
+            && self.state.lock().is_ok_and(|state| state.health.closed_until(now).is_none())
+    }
+
+    fn note(&self, outcome: &Placed, took: Duration) {
+        let ended = match outcome {
+            Placed::NotTaken(NotTaken::NotSent(_)) => Ended::Failed(None),
+            Placed::NotTaken(NotTaken::Throttled(wait)) => Ended::Failed(*wait),
+            Placed::Unclear(unclear) => Ended::Failed(unclear.retry_after),
+            Placed::Taken(_) | Placed::AlreadyExists | Placed::NotTaken(_) => Ended::Passed,
+        };
+        let now = self.clock.now();
+        if let Ok(mut state) = self.state.lock() {
+            let was_out = state.health.is_out();
+            state.health.ended(ended, now);
+            state.latency.add(took);
+            match (was_out, state.health.is_out()) {
+                (false, true) => {
+                    tracing::warn!("the provider doesn't answer orders: one at a time until it does")
+                }
+                (true, false) => tracing::info!("the provider answers orders again"),
+                _ => {}
+            }
+        }
+    }
+
+    async fn balance(&self) -> Option<Money> {
+        self.provider.account().await.ok().and_then(|account| account.balance)
+    }
+
+    /// A first order must cost one price. The balance accuses, it never acquits: it may lag behind.
+    async fn compare_balance(&self, scope: Scope, before: Option<Money>, price: Money) {
+        // Something else of ours on the wire makes it no evidence.
+        if self.out.load(Ordering::Acquire) > 1 {
+            return;
+        }
+        let (Some(before), Some(after)) = (before, self.balance().await) else { return };
+        let Some(fell) = before.checked_sub(after).filter(|fell| *fell > price) else { return };
+        let text = format!("one of the service's first orders cost {fell}, its price is {price}");
+        if let Err(error) = self.journal.pause(scope, PauseReason::Canary, text, self.clock.now()).await {
+            tracing::error!(alarm = "journal", "a pause can't be recorded: {error}");
+        }
+    }
+}
+
+const fn pauses(outcome: &Placed) -> bool {
+    matches!(
+        outcome,
+        Placed::NotTaken(
+            NotTaken::Account(_)
+                | NotTaken::Credit(_)
+                | NotTaken::Maintenance(_)
+                | NotTaken::UnknownService(_)
+        )
+    )
+}
