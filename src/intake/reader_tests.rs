@@ -133,28 +133,6 @@ fn a_file_that_changes_between_the_passes_is_told() {
     assert!(matches!(read.last(), Some(Err(ReadError::Changed(_)))));
 }
 
-/// `cargo test --release --lib -- --ignored a_million_rows --nocapture` tells the rate.
-#[test]
-#[ignore = "takes seconds in a debug build"]
-fn a_million_rows_are_streamed() {
-    let mut text = String::from("model;colour;imei;note\r\n");
-    for serial in 0..1_000_000 {
-        text.push_str(&format!(
-            "iPhone 16 Pro 128GB;\"Desert;Titanium\";{};shelf {serial}\r\n",
-            imei(serial)
-        ));
-    }
-    let bytes = text.len();
-    let start = std::time::Instant::now();
-    let mut table = open(text);
-    let opened = start.elapsed();
-    assert_eq!(
-        table.rows().unwrap().filter(|row| row.as_ref().is_ok_and(|row| row.imei.is_ok())).count(),
-        1_000_000
-    );
-    println!("{bytes} bytes: judged in {opened:?}, read in {:?}", start.elapsed().saturating_sub(opened));
-}
-
 /// Cells that a table can hold: not blank, so that no row is.
 fn cell() -> impl Strategy<Value = String> {
     prop_oneof![
