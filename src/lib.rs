@@ -22,3 +22,4 @@ pub mod settle;
 pub mod simulator;
 pub mod submit;
 pub mod types;
+pub mod words;

@@ -1,5 +1,10 @@
+//! Intake: complete files become batches, rows and orders; what can't is refused with a reason.
 //!
+//! A file is read three times, as a stream: judged as a whole, its IMEIs sorted to give each its order, its rows written.
+//! Until the last row is committed its batch is `taking`, and nothing of it is sent; every step can be done again, so a
+//! crash anywhere ends the same way (the table is in [`inbox`](crate::inbox)).
 
+mod file;
 mod reader;
 #[cfg(test)]
 mod reader_tests;
@@ -8,5 +13,131 @@ mod scan;
 mod sniff;
 mod split;
 
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+use crate::inbox::{self, Inbox, Ready, TakeError, Taken};
+use crate::journal::Journal;
+use crate::meter::Meter;
+use crate::settings::Settings;
+
 pub use reader::{OpenError, ReadError, Row, Rows, Table};
 pub use reason::{Refusal, invalid_note};
+
+/// A file that could not be worked through is tried again after this long.
+const AGAIN_AFTER: Duration = Duration::from_secs(10);
+
+/// The stage.
+pub struct Intake {
+    /// Where batches go.
+    pub journal: Journal,
+    /// The time.
+    pub clock: Clock,
+    /// The configuration in force.
+    pub settings: watch::Receiver<Arc<Settings>>,
+    /// The folder that is watched.
+    pub inbox: Inbox,
+    /// How long calls take, for the estimate in the log.
+    pub meter: Arc<Meter>,
+    /// Set once the first look through the inbox is done.
+    pub scanned: watch::Sender<bool>,
+}
+
+impl Intake {
+    /// Takes files in until `stop`: first those that were taken before the last process ended.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let mut left = self.work_through_taken().await;
+        if let Err(error) = self.inbox.look().await {
+            tracing::error!(alarm = "inbox", "the inbox can't be looked through: {error}");
+        }
+        self.scanned.send_replace(true);
+        while !stop.is_cancelled() {
+            let again = tokio::time::sleep(AGAIN_AFTER);
+            let ready = tokio::select! {
+                ready = self.inbox.next_ready(&stop) => ready,
+                () = again, if left => {
+                    left = self.work_through_taken().await;
+                    continue;
+                }
+            };
+            match ready {
+                Ok(Some(ready)) => left |= !self.take(ready).await,
+                Ok(None) => return,
+                Err(error) => {
+                    tracing::error!(alarm = "inbox", "the inbox can't be looked through: {error}");
+                    tokio::time::sleep(AGAIN_AFTER).await;
+                }
+            }
+        }
+    }
+
+    /// Takes one complete file and works it through. False: it lies in `.taken`, to be tried again.
+    async fn take(&self, ready: Ready) -> bool {
+        let (settings, now) = (self.inbox.settings().clone(), self.clock.now());
+        let shown = ready.path.display().to_string();
+        let taken = tokio::task::spawn_blocking(move || inbox::take(&settings, &ready, now)).await;
+        match taken {
+            Ok(Ok(taken)) => self.work_through(taken).await,
+            // It settles again, and is offered again.
+            Ok(Err(TakeError::Changed)) => true,
+            Ok(Err(TakeError::Io(error))) => {
+                tracing::warn!(file = %shown, "can't be taken now, trying again: {error}");
+                true
+            }
+            Err(error) => {
+                tracing::error!(alarm = "inbox", file = %shown, "taking it failed: {error}");
+                true
+            }
+        }
+    }
+
+    /// Works through every file that was taken and isn't archived yet. True: some are left.
+    async fn work_through_taken(&self) -> bool {
+        let inbox: PathBuf = self.settings.borrow().config.folders.inbox.clone();
+        let listed = tokio::task::spawn_blocking(move || inbox::list_taken(&inbox)).await;
+        let taken = match listed {
+            Ok(Ok(taken)) => taken,
+            Ok(Err(error)) => {
+                tracing::warn!("files taken before can't be listed, trying again: {error}");
+                return true;
+            }
+            Err(_) => return true,
+        };
+        let mut left = false;
+        for file in taken {
+            left |= !self.work_through(file).await;
+        }
+        left
+    }
+
+    /// Works a taken file through to the archive or to `rejected/`. False: not now.
+    async fn work_through(&self, taken: Taken) -> bool {
+        let name = taken.shown_name();
+        let work = file::Work {
+            journal: self.journal.clone(),
+            clock: self.clock.clone(),
+            settings: Arc::clone(&self.settings.borrow()),
+            meter: Arc::clone(&self.meter),
+            taken,
+        };
+        // It reads files: off the runtime's thread. The journal is waited for there too.
+        let handle = tokio::runtime::Handle::current();
+        let done = tokio::task::spawn_blocking(move || handle.block_on(work.to_the_end())).await;
+        match done {
+            Ok(Ok(())) => true,
+            Ok(Err(error)) => {
+                tracing::warn!(file = %name, "not taken in yet, trying again: {error}");
+                false
+            }
+            Err(error) => {
+                tracing::error!(alarm = "intake", file = %name, "its intake failed: {error}");
+                false
+            }
+        }
+    }
+}

@@ -156,6 +156,29 @@ impl Journal {
         .await
     }
 
+    /// The provider that an account is remembered for. It is remembered now if it wasn't, or if `replace`.
+    ///
+    /// # Errors
+    /// The journal can't be written.
+    pub async fn account_url(
+        &self,
+        account: String,
+        url: String,
+        replace: bool,
+    ) -> Result<String, JournalError> {
+        self.write(move |tx| {
+            let key = format!("base_url:{account}");
+            match tx.fact(&key)? {
+                Some(known) if known == url || !replace => Ok(known),
+                _ => {
+                    tx.set_fact(&key, &url)?;
+                    Ok(url.clone())
+                }
+            }
+        })
+        .await
+    }
+
     /// A fact that one stage leaves for itself.
     ///
     /// # Errors
@@ -184,10 +207,7 @@ fn begin(tx: &Tx<'_>, new: &NewBatch, now: Timestamp) -> Result<(BatchId, String
     if let Some(OpenFile::Batch { id, name, .. }) = find(tx, &new.key)? {
         return Ok((id, name));
     }
-    let name = free_name(&new.stem, "", |name| {
-        let known = tx.find("SELECT 1 FROM batches WHERE name = ?1 COLLATE NOCASE", [name], |_| Ok(()))?;
-        Ok(known.is_some() || new.occupied.contains(name))
-    })?;
+    let name = free_batch_name(tx, &new.stem, &new.occupied)?;
     tx.execute(
         "INSERT INTO batches (name, file_name, taken_key, sha256, bytes, service, state, header, rows_total, taken_at) \
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, ?7, ?8, ?9)",
@@ -206,6 +226,18 @@ fn begin(tx: &Tx<'_>, new: &NewBatch, now: Timestamp) -> Result<(BatchId, String
     let id = BatchId(tx.connection().last_insert_rowid());
     tx.event(now, None, Some(id), "taken", &format!("{} as {name}, {} rows", new.file_name, new.rows))?;
     Ok((id, name))
+}
+
+/// The first NAME of this stem that no batch ever had and no file in the outbox has.
+pub(super) fn free_batch_name(
+    tx: &Tx<'_>,
+    stem: &str,
+    occupied: &BTreeSet<String>,
+) -> Result<String, JournalError> {
+    free_name(stem, "", |name| {
+        let known = tx.find("SELECT 1 FROM batches WHERE name = ?1", [name], |_| Ok(()))?;
+        Ok(known.is_some() || occupied.contains(name))
+    })
 }
 
 /// `STEM`, or `STEM-2`, `STEM-3`… before the extension: the first that isn't taken.

@@ -119,7 +119,6 @@ pub(super) fn load(tx: &Tx<'_>, id: OrderId) -> Result<Loaded, JournalError> {
 /// What a transition did, for whoever logs it.
 #[derive(Clone, Debug)]
 pub(super) struct Moved {
-    pub(super) from: State,
     pub(super) to: State,
     pub(super) effects: Vec<Effect>,
 }
@@ -177,7 +176,7 @@ pub(super) fn advance(
         tx.event(now, Some(order.id), None, telling.what, &detail)?;
     }
     ring(tx, to);
-    Ok(Some(Moved { from, to, effects: done.effects }))
+    Ok(Some(Moved { to, effects: done.effects }))
 }
 
 /// Sets the times that go with a state.

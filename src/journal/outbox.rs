@@ -1,5 +1,6 @@
 //! What the outbox reads (batches in work, a batch's rows with what became of them) and writes (what was published).
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use rusqlite::Row;
@@ -358,13 +359,25 @@ impl Journal {
         .await
     }
 
-    /// Another file stands where the batch's result would go: it gets the next free NAME.
+    /// Another file stands where the batch's result would go: it gets the next free NAME. `occupied`: NAMEs that files
+    /// in the outbox have.
     ///
     /// # Errors
     /// The journal can't be written.
-    pub async fn rename_batch(&self, batch: BatchId, name: String) -> Result<(), JournalError> {
+    pub async fn rename_batch(
+        &self,
+        batch: BatchId,
+        occupied: BTreeSet<String>,
+        now: Timestamp,
+    ) -> Result<String, JournalError> {
         self.write(move |tx| {
-            tx.execute_one("a batch's name", "UPDATE batches SET name = ?2 WHERE id = ?1", (batch.0, &name))
+            let old: Option<String> =
+                tx.find("SELECT name FROM batches WHERE id = ?1", [batch.0], |row| row.get(0))?;
+            let old = old.ok_or_else(|| JournalError::Unknown(format!("there is no batch {batch}")))?;
+            let name = super::files::free_batch_name(tx, &old, &occupied)?;
+            tx.execute_one("a batch's name", "UPDATE batches SET name = ?2 WHERE id = ?1", (batch.0, &name))?;
+            tx.event(now, None, Some(batch), "renamed", &format!("{old} to {name}"))?;
+            Ok(name)
         })
         .await
     }

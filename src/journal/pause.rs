@@ -145,6 +145,19 @@ impl Journal {
         self.write(move |tx| set(tx, scope, reason, &text, now)).await
     }
 
+    /// Ends a pause, if there is one.
+    ///
+    /// # Errors
+    /// The journal can't be written.
+    pub async fn end_pause(
+        &self,
+        scope: Scope,
+        reason: PauseReason,
+        now: Timestamp,
+    ) -> Result<bool, JournalError> {
+        self.write(move |tx| end(tx, scope, reason, now)).await
+    }
+
     /// The try of a pause by `accountinfo` came out: it passed, so one order may go, or it didn't, so later.
     ///
     /// # Errors

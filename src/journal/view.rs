@@ -42,10 +42,6 @@ impl View {
         self.connection
     }
 
-    pub(super) const fn connection(&self) -> &Connection {
-        &self.connection
-    }
-
     /// Every row that a statement finds, read into a list.
     pub(super) fn all<T>(
         &self,

@@ -1,5 +1,165 @@
+//! The outbox: writes what became of a batch's rows, whole or under a name that says it isn't.
 //!
+//! | a crash | leaves | the next start |
+//! |---|---|---|
+//! | before the temporary file is whole | a dot file | sweeps it |
+//! | after that, before the journal knows its hash | a dot file | writes it again |
+//! | after that, before the rename | a dot file | writes it again |
+//! | after the rename, before the journal says `published` | the result | knows it by its hash as its own |
 
+mod cells;
+mod publish;
 mod table;
+mod tally;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+use crate::journal::{BatchState, BatchWork, Journal};
+use crate::settings::Settings;
+use crate::types::{BatchId, Timestamp};
 
 pub use table::ResultWriter;
+pub use tally::{by_status, row_status};
+
+use publish::{PublishError, Publisher};
+
+/// It looks again after this long by itself.
+const LOOK_AGAIN: Duration = Duration::from_secs(30);
+/// An outbox that can't be written is tried again after this long.
+const RETRY_AFTER: Duration = Duration::from_secs(5);
+
+/// The stage.
+pub struct Outbox {
+    journal: Journal,
+    clock: Clock,
+    settings: watch::Receiver<Arc<Settings>>,
+    /// When each batch's partial was written last, or the batch was first seen.
+    partials: BTreeMap<BatchId, Timestamp>,
+    /// When a batch with rows that only wait for people or the provider may be published.
+    publishable: BTreeMap<BatchId, Timestamp>,
+    broken: bool,
+}
+
+impl Outbox {
+    /// The stage, with nothing written yet.
+    #[must_use]
+    pub const fn new(journal: Journal, clock: Clock, settings: watch::Receiver<Arc<Settings>>) -> Self {
+        Self {
+            journal,
+            clock,
+            settings,
+            partials: BTreeMap::new(),
+            publishable: BTreeMap::new(),
+            broken: false,
+        }
+    }
+
+    /// Publishes until `stop`.
+    pub async fn run(mut self, stop: CancellationToken) {
+        loop {
+            let pause = match self.unit().await {
+                Ok(pause) => {
+                    if std::mem::take(&mut self.broken) {
+                        tracing::info!("the outbox can be written again");
+                    }
+                    pause
+                }
+                Err(error) => {
+                    if !std::mem::replace(&mut self.broken, true) {
+                        tracing::error!(
+                            alarm = "outbox",
+                            "the outbox can't be written, trying again: {error}"
+                        );
+                    }
+                    RETRY_AFTER
+                }
+            };
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = self.journal.wakes().outbox.notified() => {}
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+    }
+
+    /// One look at every batch that isn't done; returns how long nothing can change by itself.
+    ///
+    /// # Errors
+    /// The journal can't be read, or the outbox not written.
+    async fn unit(&mut self) -> Result<Duration, PublishError> {
+        let publisher = Publisher {
+            journal: self.journal.clone(),
+            clock: self.clock.clone(),
+            folder: self.settings.borrow().config.folders.outbox.clone(),
+        };
+        publisher.lay_read_me().await?;
+        let batches = self.journal.read(|view| view.busy_batches()).await?;
+        self.partials.retain(|id, _| batches.iter().any(|batch| batch.id == *id));
+        self.publishable.retain(|id, _| batches.iter().any(|batch| batch.id == *id));
+        let mut pause = LOOK_AGAIN;
+        let mut failed = None;
+        for batch in batches {
+            match self.look(&publisher, batch).await {
+                Ok(wait) => pause = pause.min(wait),
+                // One file that can't be written keeps no other back.
+                Err(error) => failed = Some(error),
+            }
+        }
+        failed.map_or(Ok(pause), Err)
+    }
+
+    async fn look(&mut self, publisher: &Publisher, batch: BatchWork) -> Result<Duration, PublishError> {
+        if !matches!(batch.state, BatchState::Working | BatchState::Published) {
+            return Ok(LOOK_AGAIN);
+        }
+        let now = self.clock.now();
+        let outbox = self.settings.borrow().config.outbox.clone();
+        if batch.open_rows() == 0 {
+            publisher.publish(batch, true).await?;
+            return Ok(LOOK_AGAIN);
+        }
+        let mut wait = LOOK_AGAIN;
+        if batch.state == BatchState::Working && batch.unsent_rows() == 0 {
+            let id = batch.id;
+            let known = self.publishable.get(&id).copied();
+            // Rows only ever get later by becoming open anew; so an old answer is asked for again when it comes due.
+            let at = match known {
+                Some(at) if at > now => Some(at),
+                _ => {
+                    self.journal
+                        .read(move |view| view.publishable_at(id, outbox.held_after, outbox.publish_after))
+                        .await?
+                }
+            };
+            match at {
+                Some(at) if at <= now => {
+                    publisher.publish(batch, false).await?;
+                    return Ok(LOOK_AGAIN);
+                }
+                Some(at) => {
+                    self.publishable.insert(id, at.min(now.plus(LOOK_AGAIN)));
+                    wait = wait.min(at.since(now));
+                }
+                None => {}
+            }
+        }
+        if batch.state == BatchState::Working {
+            let last = *self.partials.entry(batch.id).or_insert(now);
+            let due = last.plus(outbox.partial_every);
+            if due <= now {
+                self.partials.insert(batch.id, now);
+                publisher.write_partial(&batch).await?;
+                wait = wait.min(outbox.partial_every);
+            } else {
+                wait = wait.min(due.since(now));
+            }
+        }
+        Ok(wait.max(Duration::from_millis(10)))
+    }
+}

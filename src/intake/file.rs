@@ -1,0 +1,295 @@
+//! One taken file, from `.taken` to the archive or to `rejected/`.
+
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::clock::Clock;
+use crate::durable;
+use crate::inbox::{Stamp, Taken, hash_file};
+use crate::journal::{
+    BatchState, Journal, JournalError, Link, NewBatch, NewRow, OpenFile, OrderFor, Refused, RowOrder,
+};
+use crate::meter::Meter;
+use crate::result::Header;
+use crate::settings::Settings;
+use crate::types::{BatchId, Money, OrderId, ServiceId};
+
+use super::reader::{OpenError, ReadError, Table};
+use super::reason::invalid_note;
+
+/// Rows whose IMEIs are sorted in memory at once: 32 bytes each, whatever the file's size.
+const SEGMENT_ROWS: u32 = 1_000_000;
+/// Orders and rows written in one operation: a slice of a few milliseconds, so that claims come between.
+const SLICE_ROWS: usize = 1000;
+/// What a call takes until one was measured, for the estimate: the provider's average.
+const USUAL_LATENCY: Duration = Duration::from_millis(3600);
+
+/// Why a file isn't worked through now. It lies in `.taken`, and is tried again.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum WorkError {
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    #[error("it was changed while it was being read; nothing of it is sent")]
+    Changed,
+    #[error("no service has the network id {0} any more")]
+    NoService(String),
+}
+
+pub(super) struct Work {
+    pub(super) journal: Journal,
+    pub(super) clock: Clock,
+    pub(super) settings: Arc<Settings>,
+    pub(super) meter: Arc<Meter>,
+    pub(super) taken: Taken,
+}
+
+/// What became of a file's rows.
+#[derive(Clone, Copy, Debug, Default)]
+struct Counts {
+    rows: u64,
+    orders: u64,
+    known: u64,
+    invalid: u64,
+}
+
+impl Work {
+    /// Does what is left to do for it, whatever the last process had done.
+    pub(super) async fn to_the_end(self) -> Result<(), WorkError> {
+        let key = self.key()?;
+        match self.journal.open_file(key.clone()).await? {
+            None => self.begin(key).await,
+            Some(OpenFile::Refused(refused)) => self.move_refused(key, refused).await,
+            Some(OpenFile::Batch { state: BatchState::Taking, .. }) => self.begin(key).await,
+            Some(OpenFile::Batch { id, .. }) => self.archive(id).await,
+        }
+    }
+
+    /// Its folder in `.taken`, which is its identity.
+    fn key(&self) -> Result<String, WorkError> {
+        let place = self.taken.path.parent().and_then(Path::file_name).and_then(OsStr::to_str);
+        place.map(str::to_owned).ok_or_else(|| io::Error::other("it lies in no folder of its own").into())
+    }
+
+    async fn begin(&self, key: String) -> Result<(), WorkError> {
+        let service = self.settings.config.service(&self.taken.network_id);
+        let number = self.settings.number(&self.taken.network_id);
+        let (Some(service), Some(number)) = (service, number) else {
+            return Err(WorkError::NoService(self.taken.network_id.to_string()));
+        };
+        let (before, hash) = hash_file(&self.taken.path)?;
+        let mut table = match Table::open(durable::open_regular(&self.taken.path)?, service.luhn) {
+            Ok(table) => table,
+            Err(OpenError::Refused(refusal)) => {
+                let reason = refusal.text(&self.taken.shown_name());
+                return self.refuse(key, reason).await;
+            }
+            Err(OpenError::Io(error)) => return Err(error.into()),
+        };
+        let header = table.header().clone();
+        let new = NewBatch {
+            key,
+            stem: stem(&self.taken.shown_name()),
+            file_name: self.taken.shown_name(),
+            sha256: hash.to_string(),
+            bytes: self.taken.size,
+            service: number,
+            header: serde_json::to_string(&header).map_err(io::Error::other)?,
+            rows: u64::from(table.row_count()),
+            occupied: occupied(&self.settings.config.folders.outbox, name_in_outbox)?,
+        };
+        let (batch, name) = self.journal.begin_batch(new, self.clock.now()).await?;
+        let counts = self.fill(batch, number, &mut table, &header).await?;
+        // A writer that held the file open could have changed it after it was taken.
+        if Stamp::of(&std::fs::symlink_metadata(&self.taken.path)?) != before {
+            return Err(WorkError::Changed);
+        }
+        self.journal.open_batch(batch, self.clock.now()).await?;
+        self.tell(&name, &header, counts, service.price);
+        self.archive(batch).await
+    }
+
+    async fn fill(
+        &self,
+        batch: BatchId,
+        service: ServiceId,
+        table: &mut Table<File>,
+        header: &Header,
+    ) -> Result<Counts, WorkError> {
+        let recheck = self.settings.service(service).and_then(|service| service.recheck_after);
+        let finished_before = recheck.map(|after| self.clock.now().minus(after));
+        let mut counts = Counts { rows: u64::from(table.row_count()), ..Counts::default() };
+        let mut from = 0u32;
+        while from < table.row_count() {
+            let until = from.saturating_add(SEGMENT_ROWS);
+            let mut wanted: Vec<OrderFor> = Vec::new();
+            for row in table.rows()? {
+                let row = row.map_err(read_error)?;
+                if let (true, Ok(imei)) = (row.number > from && row.number <= until, row.imei) {
+                    wanted.push(OrderFor { imei, row: row.number });
+                }
+            }
+            wanted.sort_unstable();
+            let mut linked: Vec<RowOrder> = Vec::with_capacity(wanted.len());
+            for slice in wanted.chunks(SLICE_ROWS) {
+                linked
+                    .extend(self.journal.link_orders(batch, service, slice.to_vec(), finished_before).await?);
+            }
+            drop(wanted);
+            linked.sort_unstable_by_key(|row| row.row);
+            self.write_rows(batch, table, header, (from, until), &linked, &mut counts).await?;
+            from = until;
+        }
+        Ok(counts)
+    }
+
+    async fn write_rows(
+        &self,
+        batch: BatchId,
+        table: &mut Table<File>,
+        header: &Header,
+        (from, until): (u32, u32),
+        linked: &[RowOrder],
+        counts: &mut Counts,
+    ) -> Result<(), WorkError> {
+        let mut orders = linked.iter().peekable();
+        let mut slice = Vec::with_capacity(SLICE_ROWS);
+        for row in table.rows()? {
+            let row = row.map_err(read_error)?;
+            if row.number <= from || row.number > until {
+                continue;
+            }
+            let order: Option<(OrderId, Link)> =
+                orders.next_if(|linked| linked.row == row.number).map(|linked| (linked.order, linked.link));
+            let why_not = match &row.imei {
+                Ok(_) if order.is_some() => None,
+                Ok(_) => return Err(WorkError::Changed),
+                Err(error) => Some(invalid_note(header, &row.imei_cell(header), error)),
+            };
+            let count = match order {
+                Some((_, Link::Own)) => &mut counts.orders,
+                Some(_) => &mut counts.known,
+                None => &mut counts.invalid,
+            };
+            *count = count.saturating_add(1);
+            slice.push(NewRow { row: row.number, order, why_not, raw: row.raw });
+            if slice.len() >= SLICE_ROWS {
+                self.journal.insert_rows(batch, std::mem::take(&mut slice)).await?;
+            }
+        }
+        self.journal.insert_rows(batch, slice).await?;
+        Ok(())
+    }
+
+    fn tell(&self, name: &str, header: &Header, counts: Counts, price: Money) {
+        let cost = price.checked_mul(counts.orders).unwrap_or(Money::ZERO);
+        let latency = Some(self.meter.read(self.clock.now()).p50).filter(|p50| !p50.is_zero());
+        let workers = u64::try_from(self.settings.config.submit.workers).unwrap_or(1).max(1);
+        let calls_each = u32::try_from(counts.orders.div_ceil(workers)).unwrap_or(u32::MAX);
+        let eta = latency.unwrap_or(USUAL_LATENCY).saturating_mul(calls_each);
+        tracing::info!(
+            batch = %name, rows = counts.rows, orders = counts.orders, known = counts.known,
+            invalid = counts.invalid, cost = %cost, eta = %crate::words::span(eta), "file taken"
+        );
+        let others = header.other_imei_names();
+        if !others.is_empty() {
+            tracing::info!(batch = %name, column = %header.imei_name(), not = %others.join(", "), "several IMEI columns");
+        }
+    }
+
+    async fn archive(&self, batch: BatchId) -> Result<(), WorkError> {
+        let day = self.clock.local_day(self.taken.taken_at);
+        let folder = self.settings.config.folders.archive.join(dated(day));
+        match durable::make_dir(&folder, 0o2775) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            made => made?,
+        }
+        let path = durable::move_file(&self.taken.path, &folder, &self.taken.name)?;
+        self.journal.batch_archived(batch, path.display().to_string()).await?;
+        Ok(self.taken.remove_place()?)
+    }
+
+    async fn refuse(&self, key: String, reason: String) -> Result<(), WorkError> {
+        let taken = occupied(&self.settings.config.folders.rejected, |name| Some(name.to_owned()))?;
+        let name = self.taken.shown_name();
+        let refused = self.journal.refuse_file(key.clone(), name, reason, taken, self.clock.now()).await?;
+        self.move_refused(key, refused).await
+    }
+
+    /// The reason first: a file in `rejected/` always has one beside it.
+    async fn move_refused(&self, key: String, refused: Refused) -> Result<(), WorkError> {
+        let rejected = &self.settings.config.folders.rejected;
+        let dest = OsStr::new(&refused.dest_name);
+        let reason_name = durable::with_suffix(dest, ".reason.txt");
+        durable::write_file(rejected, &reason_name, 0o664, true, |out| {
+            out.write_all(refused.reason.as_bytes())
+        })?;
+        durable::move_file(&self.taken.path, rejected, dest)?;
+        self.journal.file_refused(key, self.clock.now()).await?;
+        let first_line =
+            refused.reason.lines().find(|line| !line.trim().is_empty()).unwrap_or("").trim().to_owned();
+        tracing::warn!(file = %self.taken.shown_name(), reason = %first_line, see = %reason_name.to_string_lossy(), "file refused");
+        Ok(self.taken.remove_place()?)
+    }
+}
+
+fn read_error(error: ReadError) -> WorkError {
+    match error {
+        ReadError::Io(error) => WorkError::Io(error),
+        ReadError::Changed(_) => WorkError::Changed,
+    }
+}
+
+/// A file's name without its last extension; a name that is all extension stays.
+fn stem(name: &str) -> String {
+    match name.rfind('.') {
+        Some(dot) if dot > 0 => name.get(..dot).unwrap_or(name).to_owned(),
+        _ => name.to_owned(),
+    }
+}
+
+fn dated(day: i64) -> PathBuf {
+    PathBuf::from(format!("{:04}-{:02}-{:02}", day / 10_000, day / 100 % 100, day % 100))
+}
+
+/// The NAME whose place a file in the outbox takes.
+fn name_in_outbox(file: &str) -> Option<String> {
+    ["results.csv", "settled.csv", "partial.csv"]
+        .into_iter()
+        .find_map(|kind| file.strip_suffix(kind)?.strip_suffix('.'))
+        .map(str::to_owned)
+}
+
+fn occupied(folder: &Path, name_of: impl Fn(&str) -> Option<String>) -> io::Result<BTreeSet<String>> {
+    let mut names = BTreeSet::new();
+    for entry in std::fs::read_dir(folder)? {
+        names.extend(entry?.file_name().to_str().and_then(&name_of));
+    }
+    Ok(names)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn name_is_the_files_name_without_its_last_extension() {
+        for (file, name) in [("stock.csv", "stock"), ("a.b.csv", "a.b"), ("stock", "stock"), (".csv", ".csv")]
+        {
+            assert_eq!(stem(file), name);
+        }
+    }
+
+    #[test]
+    fn a_file_in_the_outbox_takes_a_name_whatever_kind_it_is() {
+        assert_eq!(name_in_outbox("stock.results.csv").as_deref(), Some("stock"));
+        assert_eq!(name_in_outbox("a.b.partial.csv").as_deref(), Some("a.b"));
+        assert_eq!(name_in_outbox("stock.csv"), None);
+    }
+}

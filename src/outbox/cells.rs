@@ -1,0 +1,170 @@
+//! What a row's result says: its order, as it stands, in the columns that imeid adds.
+
+use crate::journal::{Link, ResultOrder, ResultRow};
+use crate::order::State;
+use crate::result::{Header, ResultCells, RowStatus, fields};
+use crate::types::Money;
+use crate::words;
+
+/// The cells of a row.
+pub(super) fn cells(row: &ResultRow, header: &Header) -> ResultCells {
+    let mut cells = match &row.order {
+        None => invalid(row),
+        Some(order) => of_order(row, order),
+    };
+    if row.row == 1 && !header.other_imei_columns.is_empty() {
+        let others = header.other_imei_names().join(", ");
+        add_note(&mut cells, &format!("Only the column {} was ordered, not {others}.", header.imei_name()));
+    }
+    cells
+}
+
+fn invalid(row: &ResultRow) -> ResultCells {
+    let mut cells = ResultCells::new(RowStatus::Invalid);
+    cells.cost = Some(Money::ZERO);
+    cells.note = row.why_not.clone().unwrap_or_default();
+    cells
+}
+
+/// The word for a row whose order is in this state.
+pub(super) fn status(row: &ResultRow, order: &ResultOrder) -> RowStatus {
+    match order.state {
+        State::Completed if row.link == Link::Earlier => RowStatus::Duplicate,
+        State::Completed => RowStatus::Completed,
+        State::Rejected => RowStatus::Rejected,
+        State::Refused => RowStatus::Refused,
+        State::OrderedElsewhere if order.has_result || row.earlier.is_some() => RowStatus::Duplicate,
+        State::OrderedElsewhere => RowStatus::OrderedElsewhere,
+        State::Held => RowStatus::Held,
+        State::Cancelled => RowStatus::Cancelled,
+        State::Queued => RowStatus::Queued,
+        State::Submitting => RowStatus::Submitting,
+        State::InDoubt => RowStatus::InDoubt,
+        State::Ordered | State::OrderedNoId => RowStatus::Ordered,
+    }
+}
+
+fn of_order(row: &ResultRow, order: &ResultOrder) -> ResultCells {
+    let status = status(row, order);
+    // "Already exists" from an order of ours: the answer is that order's.
+    let source = row.earlier.as_ref().unwrap_or(order);
+    let mut cells = ResultCells::new(status);
+    if let Some(code) = &source.code {
+        match status {
+            RowStatus::Completed | RowStatus::Duplicate => cells = cells.with_fields(fields(code)),
+            RowStatus::Rejected => cells.code = fields(code).code,
+            _ => {}
+        }
+    }
+    cells.order_id = source.provider_id;
+    cells.ordered_at = source.ordered_at;
+    if matches!(source.state, State::Completed | State::Rejected) {
+        cells.completed_at = source.done_at;
+    }
+    cells.cost = cost(row, order);
+    for sentence in notes(row, order, source, status) {
+        add_note(&mut cells, &sentence);
+    }
+    cells
+}
+
+/// An order belongs to one row: there, and only there, stands what was charged, so that the column sums to the
+/// provider's bill. A charge that is only presumed stands there too, and the note says so.
+fn cost(row: &ResultRow, order: &ResultOrder) -> Option<Money> {
+    if row.link != Link::Own {
+        return Some(Money::ZERO);
+    }
+    match order.state {
+        _ if order.charged > Money::ZERO => Some(order.charged),
+        _ if order.presumed > Money::ZERO => Some(order.presumed),
+        // Whether it is charged isn't known.
+        _ if order.reserved > Money::ZERO => None,
+        _ => Some(Money::ZERO),
+    }
+}
+
+fn notes(row: &ResultRow, order: &ResultOrder, source: &ResultOrder, status: RowStatus) -> Vec<String> {
+    let mut notes = Vec::new();
+    match (row.link, status) {
+        (_, RowStatus::Duplicate) if order.has_result => {
+            notes.push(
+                "Answered free from the provider's export: it was ordered before, not by imeid.".to_owned(),
+            );
+        }
+        (_, RowStatus::Duplicate) => notes.push(answered_from(source)),
+        (Link::Joined, _) => notes.push(format!("same as {} row {}", order.batch_name, order.first_row)),
+        (Link::Earlier, _) => notes.push(answered_from(order)),
+        (Link::Own | Link::Invalid, _) => {}
+    }
+    if let Some(sentence) = what_it_means(order, status) {
+        notes.push(sentence);
+    }
+    if row.link == Link::Own && order.charged > Money::ZERO && order.presumed > Money::ZERO {
+        notes.push(format!(
+            "An earlier attempt was never answered and may have been charged too: {} presumed, not in the cost here.",
+            order.presumed
+        ));
+    }
+    notes
+}
+
+fn answered_from(order: &ResultOrder) -> String {
+    let when = order.ordered_at.map_or_else(String::new, |at| format!(", ordered on {}", words::date(at)));
+    format!("Answered free from {} row {}{when}.", order.batch_name, order.first_row)
+}
+
+fn what_it_means(order: &ResultOrder, status: RowStatus) -> Option<String> {
+    let code = order.code.as_deref().unwrap_or_default();
+    Some(match status {
+        RowStatus::Completed | RowStatus::Duplicate | RowStatus::Invalid => return None,
+        RowStatus::Rejected => {
+            "The provider took the order and gave it back: its reason is in imeid_code, the price is refunded.".to_owned()
+        }
+        RowStatus::Refused => format!("The provider does not take this IMEI ({code}). Nothing was paid."),
+        RowStatus::OrderedElsewhere => {
+            "The provider says it was ordered before, not by imeid: nothing was paid, and its answer is only at the provider.".to_owned()
+        }
+        RowStatus::Held => held(order),
+        RowStatus::Cancelled if order.charged > Money::ZERO => "Given up after it was paid.".to_owned(),
+        RowStatus::Cancelled if order.presumed > Money::ZERO || order.reserved > Money::ZERO => {
+            "Given up while it was not known whether it was paid: it is not ordered again.".to_owned()
+        }
+        RowStatus::Cancelled => "Stopped before it was sent. Nothing was paid; drop it again to order it.".to_owned(),
+        RowStatus::Queued => "Not sent yet. Nothing to do.".to_owned(),
+        RowStatus::Submitting => "Being sent now. Nothing to do.".to_owned(),
+        RowStatus::InDoubt => {
+            "Sent, and no clear answer came: imeid finds out whether it was taken. Don't order it elsewhere meanwhile.".to_owned()
+        }
+        RowStatus::Ordered if order.provider_id.is_none() => {
+            "The provider has it but never told its order id: the charge is presumed.".to_owned()
+        }
+        RowStatus::Ordered => "Ordered and paid; the answer isn't there yet. Nothing to do.".to_owned(),
+    })
+}
+
+fn held(order: &ResultOrder) -> String {
+    let ask = "Look the IMEI up at the provider.";
+    if let Some(id) = order.provider_id {
+        return format!("Paid, and no answer for too long. Ask the provider about order {id}.");
+    }
+    if order.presumed > Money::ZERO {
+        return format!(
+            "The provider has it but never told imeid its order id: the charge ({}) is presumed. {ask}",
+            order.presumed
+        );
+    }
+    if order.reserved > Money::ZERO {
+        return format!(
+            "Sent, and it could not be found out whether it was taken: {} may be charged. {ask}",
+            order.reserved
+        );
+    }
+    format!("Sent more than once and not taken as far as can be told. {ask}")
+}
+
+fn add_note(cells: &mut ResultCells, sentence: &str) {
+    if !cells.note.is_empty() {
+        cells.note.push(' ');
+    }
+    cells.note.push_str(sentence);
+}

@@ -1,0 +1,273 @@
+//! Writing a result, and putting it where people see it.
+
+use std::collections::BTreeSet;
+use std::ffi::{OsStr, OsString};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use crate::clock::Clock;
+use crate::durable;
+use crate::journal::{BatchState, BatchWork, Journal, JournalError, ResultFile};
+use crate::result::{Header, RowStatus, read_me};
+use crate::types::{BatchId, Money};
+use crate::words;
+
+use super::cells;
+use super::table::ResultWriter;
+use super::tally::by_status;
+
+/// Rows read from the journal at a time: a short transaction each.
+const PAGE_ROWS: u32 = 2000;
+/// The mode of what is put into the outbox: for the folder's group too.
+const MODE: u32 = 0o664;
+const READ_ME: &str = "READ ME.txt";
+
+/// Why nothing could be put into the outbox. It is tried again.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum PublishError {
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    #[error("the header of batch {0} can't be read: {1}")]
+    Header(BatchId, serde_json::Error),
+    #[error("writing broke off")]
+    Broken,
+}
+
+pub(super) struct Publisher {
+    pub(super) journal: Journal,
+    pub(super) clock: Clock,
+    pub(super) folder: PathBuf,
+}
+
+impl Publisher {
+    /// The words of `imeid_status`, for people. Written where it is missing or another version's.
+    pub(super) async fn lay_read_me(&self) -> Result<(), PublishError> {
+        let folder = self.folder.clone();
+        blocking(move || {
+            let text = read_me();
+            if std::fs::read(folder.join(READ_ME)).is_ok_and(|there| there == text.as_bytes()) {
+                return Ok(());
+            }
+            durable::write_file(&folder, OsStr::new(READ_ME), MODE, true, |out| {
+                out.write_all(text.as_bytes())
+            })?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// What is known so far, under a name that says so.
+    pub(super) async fn write_partial(&self, batch: &BatchWork) -> Result<(), PublishError> {
+        let name = OsString::from(format!("{}.partial.csv", batch.name));
+        let (journal, folder, batch) = (self.journal.clone(), self.folder.clone(), batch.clone());
+        blocking(move || {
+            durable::write_file(&folder, &name, MODE, true, |out| {
+                write(&journal, &batch, out).map_err(io::Error::other)
+            })?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Publishes `NAME.results.csv`, or, if that is out already, `NAME.settled.csv`. `all`: no row is open any more.
+    pub(super) async fn publish(&self, batch: BatchWork, all: bool) -> Result<(), PublishError> {
+        let file =
+            if batch.state == BatchState::Published { ResultFile::Settled } else { ResultFile::Results };
+        let (kind, ours) = match file {
+            ResultFile::Results => ("results", batch.result_sha256.clone()),
+            ResultFile::Settled => ("settled", batch.settled_sha256.clone()),
+        };
+        let temporary = self.folder.join(format!(".{}.{kind}.csv.new", batch.name));
+        let sha256 = self.write_temporary(&batch, &temporary).await?;
+        let (name, there) = self.name_for(&batch, kind, file, ours.as_ref()).await?;
+        let path = self.folder.join(&name);
+        let done = match there {
+            // A crash came between the rename and the journal. What became of open rows since goes into the settled one.
+            Some(there) if Some(&there) == ours.as_ref() => {
+                self.remove(temporary).await?;
+                all && there == sha256
+            }
+            Some(_) => {
+                self.remove(temporary).await?;
+                return self.under_another_name(batch).await;
+            }
+            None => {
+                self.journal.will_publish(batch.id, file, sha256).await?;
+                if !self.rename(temporary, path).await? {
+                    // Someone was faster with that name: the next look finds another.
+                    return Err(PublishError::Io(io::ErrorKind::AlreadyExists.into()));
+                }
+                all
+            }
+        };
+        self.remove(self.folder.join(format!("{}.partial.csv", batch.name))).await?;
+        self.journal.published(batch.id, done, self.clock.now()).await?;
+        self.tell(&batch, &name, done);
+        Ok(())
+    }
+
+    /// The name to publish under, and the hash of what has it already. A result's name is its batch's; a settled one,
+    /// whose batch has a published name, steps aside by itself.
+    async fn name_for(
+        &self,
+        batch: &BatchWork,
+        kind: &str,
+        file: ResultFile,
+        ours: Option<&String>,
+    ) -> Result<(String, Option<String>), PublishError> {
+        let mut name = format!("{}.{kind}.csv", batch.name);
+        let mut there = hash_of(self.folder.join(&name)).await?;
+        let mut n = 2u32;
+        while file == ResultFile::Settled && there.is_some() && there.as_ref() != ours {
+            name = format!("{}.{kind}-{n}.csv", batch.name);
+            there = hash_of(self.folder.join(&name)).await?;
+            n = n.saturating_add(1);
+        }
+        Ok((name, there))
+    }
+
+    /// Another file has the name: never an overwrite. The batch gets the next free NAME, and the next look publishes it.
+    async fn under_another_name(&self, batch: BatchWork) -> Result<(), PublishError> {
+        self.remove(self.folder.join(format!("{}.partial.csv", batch.name))).await?;
+        let folder = self.folder.clone();
+        let occupied = blocking(move || {
+            let mut names = BTreeSet::new();
+            for entry in std::fs::read_dir(folder)? {
+                let file = entry?.file_name();
+                let name = file.to_str().and_then(|file| file.strip_suffix(".results.csv"));
+                names.extend(name.map(str::to_owned));
+            }
+            Ok(names)
+        })
+        .await?;
+        let now = self.journal.rename_batch(batch.id, occupied, self.clock.now()).await?;
+        tracing::warn!(batch = %batch.name, now = %now, "another file has the result's name");
+        self.journal.wakes().outbox.notify_one();
+        Ok(())
+    }
+
+    async fn write_temporary(&self, batch: &BatchWork, temporary: &Path) -> Result<String, PublishError> {
+        let (journal, folder, batch) = (self.journal.clone(), self.folder.clone(), batch.clone());
+        let name = temporary.file_name().unwrap_or_default().to_owned();
+        blocking(move || {
+            let mut sha256 = String::new();
+            durable::write_file(&folder, &name, MODE, true, |out| {
+                let mut hashing = Hashing { out, hash: Sha256::new() };
+                write(&journal, &batch, &mut hashing).map_err(io::Error::other)?;
+                sha256 = hex(&hashing.hash.finalize());
+                Ok(())
+            })?;
+            Ok(sha256)
+        })
+        .await
+    }
+
+    async fn rename(&self, from: PathBuf, to: PathBuf) -> Result<bool, PublishError> {
+        blocking(move || match durable::rename_new(&from, &to) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+            Err(error) => Err(error.into()),
+        })
+        .await
+    }
+
+    async fn remove(&self, path: PathBuf) -> Result<(), PublishError> {
+        blocking(move || match durable::remove_file(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            removed => Ok(removed?),
+        })
+        .await
+    }
+
+    fn tell(&self, batch: &BatchWork, result: &str, done: bool) {
+        let counts = by_status(batch);
+        let n = |status| counts.get(&status).copied().unwrap_or(0);
+        let rest: Vec<String> = counts
+            .iter()
+            .filter(|(status, _)| {
+                !matches!(
+                    status,
+                    RowStatus::Completed | RowStatus::Rejected | RowStatus::Duplicate | RowStatus::Invalid
+                )
+            })
+            .map(|(status, n)| format!("{status}:{n}"))
+            .collect();
+        let other = (!rest.is_empty()).then(|| rest.join(","));
+        let presumed = (batch.presumed > Money::ZERO).then(|| batch.presumed.to_string());
+        let took = words::span(self.clock.now().since(batch.taken_at));
+        tracing::info!(
+            batch = %batch.name, completed = n(RowStatus::Completed), rejected = n(RowStatus::Rejected),
+            duplicate = n(RowStatus::Duplicate), invalid = n(RowStatus::Invalid), other,
+            cost = %batch.charged, presumed, took = %took, result = %result,
+            "{}", if done { "file done" } else { "file published, some rows still open" }
+        );
+    }
+}
+
+/// Writes a batch's rows, page by page, as they stand.
+fn write(journal: &Journal, batch: &BatchWork, out: &mut dyn Write) -> Result<(), PublishError> {
+    let header: Header =
+        serde_json::from_str(&batch.header).map_err(|error| PublishError::Header(batch.id, error))?;
+    let mut writer = ResultWriter::new(out, &header)?;
+    let mut after = 0u32;
+    let mut rows = 0u64;
+    loop {
+        let page = journal.read_here(|view| view.result_rows(batch.id, after, PAGE_ROWS))?;
+        let Some(last) = page.last() else { break };
+        after = last.row;
+        for row in &page {
+            writer.row(&row.raw, &cells::cells(row, &header))?;
+            rows = rows.saturating_add(1);
+        }
+    }
+    writer.finish()?;
+    // One line a row, or nothing is published.
+    if rows == batch.rows_total { Ok(()) } else { Err(PublishError::Broken) }
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, PublishError> + Send + 'static,
+) -> Result<T, PublishError> {
+    tokio::task::spawn_blocking(work).await.unwrap_or(Err(PublishError::Broken))
+}
+
+/// The hash of what is at `path`, if anything is.
+async fn hash_of(path: PathBuf) -> Result<Option<String>, PublishError> {
+    blocking(move || match std::fs::File::open(&path) {
+        Ok(mut file) => {
+            let mut hash = Sha256::new();
+            io::copy(&mut file, &mut hash)?;
+            Ok(Some(hex(&hash.finalize())))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error.into()),
+    })
+    .await
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+struct Hashing<'a> {
+    out: &'a mut dyn Write,
+    hash: Sha256,
+}
+
+impl Write for Hashing<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.out.write(bytes)?;
+        if let Some(written) = bytes.get(..written) {
+            self.hash.update(written);
+        }
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}

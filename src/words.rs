@@ -1,0 +1,52 @@
+//! Numbers in words, as people and FORMATS write them.
+
+use std::time::Duration;
+
+use crate::types::Timestamp;
+
+/// A span as `11m52s`, `3h04m`, `45s`, `0s`.
+#[must_use]
+pub fn span(span: Duration) -> String {
+    let seconds = span.as_secs();
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds}s"),
+        (0, 0, _) => format!("{minutes}m{:02}s", seconds % 60),
+        (0, _, _) => format!("{hours}h{minutes:02}m"),
+        _ => format!("{days}d{hours:02}h"),
+    }
+}
+
+/// A rate a second, given as that of a thousand seconds: `8.3`.
+#[must_use]
+pub fn rate(per_1000_s: u64) -> String {
+    let tenths = per_1000_s.saturating_add(50) / 100;
+    format!("{}.{}", tenths / 10, tenths % 10)
+}
+
+/// The date of a time, in UTC: `2025-11-14`.
+#[must_use]
+pub fn date(at: Timestamp) -> String {
+    at.to_string().chars().take(10).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_read_as_people_say_them() {
+        for (seconds, words) in
+            [(0, "0s"), (45, "45s"), (712, "11m52s"), (724, "12m04s"), (11_040, "3h04m"), (180_000, "2d02h")]
+        {
+            assert_eq!(span(Duration::from_secs(seconds)), words);
+        }
+    }
+
+    #[test]
+    fn rates_have_one_place() {
+        assert_eq!(rate(8_333), "8.3");
+        assert_eq!(rate(0), "0.0");
+        assert_eq!(rate(9_960), "10.0");
+    }
+}
