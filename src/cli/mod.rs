@@ -1,1 +1,98 @@
+//! The commands, one file each.
 //!
+//! Exit codes: 0 done, 1 failed, 2 usage or bad config, 3 found something wrong.
+
+mod run;
+mod simulate;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::{self, Config};
+use crate::simulator::SimulateArgs;
+
+/// Orders a check for every IMEI in the CSV files dropped into a folder, once each, and puts the results back as CSV.
+#[derive(Debug, Parser)]
+#[command(name = "imeid", version, about, max_term_width = 100)]
+struct Cli {
+    /// The configuration file
+    #[arg(
+        long,
+        global = true,
+        env = "IMEID_CONFIG",
+        default_value = "/etc/imeid/imeid.toml",
+        value_name = "FILE"
+    )]
+    config: PathBuf,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the daemon in the foreground until SIGTERM or Ctrl-C
+    Run,
+    /// Run the simulator of the provider alone
+    Simulate(SimulateArgs),
+}
+
+/// How a command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Exit {
+    Done,
+    Failed,
+    Usage,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(match exit {
+            Exit::Done => 0u8,
+            Exit::Failed => 1,
+            Exit::Usage => 2,
+        })
+    }
+}
+
+/// Runs the program: reads the command line, does what it says, and returns the exit code.
+#[must_use]
+pub fn main() -> ExitCode {
+    // clap prints help, version and usage errors by itself, the latter with exit code 2.
+    let cli = Cli::parse();
+    let exit = match cli.command {
+        Command::Run => run::run(&cli.config),
+        Command::Simulate(args) => simulate::run(args),
+    };
+    exit.into()
+}
+
+/// Reads the configuration; what is wrong with it goes to standard error.
+fn load(path: &std::path::Path) -> Result<Config, Exit> {
+    config::load(path).map_err(|errors| {
+        complain(&errors.to_string());
+        Exit::Usage
+    })
+}
+
+/// A runtime for one command: one thread, which the journal's writer shares the work with.
+fn runtime() -> Result<tokio::runtime::Runtime, Exit> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| {
+        complain(&format!("imeid: the runtime can't start: {error}"));
+        Exit::Failed
+    })
+}
+
+/// Says something to a person on standard error.
+#[allow(clippy::print_stderr, reason = "the commands' one way to complain")]
+fn complain(text: &str) {
+    eprintln!("{text}");
+}
+
+/// Says something to a person, or a program, on standard output. A reader that is gone (`| head`) is no error.
+fn say(text: &str) {
+    use std::io::Write;
+    let mut out = std::io::stdout().lock();
+    let _ = writeln!(out, "{text}");
+}

@@ -32,7 +32,18 @@ use file::LogFile;
 use line::{Line, Style};
 
 /// Libraries whose everyday words nobody needs; their warnings are kept.
-const QUIET: [&str; 9] = ["hyper", "hyper_util", "reqwest", "rustls", "h2", "tower", "mio", "notify", "axum"];
+const QUIET: [&str; 10] = [
+    "rusqlite_migration",
+    "hyper",
+    "hyper_util",
+    "reqwest",
+    "rustls",
+    "h2",
+    "tower",
+    "mio",
+    "notify",
+    "axum",
+];
 
 /// Why logging can't begin.
 #[derive(Debug, thiserror::Error)]

@@ -1,3 +1,284 @@
-//! The shell around the stages: wiring, signals, systemd, status.
+//! The daemon: opens what it needs, starts the stages, and stops them in order.
+//!
+//! Recovery is starting: the journal takes what was in flight as in doubt, intake works through what was taken, and
+//! every stage finds its work as always. A stage that ends by itself takes the daemon down: half alive is worse.
 
 pub mod log;
+mod progress;
+mod signals;
+mod watch_disk;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+use crate::config::{Config, Folders, KeyError, read_api_key};
+use crate::durable::{self, LockError, LockFile};
+use crate::inbox::{self, Inbox};
+use crate::intake::Intake;
+use crate::journal::{Journal, JournalError};
+use crate::meter::Meter;
+use crate::outbox::Outbox;
+use crate::poll::Poll;
+use crate::provider::{ClientError, GsmFusion, Provider};
+use crate::settings::Settings;
+use crate::settle::Settle;
+use crate::submit::Submit;
+
+pub use progress::{LIVE_FACT, Live, eta};
+
+/// Why the daemon didn't start, or ended.
+#[derive(Debug, thiserror::Error)]
+pub enum DaemonError {
+    /// Another one has the journal or the inbox.
+    #[error("{0}")]
+    Locked(#[from] LockError),
+    /// The journal.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The API key: what is configured can't work.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The HTTP client: what is configured can't work.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// A folder isn't there and can't be made, or can't be used.
+    #[error("the folder {path}: {why}")]
+    Folder {
+        /// Which.
+        path: PathBuf,
+        /// What the system says.
+        why: std::io::Error,
+    },
+    /// The account's name stands for another provider.
+    #[error(
+        "the account \"{account}\" is remembered for {known}, and the config says {now}: orders of one provider would \
+         be taken for those of the other. Set [provider] account to a new name, or base_url back"
+    )]
+    OtherProvider {
+        /// The account.
+        account: String,
+        /// The provider it is remembered for.
+        known: String,
+        /// The one that the config names.
+        now: String,
+    },
+    /// Signals can't be received.
+    #[error("signals can't be received: {0}")]
+    Signals(std::io::Error),
+    /// A stage ended by itself.
+    #[error("the stage {0} ended by itself")]
+    Stage(&'static str),
+}
+
+impl DaemonError {
+    /// Whether the configuration is at fault, so that starting again changes nothing.
+    #[must_use]
+    pub const fn is_config(&self) -> bool {
+        matches!(self, Self::Key(_) | Self::Client(_) | Self::OtherProvider { .. })
+    }
+}
+
+/// Runs the daemon until a signal stops it.
+///
+/// # Errors
+/// It could not start, or a stage ended.
+pub async fn run(config: Config, clock: Clock) -> Result<(), DaemonError> {
+    let stop = CancellationToken::new();
+    signals::stop_on_signals(stop.clone()).map_err(DaemonError::Signals)?;
+    let key = read_api_key(&config)?;
+    let provider = Arc::new(GsmFusion::new(&config.provider, key, clock.clone())?);
+    run_with(config, provider, clock, stop).await
+}
+
+/// Runs the daemon against this provider until `stop`.
+///
+/// # Errors
+/// It could not start, or a stage ended.
+pub async fn run_with(
+    config: Config,
+    provider: Arc<dyn Provider>,
+    clock: Clock,
+    stop: CancellationToken,
+) -> Result<(), DaemonError> {
+    make_folders(&config)?;
+    let _locks = lock(&config)?;
+    sweep(&config);
+    let journal = Journal::open(&config.journal.path)?;
+    check_account(&journal, &config).await?;
+    let settings = Arc::new(Settings::new(config, &journal).await?);
+    let lost = journal.recover(clock.now(), (*settings.rules).clone()).await?;
+    if lost > 0 {
+        tracing::warn!(orders = lost, "in flight when the last process ended: in doubt");
+    }
+    let daemon =
+        Daemon { journal, provider, clock, settings: watch::channel(settings).0, meter: Arc::default() };
+    daemon.run(stop).await
+}
+
+struct Daemon {
+    journal: Journal,
+    provider: Arc<dyn Provider>,
+    clock: Clock,
+    settings: watch::Sender<Arc<Settings>>,
+    meter: Arc<Meter>,
+}
+
+/// A stage that runs, with its name.
+type Stage = (&'static str, JoinHandle<()>);
+
+impl Daemon {
+    async fn run(self, stop: CancellationToken) -> Result<(), DaemonError> {
+        let (scanned, mut is_scanned) = watch::channel(false);
+        // Stages beside submit go on while it drains: answers come in, and files are published.
+        let rest = CancellationToken::new();
+        let (submit, mut others) = self.start(scanned, &stop, &rest);
+        let mut submit = submit;
+        tokio::select! {
+            _ = is_scanned.wait_for(|scanned| *scanned) => self.tell_ready(),
+            () = stop.cancelled() => {}
+        }
+        let ended = tokio::select! {
+            () = stop.cancelled() => None,
+            name = first_ended(&mut others) => Some(name),
+            _ = &mut submit => Some("submit"),
+        };
+        let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+        tracing::info!("stopping: nothing more is sent, calls in flight are waited for");
+        stop.cancel();
+        if ended != Some("submit") && submit.await.is_err() {
+            tracing::error!(alarm = "stage", "submit ended in a panic");
+        }
+        rest.cancel();
+        for (name, stage) in others {
+            if ended != Some(name) && stage.await.is_err() {
+                tracing::error!(alarm = "stage", stage = name, "a stage ended in a panic");
+            }
+        }
+        tracing::info!("stopped");
+        ended.map_or(Ok(()), |name| Err(DaemonError::Stage(name)))
+    }
+
+    fn tell_ready(&self) {
+        tracing::info!(version = env!("CARGO_PKG_VERSION"), "ready");
+        let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+    }
+
+    fn start(
+        &self,
+        scanned: watch::Sender<bool>,
+        stop: &CancellationToken,
+        rest: &CancellationToken,
+    ) -> (JoinHandle<()>, Vec<Stage>) {
+        let (can_list, lists) = watch::channel(None);
+        let (disk, disk_ok) = watch::channel(true);
+        let settings = || self.settings.subscribe();
+        let submit = Submit {
+            journal: self.journal.clone(),
+            provider: Arc::clone(&self.provider),
+            clock: self.clock.clone(),
+            settings: settings(),
+            can_list: lists,
+            meter: Arc::clone(&self.meter),
+            disk_ok,
+        };
+        let config = self.settings.borrow().config.clone();
+        let intake = Intake {
+            journal: self.journal.clone(),
+            clock: self.clock.clone(),
+            settings: settings(),
+            inbox: Inbox::new(inbox::Settings::of_inbox(&config), self.clock.clone()),
+            meter: Arc::clone(&self.meter),
+            scanned,
+        };
+        let (journal, provider, clock) = (&self.journal, &self.provider, &self.clock);
+        let poll = Poll::new(journal.clone(), Arc::clone(provider), clock.clone(), settings());
+        let settle = Settle::new(journal.clone(), Arc::clone(provider), clock.clone(), settings(), can_list);
+        let outbox = Outbox::new(journal.clone(), clock.clone(), settings());
+        let progress =
+            progress::Progress::new(journal.clone(), clock.clone(), settings(), Arc::clone(&self.meter));
+        let disk = watch_disk::run(journal.clone(), clock.clone(), settings(), disk, rest.clone());
+        let others = vec![
+            // A stop takes nothing more in.
+            ("intake", tokio::spawn(intake.run(stop.clone()))),
+            ("poll", tokio::spawn(poll.run(rest.clone()))),
+            ("settle", tokio::spawn(settle.run(stop.clone()))),
+            ("outbox", tokio::spawn(outbox.run(rest.clone()))),
+            ("progress", tokio::spawn(progress.run(rest.clone()))),
+            ("disk", tokio::spawn(disk)),
+        ];
+        (tokio::spawn(submit.run(stop.clone())), others)
+    }
+}
+
+/// The name of the first stage that ends.
+async fn first_ended(stages: &mut [Stage]) -> &'static str {
+    std::future::poll_fn(|context| {
+        for (name, stage) in stages.iter_mut() {
+            if std::pin::Pin::new(stage).poll(context).is_ready() {
+                return std::task::Poll::Ready(*name);
+            }
+        }
+        std::task::Poll::Pending
+    })
+    .await
+}
+
+/// Makes what is missing of the folders, for the group too.
+fn make_folders(config: &Config) -> Result<(), DaemonError> {
+    let Folders { inbox, outbox, reconcile, archive, rejected, .. } = &config.folders;
+    let services = config
+        .services
+        .iter()
+        .filter(|service| service.folder != ".")
+        .map(|service| inbox.join(&service.folder));
+    let journal = config.journal.path.parent().map(Path::to_owned);
+    for path in [inbox, outbox, reconcile, archive, rejected].into_iter().cloned().chain(services) {
+        make_folder(&path, 0o2775)?;
+    }
+    journal.map_or(Ok(()), |path| make_folder(&path, 0o700))
+}
+
+fn make_folder(path: &Path, mode: u32) -> Result<(), DaemonError> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    if let Some(parent) = path.parent() {
+        std::fs::create_dir_all(parent).map_err(|why| DaemonError::Folder { path: path.to_owned(), why })?;
+    }
+    durable::make_dir(path, mode).map_err(|why| DaemonError::Folder { path: path.to_owned(), why })
+}
+
+/// One daemon a journal, and one an inbox.
+fn lock(config: &Config) -> Result<[LockFile; 2], DaemonError> {
+    let mut beside_journal = config.journal.path.clone().into_os_string();
+    beside_journal.push(".lock");
+    let journal = LockFile::acquire(Path::new(&beside_journal))?;
+    let inbox = LockFile::acquire(&config.folders.inbox.join(".imeid.lock"))?;
+    Ok([journal, inbox])
+}
+
+/// Removes temporary files that a crash left.
+fn sweep(config: &Config) {
+    let Folders { outbox, archive, rejected, .. } = &config.folders;
+    for folder in [outbox, archive, rejected] {
+        if let Err(error) = durable::remove_leftovers(folder) {
+            tracing::warn!(folder = %folder.display(), "temporary files of a crash can't be removed: {error}");
+        }
+    }
+}
+
+/// Another provider under a known account would make one's orders pass for the other's.
+async fn check_account(journal: &Journal, config: &Config) -> Result<(), DaemonError> {
+    let account = config.provider.account.clone();
+    let now = config.provider.base_url.clone();
+    let known = journal.account_url(account.clone(), now.clone(), config.provider.account_is_set).await?;
+    if known == now {
+        return Ok(());
+    }
+    Err(DaemonError::OtherProvider { account, known, now })
+}

@@ -1,0 +1,137 @@
+//! What the daemon tells of itself while it works: a line a minute for each file, and a note in the journal that
+//! `status` shows.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+use crate::journal::{BatchState, BatchWork, Journal, JournalError, Link, TallyState};
+use crate::meter::{Meter, Reading};
+use crate::order::State;
+use crate::settings::Settings;
+use crate::types::Timestamp;
+use crate::words;
+
+const LINE_EVERY: Duration = Duration::from_secs(60);
+const NOTE_EVERY: Duration = Duration::from_secs(2);
+
+/// What only the running daemon knows, as it leaves it in the journal every two seconds while it changes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Live {
+    /// The process.
+    pub pid: u32,
+    /// When it started, in unix milliseconds.
+    pub since_ms: i64,
+    /// Calls on the wire.
+    pub busy: usize,
+    /// Calls at once, at most.
+    pub workers: usize,
+    /// Calls that ended in the last minute, a thousand seconds' worth.
+    pub per_1000_s: u64,
+    /// Half of the calls took at most this long.
+    pub p50_ms: u64,
+    /// 99 of a hundred took at most this long.
+    pub p99_ms: u64,
+}
+
+/// Where [`Live`] lies among the journal's facts.
+pub const LIVE_FACT: &str = "live";
+
+/// Tells how far things are.
+pub(super) struct Progress {
+    journal: Journal,
+    clock: Clock,
+    settings: watch::Receiver<Arc<Settings>>,
+    meter: Arc<Meter>,
+    since: Timestamp,
+    noted: Option<Live>,
+}
+
+impl Progress {
+    pub(super) fn new(
+        journal: Journal,
+        clock: Clock,
+        settings: watch::Receiver<Arc<Settings>>,
+        meter: Arc<Meter>,
+    ) -> Self {
+        let since = clock.now();
+        Self { journal, clock, settings, meter, since, noted: None }
+    }
+
+    /// Tells until `stop`.
+    pub(super) async fn run(mut self, stop: CancellationToken) {
+        let mut line_due = tokio::time::Instant::now() + LINE_EVERY;
+        loop {
+            let now = tokio::time::Instant::now();
+            let told = if now >= line_due {
+                line_due = now + LINE_EVERY;
+                self.lines().await
+            } else {
+                Ok(())
+            };
+            if let Err(error) = told.and(self.note().await) {
+                tracing::debug!("progress can't be told: {error}");
+            }
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(NOTE_EVERY) => {}
+            }
+        }
+    }
+
+    async fn note(&mut self) -> Result<(), JournalError> {
+        let reading = self.meter.read(self.clock.now());
+        let millis = |span: Duration| u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
+        let live = Live {
+            pid: std::process::id(),
+            since_ms: self.since.millis(),
+            busy: reading.busy,
+            workers: self.settings.borrow().config.submit.workers,
+            per_1000_s: reading.per_1000_s,
+            p50_ms: millis(reading.p50),
+            p99_ms: millis(reading.p99),
+        };
+        if self.noted.as_ref() == Some(&live) {
+            return Ok(());
+        }
+        let text = serde_json::to_string(&live).unwrap_or_default();
+        self.journal.set_fact(LIVE_FACT, text).await?;
+        self.noted = Some(live);
+        Ok(())
+    }
+
+    async fn lines(&self) -> Result<(), JournalError> {
+        let reading = self.meter.read(self.clock.now());
+        for batch in self.journal.read(|view| view.busy_batches()).await? {
+            if batch.state == BatchState::Working {
+                line(&batch, reading);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn line(batch: &BatchWork, reading: Reading) {
+    let orders = batch.count(|tally| tally.link == Link::Own);
+    let unsent = batch.count(|tally| {
+        tally.link == Link::Own && matches!(tally.state, TallyState::Order(State::Queued | State::Submitting))
+    });
+    let in_doubt = batch.count(|tally| tally.state == TallyState::Order(State::InDoubt));
+    let done = batch.rows_total.saturating_sub(batch.open_rows());
+    tracing::info!(
+        batch = %batch.name, sent = %format_args!("{}/{orders}", orders.saturating_sub(unsent)),
+        done = %format_args!("{done}/{}", batch.rows_total), rate = %format_args!("{}/s", words::rate(reading.per_1000_s)),
+        spent = %batch.charged, in_doubt, eta = %eta(unsent, reading.per_1000_s).map_or_else(|| "-".to_owned(), words::span),
+        "progress"
+    );
+}
+
+/// How long `unsent` orders take at this rate.
+#[must_use]
+pub fn eta(unsent: u64, per_1000_s: u64) -> Option<Duration> {
+    unsent.saturating_mul(1000).checked_div(per_1000_s).map(Duration::from_secs)
+}
