@@ -35,7 +35,7 @@ enum Command {
     /// Run the daemon in the foreground until SIGTERM or Ctrl-C
     Run,
     /// Run the simulator of the provider alone
-    Simulate(SimulateArgs),
+    Simulate(Box<SimulateArgs>),
 }
 
 /// How a command ended.
@@ -63,7 +63,7 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let exit = match cli.command {
         Command::Run => run::run(&cli.config),
-        Command::Simulate(args) => simulate::run(args),
+        Command::Simulate(args) => simulate::run(*args),
     };
     exit.into()
 }
