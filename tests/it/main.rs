@@ -7,6 +7,8 @@ mod config;
 #[cfg(test)]
 mod demo;
 #[cfg(test)]
+mod journal_first;
+#[cfg(test)]
 mod killed;
 #[cfg(test)]
 mod paused;
