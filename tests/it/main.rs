@@ -18,3 +18,5 @@ mod stopped;
 mod support;
 #[cfg(test)]
 mod whole_way;
+#[cfg(test)]
+mod worst;
