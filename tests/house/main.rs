@@ -1,0 +1,11 @@
+//! The house's rules as code: which way modules may depend, who may call what, and that the map in `src/lib.rs`, the
+//! README, the unit and the example configuration say what the code does.
+//!
+//! Every rule is a function that returns what breaks it, so that a test can also show it a planted violation.
+
+#[cfg(test)]
+mod code;
+#[cfg(test)]
+mod rules;
+#[cfg(test)]
+mod source;
