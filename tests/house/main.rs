@@ -6,6 +6,8 @@
 #[cfg(test)]
 mod code;
 #[cfg(test)]
+mod outside;
+#[cfg(test)]
 mod rules;
 #[cfg(test)]
 mod source;
