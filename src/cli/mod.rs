@@ -2,6 +2,7 @@
 //!
 //! Exit codes: 0 done, 1 failed, 2 usage or bad config, 3 found something wrong.
 
+mod demo;
 mod run;
 mod simulate;
 
@@ -34,8 +35,10 @@ struct Cli {
 enum Command {
     /// Run the daemon in the foreground until SIGTERM or Ctrl-C
     Run,
+    /// Try everything at once, in a temporary folder: the real daemon and a sample file against the embedded simulator
+    Demo,
     /// Run the simulator of the provider alone
-    Simulate(SimulateArgs),
+    Simulate(Box<SimulateArgs>),
 }
 
 /// How a command ended.
@@ -63,7 +66,8 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let exit = match cli.command {
         Command::Run => run::run(&cli.config),
-        Command::Simulate(args) => simulate::run(args),
+        Command::Demo => demo::run(),
+        Command::Simulate(args) => simulate::run(*args),
     };
     exit.into()
 }
