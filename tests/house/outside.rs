@@ -56,11 +56,14 @@ fn the_readme_and_the_config_say_the_same_of_the_scripts_settings() {
 fn the_readme_tells_of_every_command_and_alias() {
     let help = Command::cargo_bin("imeid").unwrap().arg("--help").output().unwrap();
     let help = String::from_utf8(help.stdout).unwrap();
-    let commands =
+    let listed =
         help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+    // What is set in further is a description's second line.
+    let commands =
+        listed.filter_map(|line| line.strip_prefix("  ")?.split(' ').next()).filter(|word| !word.is_empty());
     let rows = readme_rows();
     let mut seen = 0;
-    for command in commands.filter_map(|line| line.split_whitespace().next()).filter(|word| *word != "help") {
+    for command in commands.filter(|word| *word != "help") {
         assert!(rows.iter().any(|row| row[0] == format!("imeid {command}")), "imeid {command}");
         seen += 1;
     }
@@ -131,7 +134,7 @@ fn the_unit_hands_over_the_key_that_the_config_looks_for() {
 #[test]
 fn the_unit_runs_as_the_user_that_is_made_for_it() {
     let user = &unit("User")[0];
-    assert_eq!(unit("Group"), [user.clone()]);
+    assert_eq!(&unit("Group")[0], user);
     let made = text("systemd/imeid.sysusers.conf");
     assert!(made.lines().any(|line| line.starts_with(&format!("u {user} - "))));
 }

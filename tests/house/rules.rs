@@ -124,11 +124,15 @@ fn allows(map: &Map, from: &str, to: &str) -> bool {
 
 /// What a module of the layer `pure` touches that isn't pure.
 pub(crate) fn purity(map: &Map, sources: &[Source]) -> Vec<String> {
-    let impure = |segments: &[String]| match segments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        ["tokio" | "rusqlite" | "reqwest" | "tracing" | "notify", ..] => true,
-        ["std", "fs" | "net" | "process" | "thread" | "env", ..] => true,
-        ["std", "time", "Instant" | "SystemTime", ..] | ["Instant" | "SystemTime", "now", ..] => true,
-        _ => false,
+    let impure = |segments: &[String]| {
+        let words: Vec<_> = segments.iter().map(String::as_str).collect();
+        matches!(
+            words[..],
+            ["tokio" | "rusqlite" | "reqwest" | "tracing" | "notify", ..]
+                | ["std", "fs" | "net" | "process" | "thread" | "env", ..]
+                | ["std", "time", "Instant" | "SystemTime", ..]
+                | ["Instant" | "SystemTime", "now", ..]
+        )
     };
     let pure = |source: &&Source| map.get(source.module()).is_some_and(|entry| entry.layer == "pure");
     each_path(sources.iter().filter(pure), |_, path| impure(path).then(|| "is not pure".to_owned()))
