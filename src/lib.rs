@@ -42,6 +42,7 @@
 //! | | [`cli`] | the commands, one file each | everything |
 //! | beside | [`simulator`] | a provider of our own, for tests and trials; it shares no code with the client | `types`, `clock` |
 pub mod attempt;
+pub mod balance;
 pub mod cli;
 pub mod clock;
 pub mod config;

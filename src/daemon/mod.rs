@@ -198,7 +198,14 @@ impl Daemon {
         };
         let (journal, provider, clock) = (&self.journal, &self.provider, &self.clock);
         let poll = Poll::new(journal.clone(), Arc::clone(provider), clock.clone(), settings());
-        let settle = Settle::new(journal.clone(), Arc::clone(provider), clock.clone(), settings(), can_list);
+        let settle = Settle::new(
+            journal.clone(),
+            Arc::clone(provider),
+            clock.clone(),
+            settings(),
+            can_list,
+            Arc::clone(&self.meter),
+        );
         let outbox = Outbox::new(journal.clone(), clock.clone(), settings());
         let progress =
             progress::Progress::new(journal.clone(), clock.clone(), settings(), Arc::clone(&self.meter));
