@@ -22,6 +22,7 @@
 //! | | [`gate`] | whether an order may go now, or which brake holds it | `types`, `order` |
 //! | | [`schedule`] | when something is tried again | `types`, `order` |
 //! | | [`pace`] | how many attempts are claimed ahead, and what failures do to the pool | `types`, `order`, `schedule` |
+//! | | [`balance`] | what the provider's balance tells against the books | `types` |
 //! | | [`result`] | a check's answer as fields; the words of `imeid_status`; the columns that imeid adds | `types` |
 //! | | [`meter`] | calls on the wire, their rate and how long they take, for people | `types` |
 //! | | [`words`] | numbers as people read them | `types` |
@@ -29,7 +30,7 @@
 //! | | [`durable`] | renaming, syncing and locking files | nothing |
 //! | | [`config`] | the configuration file and the API key's file | `types` |
 //! | | [`provider`] | what the stages ask of a provider, and the HTTP client behind it | `types`, `config`, `clock` |
-//! | | [`journal`] | every row, order, attempt, cent and event, in one SQLite file with one writer | `types`, `order`, `gate`, `schedule`, `durable`, `clock` |
+//! | | [`journal`] | every row, order, attempt, cent and event, in one SQLite file with one writer | `types`, `order`, `gate`, `schedule`, `balance`, `durable`, `clock` |
 //! | | [`settings`] | the configuration in force, with the journal's numbers for its services | `types`, `config`, `journal` |
 //! | | [`attempt`] | record, send, record: the only caller of `Provider::place` | `types`, `order`, `journal`, `provider` |
 //! | stages | [`inbox`] | finds dropped files, waits until they are complete, takes them | pure, adapters |

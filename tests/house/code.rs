@@ -71,6 +71,7 @@ fn the_map_keeps_the_plan() {
         "| stages | `outbox` | | stages |",
         "| beside | `simulator` | | `types`, `journal` |",
         "| shell | `daemon` | | shell |",
+        "| shell | `status` | | `daemon`, `cli` |",
     ] {
         assert_seen(&table(row), "the map lets");
     }

@@ -67,7 +67,8 @@ pub(crate) fn map_against_plan(map: &Map) -> Vec<String> {
                 "adapters" => ["pure", "adapters"].contains(&layer),
                 "stages" => ["pure", "adapters"].contains(&layer) || to_inbox,
                 "beside" => ["types", "clock"].contains(&target.as_str()),
-                _ => module == "cli" || ["pure", "adapters", "stages"].contains(&layer),
+                // The daemon is wired in one place; what looks at it from outside may know it.
+                _ => module == "cli" || target == "daemon" || ["pure", "adapters", "stages"].contains(&layer),
             };
             let kept_apart =
                 module == "provider" && ["order", "journal", "pure", "adapters"].contains(&target.as_str());
