@@ -20,6 +20,7 @@ pub mod schedule;
 pub mod settings;
 pub mod settle;
 pub mod simulator;
+pub mod status;
 pub mod submit;
 pub mod types;
 pub mod words;

@@ -13,6 +13,8 @@ mod killed;
 #[cfg(test)]
 mod paused;
 #[cfg(test)]
+mod status;
+#[cfg(test)]
 mod stopped;
 #[cfg(test)]
 mod support;
