@@ -2,6 +2,7 @@
 //!
 //! Exit codes: 0 done, 1 failed, 2 usage or bad config, 3 found something wrong.
 
+mod check;
 mod demo;
 mod run;
 mod simulate;
@@ -36,6 +37,12 @@ struct Cli {
 enum Command {
     /// Run the daemon in the foreground until SIGTERM or Ctrl-C
     Run,
+    /// Check the config, the folders, the rights and the API key; change nothing
+    Check {
+        /// Ask the provider too: the balance, and whether it has the services at their prices
+        #[arg(long)]
+        online: bool,
+    },
     /// Show how things stand: files, orders, money, pauses, alarms
     Status {
         /// As JSON, for programs
@@ -75,6 +82,7 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let exit = match cli.command {
         Command::Run => run::run(&cli.config),
+        Command::Check { online } => check::run(&cli.config, online),
         Command::Status { json } => status::run(&cli.config, json),
         Command::Demo => demo::run(),
         Command::Simulate(args) => simulate::run(*args),

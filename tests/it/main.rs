@@ -3,6 +3,8 @@
 //! `#[cfg(test)]` is always true here; it tells the lints that all of this is test code.
 
 #[cfg(test)]
+mod check;
+#[cfg(test)]
 mod config;
 #[cfg(test)]
 mod demo;
