@@ -42,11 +42,16 @@ fn look_into(settings: &Settings, folder: &Path, prefix: &str, has_service: bool
         let shown = format!("{prefix}{}", name.to_string_lossy());
         if prefix.is_empty() && metadata.is_dir() && is_service_folder(settings, &name) {
             look_into(settings, &entry.path(), &format!("{shown}/"), true, found);
-        } else if !ignored(&name) && !(metadata.is_file() && is_control(&name)) {
+        } else if !is_passed_over(&name, &metadata) {
             let why = why(&entry, &metadata, has_service);
             found.push(Waiting { name: shown, why, since: changed_at(&metadata) });
         }
     }
+}
+
+/// What programs leave, and words to imeid about other files.
+fn is_passed_over(name: &OsStr, metadata: &Metadata) -> bool {
+    ignored(name) || (metadata.is_file() && is_control(name))
 }
 
 fn is_service_folder(settings: &Settings, name: &OsStr) -> bool {
