@@ -11,9 +11,11 @@ use std::fmt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
+use crate::clock::Clock;
 use crate::config::{Config, KeyError, read_api_key};
 use crate::daemon;
 use crate::durable::LockFile;
+use crate::provider::GsmFusion;
 
 pub use provider::{not_asked, online};
 
@@ -116,7 +118,7 @@ pub fn offline(config: &Config) -> Vec<Finding> {
 
 fn credential(config: &Config) -> Vec<Finding> {
     match read_api_key(config) {
-        Ok(_) => {
+        Ok(key) => {
             let directory = std::env::var_os("CREDENTIALS_DIRECTORY").filter(|value| !value.is_empty());
             let directory = directory.map(PathBuf::from);
             let path = config.api_key_path(directory.as_deref());
@@ -127,6 +129,10 @@ fn credential(config: &Config) -> Vec<Finding> {
                     "API key: everyone on this machine can read it; chmod 600 {}",
                     path.display()
                 )));
+            }
+            // Connects to nothing, but reads the certificates.
+            if let Err(error) = GsmFusion::new(&config.provider, key, Clock::system()) {
+                findings.push(bad_config(format!("provider: {error}")));
             }
             findings
         }

@@ -19,12 +19,10 @@ pub async fn online(config: &Config, provider: &dyn Provider) -> Vec<Finding> {
     findings
 }
 
-/// That the provider could not be asked for want of a key.
+/// That the provider could not be asked: there is no key, or no client.
 #[must_use]
 pub fn not_asked() -> Finding {
-    unknown(
-        "the provider was not asked: that needs the API key; run this where the key can be read".to_owned(),
-    )
+    unknown("the provider was not asked: see above; run this where the API key can be read".to_owned())
 }
 
 fn failed(error: &CallError) -> Finding {

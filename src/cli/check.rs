@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
-use super::{Exit, complain, load, runtime, say};
+use super::{Exit, load, runtime, say};
 use crate::check::{self, Finding, Verdict};
 use crate::clock::Clock;
 use crate::config::{Config, read_api_key};
+use crate::provider::GsmFusion;
 
 pub(super) fn run(path: &Path, online: bool) -> Exit {
     let config = match load(path) {
@@ -30,15 +31,12 @@ pub(super) fn run(path: &Path, online: bool) -> Exit {
     }
 }
 
+/// What is wrong with key or client is among what was found offline already.
 fn ask(config: &Config) -> Result<Vec<Finding>, Exit> {
-    // Whatever is wrong with the key is among the findings already.
-    let Ok(key) = read_api_key(config) else { return Ok(vec![check::not_asked()]) };
-    let provider = match crate::provider::GsmFusion::new(&config.provider, key, Clock::system()) {
-        Ok(provider) => provider,
-        Err(error) => {
-            complain(&format!("imeid: {error}"));
-            return Err(Exit::Usage);
-        }
-    };
-    Ok(runtime()?.block_on(check::online(config, &provider)))
+    let provider =
+        read_api_key(config).ok().and_then(|key| GsmFusion::new(&config.provider, key, Clock::system()).ok());
+    match provider {
+        Some(provider) => Ok(runtime()?.block_on(check::online(config, &provider))),
+        None => Ok(vec![check::not_asked()]),
+    }
 }

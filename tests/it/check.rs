@@ -71,6 +71,14 @@ fn a_bad_config_is_code_2_with_its_line() {
 }
 
 #[test]
+fn certificates_that_are_not_there_are_code_2_beside_everything_else() {
+    let place = Workplace::new(NOBODY, &[("provider", "ca_file = \"none.pem\"")]);
+    for args in [&["check"][..], &["check", "--online"]] {
+        ends(&place.run(args), 2, &["ok       inbox", "error    provider: ca_file", "none.pem"]);
+    }
+}
+
+#[test]
 fn a_file_in_the_place_of_a_folder_is_code_3() {
     let place = Workplace::new(NOBODY, &[]);
     std::fs::write(place.path("outbox"), "x").unwrap();

@@ -94,6 +94,28 @@ fn a_pause_is_shown_with_code_3_until_it_ends() {
 }
 
 #[test]
+fn a_stop_that_waits_for_a_call_is_shown_as_draining() {
+    let sim = Sim::start(Options { latency: Delay::Fixed(Duration::from_secs(8)), ..quick() });
+    let slow =
+        [("provider", "timeout = \"30s\""), ("in_doubt", "quiet = \"30s\""), ("submit", "drain = \"40s\"")];
+    let mut place = Workplace::new(&sim.url(), &slow);
+    place.start();
+    place.drop_file("stock.csv", &file_of([imei(1)]));
+    place.until("the call is on the wire", |place| {
+        let (json, _) = status(place);
+        json["orders"]["submitting"] == 1 && json["daemon"]["state"] == "working"
+    });
+    place.signal(rustix::process::Signal::TERM);
+    place.until("it is draining", |place| {
+        let ended = place.ended();
+        assert!(ended.is_none(), "it ended first: {ended:?}");
+        status(place).0["daemon"]["state"] == "draining"
+    });
+    assert!(place.stop().success());
+    assert_eq!(status(&place).0["orders"]["in_doubt"], 0);
+}
+
+#[test]
 fn a_journal_that_is_none_is_an_error_with_code_1() {
     let place = Workplace::new("http://127.0.0.1:9", &[]);
     std::fs::create_dir(place.path("state")).unwrap();
