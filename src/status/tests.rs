@@ -297,7 +297,7 @@ async fn names_cannot_steer_a_terminal() {
 }
 
 #[test]
-fn a_journal_of_another_user_is_told_of_by_whom_it_is_for() {
+fn a_journal_that_cannot_be_read_says_whom_status_is_for() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("journal.db"), "this is no journal, and long enough to be looked at as one")
         .unwrap();
