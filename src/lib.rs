@@ -1,5 +1,6 @@
 //! `imeid` orders a check for every IMEI in the CSV files dropped into a folder, once each, and puts the results back as CSV.
 pub mod attempt;
+pub mod balance;
 pub mod check;
 pub mod cli;
 pub mod clock;

@@ -202,7 +202,14 @@ impl Daemon {
         };
         let (journal, provider, clock) = (&self.journal, &self.provider, &self.clock);
         let poll = Poll::new(journal.clone(), Arc::clone(provider), clock.clone(), settings());
-        let settle = Settle::new(journal.clone(), Arc::clone(provider), clock.clone(), settings(), can_list);
+        let settle = Settle::new(
+            journal.clone(),
+            Arc::clone(provider),
+            clock.clone(),
+            settings(),
+            can_list,
+            Arc::clone(&self.meter),
+        );
         let outbox = Outbox::new(journal.clone(), clock.clone(), settings());
         let meter = Arc::clone(&self.meter);
         let progress =
