@@ -12,6 +12,7 @@ use std::path::Path;
 
 use serde::{Serialize, Serializer};
 
+use crate::balance::Baseline;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::daemon::{self, Live};
@@ -205,7 +206,7 @@ pub struct Latency {
 pub struct MoneyLine {
     /// The machine's local day.
     pub today: Today,
-    /// The account's balance; `None`: it isn't known.
+    /// The account's balance, as it was last told with nothing in flight or in doubt; `None`: it isn't known.
     pub balance: Option<Money>,
     /// When it was told.
     pub balance_at: Option<Timestamp>,
@@ -245,6 +246,7 @@ struct Told {
     alarms: Vec<Alarm>,
     orders: Orders,
     today: DayMoney,
+    balance: Option<Baseline>,
     batches: Vec<Batch>,
 }
 
@@ -261,7 +263,7 @@ impl Status {
         let told = match journal_bytes {
             Some(_) => {
                 let view = View::open(&config.journal.path)?;
-                view.at_once(|view| tell(view, holder, clock.local_day(now), now))?
+                view.at_once(|view| tell(view, config, holder, clock.local_day(now), now))?
             }
             None => Told::default(),
         };
@@ -290,7 +292,7 @@ impl Status {
             },
             rate_per_s: live.map(|live| Rate { per_1000_s: live.per_1000_s }),
             latency_ms: Latency { p50: moving.map(|live| live.p50_ms), p99: moving.map(|live| live.p99_ms) },
-            money: money(&told.today, config.budget.per_day),
+            money: money(&told.today, config.budget.per_day, told.balance),
             inbox: match live {
                 Some(live) => live.inbox.clone(),
                 None => inbox::survey(&inbox::Settings::of_inbox(config)),
@@ -314,7 +316,13 @@ impl Status {
     }
 }
 
-fn tell(view: &View, holder: Option<Holder>, day: i64, now: Timestamp) -> Result<Told, JournalError> {
+fn tell(
+    view: &View,
+    config: &Config,
+    holder: Option<Holder>,
+    day: i64,
+    now: Timestamp,
+) -> Result<Told, JournalError> {
     let names = view.service_names()?;
     let pauses = view.pauses()?;
     // A note of an earlier process says nothing of this one.
@@ -335,6 +343,7 @@ fn tell(view: &View, holder: Option<Holder>, day: i64, now: Timestamp) -> Result
         alarms: view.alarms()?.into_iter().map(Alarm::from).collect(),
         orders: view.order_counts()?.into(),
         today: view.day_money(day)?,
+        balance: view.baseline(&config.provider.account)?,
         batches,
     })
 }
@@ -371,11 +380,14 @@ fn pause_line(pause: &Pause, service: Option<String>) -> PauseLine {
     }
 }
 
-fn money(today: &DayMoney, per_day: Option<Money>) -> MoneyLine {
+fn money(today: &DayMoney, per_day: Option<Money>, at_rest: Option<Baseline>) -> MoneyLine {
     let DayMoney { charged, in_flight, in_doubt, refund_due } = *today;
     let today = Today { charged, in_flight, in_doubt, refund_due, per_day };
-    // Nothing keeps a balance in the journal: it is asked for only to try a pause or to prove a first order.
-    MoneyLine { today, balance: None, balance_at: None }
+    MoneyLine {
+        today,
+        balance: at_rest.map(|known| known.balance),
+        balance_at: at_rest.map(|known| known.at()),
+    }
 }
 
 impl From<AlarmLine> for Alarm {

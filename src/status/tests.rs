@@ -7,6 +7,7 @@ use std::time::Duration;
 use rusqlite::Connection;
 
 use super::*;
+use crate::balance::Books;
 use crate::daemon::LIVE_FACT;
 use crate::gate::Scope;
 use crate::inbox::Why;
@@ -183,6 +184,9 @@ async fn busy() -> (Bench, Status) {
         "INSERT INTO alarms (at, name, text) VALUES ({}, 'double_charge', 'IMEI 1 was ordered twice')",
         NOW.minus(Duration::from_secs(90)).millis()
     ));
+    let at_ms = NOW.minus(Duration::from_secs(300)).millis();
+    let balance = Baseline { at_ms, balance: Money::from_micros(150_000_000), books: Books::default() };
+    bench.journal.set_baseline("reseller".to_owned(), balance).await.unwrap();
     bench.note(|_| ()).await;
     let _lock = bench.lock();
     let status = steady(bench.read());
