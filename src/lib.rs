@@ -44,6 +44,7 @@
 //! | beside | [`simulator`] | a provider of our own, for tests and trials; it shares no code with the client | `types`, `clock` |
 pub mod attempt;
 pub mod balance;
+pub mod check;
 pub mod cli;
 pub mod clock;
 pub mod config;
@@ -64,6 +65,7 @@ pub mod schedule;
 pub mod settings;
 pub mod settle;
 pub mod simulator;
+pub mod status;
 pub mod submit;
 pub mod types;
 pub mod words;

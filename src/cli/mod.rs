@@ -2,9 +2,11 @@
 //!
 //! Exit codes: 0 done, 1 failed, 2 usage or bad config, 3 found something wrong.
 
+mod check;
 mod demo;
 mod run;
 mod simulate;
+mod status;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -35,6 +37,18 @@ struct Cli {
 enum Command {
     /// Run the daemon in the foreground until SIGTERM or Ctrl-C
     Run,
+    /// Check the config, the folders, the rights and the API key; change nothing
+    Check {
+        /// Ask the provider too: the balance, and whether it has the services at their prices
+        #[arg(long)]
+        online: bool,
+    },
+    /// Show how things stand: files, orders, money, pauses, alarms
+    Status {
+        /// As JSON, for programs
+        #[arg(long)]
+        json: bool,
+    },
     /// Try everything at once, in a temporary folder: the real daemon and a sample file against the embedded simulator
     Demo,
     /// Run the simulator of the provider alone
@@ -47,6 +61,7 @@ enum Exit {
     Done,
     Failed,
     Usage,
+    Wrong,
 }
 
 impl From<Exit> for ExitCode {
@@ -55,6 +70,7 @@ impl From<Exit> for ExitCode {
             Exit::Done => 0u8,
             Exit::Failed => 1,
             Exit::Usage => 2,
+            Exit::Wrong => 3,
         })
     }
 }
@@ -66,6 +82,8 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let exit = match cli.command {
         Command::Run => run::run(&cli.config),
+        Command::Check { online } => check::run(&cli.config, online),
+        Command::Status { json } => status::run(&cli.config, json),
         Command::Demo => demo::run(),
         Command::Simulate(args) => simulate::run(*args),
     };

@@ -32,6 +32,8 @@ use crate::submit::Submit;
 pub use progress::{LIVE_FACT, Live, eta};
 pub(crate) use signals::stop_on_signals;
 
+use progress::Progress;
+
 /// Why the daemon didn't start, or ended.
 #[derive(Debug, thiserror::Error)]
 pub enum DaemonError {
@@ -188,11 +190,13 @@ impl Daemon {
             disk_ok,
         };
         let config = self.settings.borrow().config.clone();
+        let inbox = Inbox::new(inbox::Settings::of_inbox(&config), self.clock.clone());
+        let waiting = inbox.waiting();
         let intake = Intake {
             journal: self.journal.clone(),
             clock: self.clock.clone(),
             settings: settings(),
-            inbox: Inbox::new(inbox::Settings::of_inbox(&config), self.clock.clone()),
+            inbox,
             meter: Arc::clone(&self.meter),
             scanned,
         };
@@ -207,8 +211,9 @@ impl Daemon {
             Arc::clone(&self.meter),
         );
         let outbox = Outbox::new(journal.clone(), clock.clone(), settings());
+        let meter = Arc::clone(&self.meter);
         let progress =
-            progress::Progress::new(journal.clone(), clock.clone(), settings(), Arc::clone(&self.meter));
+            Progress::new(journal.clone(), clock.clone(), settings(), meter, waiting, stop.clone());
         let disk = watch_disk::run(journal.clone(), clock.clone(), settings(), disk, rest.clone());
         let others = vec![
             // A stop takes nothing more in.
@@ -261,11 +266,17 @@ fn make_folder(path: &Path, mode: u32) -> Result<(), DaemonError> {
     durable::make_dir(path, mode).map_err(|why| DaemonError::Folder { path: path.to_owned(), why })
 }
 
+/// The lock of whoever writes the journal: the daemon, or a command while there is none.
+#[must_use]
+pub fn journal_lock(config: &Config) -> PathBuf {
+    let mut beside = config.journal.path.clone().into_os_string();
+    beside.push(".lock");
+    PathBuf::from(beside)
+}
+
 /// One daemon a journal, and one an inbox.
 fn lock(config: &Config) -> Result<[LockFile; 2], DaemonError> {
-    let mut beside_journal = config.journal.path.clone().into_os_string();
-    beside_journal.push(".lock");
-    let journal = LockFile::acquire(Path::new(&beside_journal))?;
+    let journal = LockFile::acquire(&journal_lock(config))?;
     let inbox = LockFile::acquire(&config.folders.inbox.join(".imeid.lock"))?;
     Ok([journal, inbox])
 }

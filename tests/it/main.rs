@@ -3,6 +3,8 @@
 //! `#[cfg(test)]` is always true here; it tells the lints that all of this is test code.
 
 #[cfg(test)]
+mod check;
+#[cfg(test)]
 mod config;
 #[cfg(test)]
 mod demo;
@@ -12,6 +14,8 @@ mod journal_first;
 mod killed;
 #[cfg(test)]
 mod paused;
+#[cfg(test)]
+mod status;
 #[cfg(test)]
 mod stopped;
 #[cfg(test)]
