@@ -85,7 +85,7 @@ impl Settle {
     ///
     /// # Errors
     /// The journal can't be read or written.
-    async fn unit(&mut self) -> Result<Duration, JournalError> {
+    pub async fn unit(&mut self) -> Result<Duration, JournalError> {
         let doubts = self.journal.read(|view| view.doubts()).await?;
         if doubts.is_empty() {
             return Ok(LOOK_AGAIN);
