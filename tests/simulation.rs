@@ -180,7 +180,7 @@ fn come_to_rest(world: &mut World) {
     change(world, "", Change { account, maintenance, credit, ..Change::default() });
     world.wire.set_unreachable(false);
     let mut step = Duration::from_secs(3);
-    for _ in 0..120 {
+    for _ in 0..100 {
         let lived = world.life.as_mut().unwrap().resume().and_then(|()| world.turn());
         assert_eq!(lived, Ok(()), "nothing crashes any more");
         world.check();
@@ -188,7 +188,7 @@ fn come_to_rest(world: &mut World) {
             break;
         }
         assert_eq!(world.pass(step), Ok(()));
-        step = (step * 5 / 4).min(Duration::from_secs(3 * 3_600));
+        step = (step * 3 / 2).min(Duration::from_secs(3 * 3_600));
     }
     oracle::check_rest(world);
 }
@@ -204,7 +204,7 @@ fn run(seed: u64) -> u64 {
         options.duplicates == Duplicates::Charge && (!options.listing || world.knobs.list_recent == "no");
     let told = catch_unwind(AssertUnwindSafe(|| {
         crash(&mut world);
-        for _ in 0..rng.usize(20..60) {
+        for _ in 0..rng.usize(15..50) {
             if act(&mut world, &mut rng).is_err() {
                 crash(&mut world);
             }

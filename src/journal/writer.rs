@@ -50,11 +50,13 @@ impl Writer {
             if self.run_group(&mut group).is_ok() {
                 for operation in group {
                     operation.done(Ok(()));
+                    crash_point("journal.told");
                 }
                 continue;
             }
             for operation in group {
                 self.run_alone(operation);
+                crash_point("journal.told");
             }
         }
         // SQLite checkpoints and removes the WAL as the last connection closes.

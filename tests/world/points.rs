@@ -3,11 +3,14 @@
 //! The daemon's code names its points (`durable::crash_point`), the world adds those of the wire. Here they are
 //! counted; at the one that was asked for the thread panics with [`Crash`], and so does every thread at its next point:
 //! the process is dead, and what is left of it can neither write, nor rename, nor send.
+//!
+//! Two threads pass points, the daemon's and the journal's writer. So that they always pass them in one order, nothing
+//! is asked of the writer, and nothing goes on the wire, before it has told what became of what it was asked before.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, panic_any, resume_unwind};
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, Once, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, Once, PoisonError};
 
 use imeid::durable;
 
@@ -29,10 +32,13 @@ struct Points {
     /// What a power cut would lose, where that is asked for.
     shadow: Option<Shadow>,
     names: Vec<&'static str>,
+    /// What the journal's writer was asked and hasn't told the end of.
+    asked: usize,
 }
 
 static POINTS: Mutex<Points> =
-    Mutex::new(Points { passed: 0, stop_at: None, dead: false, shadow: None, names: Vec::new() });
+    Mutex::new(Points { passed: 0, stop_at: None, dead: false, shadow: None, names: Vec::new(), asked: 0 });
+static TOLD: Condvar = Condvar::new();
 /// One world at a time: the points are the process's.
 static WORLD: Mutex<()> = Mutex::new(());
 static HOOKED: Once = Once::new();
@@ -59,6 +65,21 @@ pub(crate) fn begin() -> MutexGuard<'static, ()> {
 
 fn pass(name: &'static str, path: Option<&Path>) {
     let mut points = points();
+    match name {
+        // No places for a crash: it would leave the same as one before the writer begins, or after it committed.
+        "journal.ask" => {
+            points = writer_is_done(points);
+            points.asked += 1;
+            return;
+        }
+        "journal.told" => {
+            points.asked = points.asked.saturating_sub(1);
+            TOLD.notify_all();
+            return;
+        }
+        _ if !name.starts_with("journal.") => points = writer_is_done(points),
+        _ => {}
+    }
     if !points.dead {
         points.passed += 1;
         points.names.push(name);
@@ -74,8 +95,18 @@ fn pass(name: &'static str, path: Option<&Path>) {
     panic_any(Crash);
 }
 
+/// Waits for it, but not on its own thread, nor for a dead one.
+fn writer_is_done(mut points: MutexGuard<'static, Points>) -> MutexGuard<'static, Points> {
+    let is_writer = std::thread::current().name() == Some("journal");
+    while points.asked > 0 && !points.dead && !is_writer {
+        points = TOLD.wait(points).unwrap_or_else(PoisonError::into_inner);
+    }
+    points
+}
+
 fn die(points: &mut Points) {
     points.dead = true;
+    TOLD.notify_all();
     points.stop_at = None;
     if let Some(shadow) = &mut points.shadow {
         shadow.cut_power();
@@ -128,6 +159,7 @@ pub(crate) fn watch_power(shadow: Shadow) {
 pub(crate) fn revive() -> Option<Shadow> {
     let mut points = points();
     points.dead = false;
+    points.asked = 0;
     points.shadow.take()
 }
 
