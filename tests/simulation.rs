@@ -127,8 +127,7 @@ fn act(world: &mut World, rng: &mut Rng) -> Result<(), Crashed> {
         }
         14 => {
             let hours = rng.choice([-24, -1, 1, 30]).unwrap();
-            world.note(format!("the clock jumps {hours} hours"));
-            world.time.jump(hours * 3_600_000);
+            world.jump(hours);
         }
         15 => {
             let unreachable = rng.bool();

@@ -76,6 +76,8 @@ pub(crate) struct World {
     pub(crate) loses: bool,
     /// The provider charges duplicates and tells nothing of its orders: no client can do right by it.
     pub(crate) pays_twice: bool,
+    /// The machine's clock jumped ahead once.
+    pub(crate) jumped_ahead: bool,
     folder: TempDir,
     _alone: MutexGuard<'static, ()>,
 }
@@ -110,6 +112,7 @@ impl World {
             log: Vec::new(),
             loses: false,
             pays_twice: false,
+            jumped_ahead: false,
             folder: folder_in_memory(),
             _alone: alone,
         }
@@ -150,6 +153,13 @@ impl World {
             );
         }
         config::parse(&text, &self.root().join("imeid.toml")).unwrap()
+    }
+
+    /// The machine's clock jumps.
+    pub(crate) fn jump(&mut self, hours: i64) {
+        self.note(format!("the clock jumps {hours} hours"));
+        self.jumped_ahead |= hours > 0;
+        self.time.jump(hours * 3_600_000);
     }
 
     /// Someone drops a file. It is whole when it appears.

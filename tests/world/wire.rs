@@ -85,6 +85,8 @@ struct Inner {
     unreachable: bool,
     /// Orders that someone placed by hand.
     foreign: BTreeSet<ProviderOrderId>,
+    /// A request that was sent while an earlier one for the same could still be executed.
+    raced: Option<Imei>,
 }
 
 /// The wire and who is at its other end. It outlives every crash.
@@ -102,6 +104,7 @@ impl Wire {
             due: BTreeSet::new(),
             unreachable: false,
             foreign: BTreeSet::new(),
+            raced: None,
         };
         Arc::new(Self { time, inner: Mutex::new(inner) })
     }
@@ -141,6 +144,11 @@ impl Wire {
     pub(crate) fn statuses(&self) -> BTreeMap<ProviderOrderId, (Imei, NetworkId, String)> {
         let lines = self.inner().model.order_lines(self.time.now());
         lines.into_iter().map(|line| (line.id, (line.imei, line.network_id, line.status))).collect()
+    }
+
+    /// An IMEI for which two requests raced each other, if there is one.
+    pub(crate) fn raced(&self) -> Option<Imei> {
+        self.inner().raced
     }
 
     /// How many callers wait for an answer.
@@ -243,6 +251,12 @@ impl Inner {
         caller: Option<oneshot::Sender<Reply<Placed>>>,
         now: Timestamp,
     ) {
+        let pending = self.due.iter().filter(|(_, _, step)| *step == Step::Execute);
+        let mut pending = pending.filter_map(|(_, id, _)| self.calls.get(id));
+        let network = call.get("networkId");
+        if pending.any(|other| other.imei == imei && other.call.get("networkId") == network) {
+            self.raced = Some(imei);
+        }
         let plan = self.model.receive(&call);
         self.last += 1;
         let kind = plan.fault.map(|fault| fault.kind);
