@@ -211,6 +211,21 @@ async fn without_listings_a_doubt_is_probed_after_its_quiet_period_and_not_befor
 }
 
 #[tokio::test]
+async fn a_probe_that_a_pause_kept_back_for_too_long_is_left_to_settle_without_an_alarm() {
+    let bench = Bench::new().await;
+    bench.batch("stock", &imeis(1)).await;
+    let doubt = bench.doubt_one().await;
+    bench.pass(QUIET);
+    bench.journal.tend_doubts(vec![doubt], terms(false), bench.now(), (*bench.rules).clone()).await.unwrap();
+    bench.pass(Duration::from_secs(86_400));
+    assert!(bench.claim(1).await.is_empty());
+    assert!(bench.journal.read_here(View::alarms).unwrap().is_empty());
+    bench.journal.tend_doubts(vec![doubt], terms(false), bench.now(), (*bench.rules).clone()).await.unwrap();
+    assert_eq!(bench.state(doubt), State::Held);
+    bench.check_books();
+}
+
+#[tokio::test]
 async fn t1_a_probe_that_is_turned_away_leaves_the_first_attempt_reserved() {
     let bench = Bench::new().await;
     bench.batch("stock", &imeis(1)).await;
