@@ -1,12 +1,12 @@
 //! What can happen next, and what then is.
 
-use imeid::order::{Answer, Effect, Event, HoldFacts, NoIdFacts, ProbeFacts, State, Word, step};
+use imeid::order::{Answer, Event, HoldFacts, NoIdFacts, State, Word};
 use imeid::types::ProviderStatus;
 
-use super::evidence;
 use super::run::Ctx;
-use super::setup::{Balance, Duplicates, Words};
-use super::world::{A, A2, KEY, Request, SLOTS, Sold, Tracked, World, id};
+use super::setup::Balance;
+use super::world::{A, KEY, SLOTS, World};
+use super::{evidence, people, wire};
 
 /// Something that happens. Numbers are an order's slot, or an id at the provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,7 +87,7 @@ impl Refusal {
         Self::Service,
     ];
 
-    fn answer(self) -> Answer {
+    pub(crate) fn answer(self) -> Answer {
         match self {
             Self::NotSent => Answer::NotSent,
             Self::Throttled => Answer::Throttled(None),
@@ -167,23 +167,23 @@ pub(crate) fn sold(world: &World) -> u8 {
 /// Does it; false where it can't happen now.
 fn act(ctx: &Ctx<'_>, world: &mut World, action: Action) -> bool {
     match action {
-        Action::Tick => tick(ctx, world),
+        Action::Tick => wire::tick(ctx, world),
         Action::Claim(slot) => {
-            may_send(ctx, world) && world.tell(ctx, slot, &Event::Claim) && sent(world, slot)
+            may_send(ctx, world) && world.tell(ctx, slot, &Event::Claim) && wire::sent(world, slot)
         }
-        Action::Probe(slot) => probe(ctx, world, slot),
-        Action::Execute(slot) => execute(ctx, world, slot),
-        Action::Refused(slot, refusal) => refused(ctx, world, slot, refusal),
-        Action::Exists(slot) => exists(ctx, world, slot),
-        Action::Deliver(slot) => deliver(ctx, world, slot),
-        Action::Garbled { slot, told } => garbled(ctx, world, slot, told),
+        Action::Probe(slot) => wire::probe(ctx, world, slot),
+        Action::Execute(slot) => wire::execute(ctx, world, slot),
+        Action::Refused(slot, refusal) => wire::refused(ctx, world, slot, refusal),
+        Action::Exists(slot) => wire::exists(ctx, world, slot),
+        Action::Deliver(slot) => wire::deliver(ctx, world, slot),
+        Action::Garbled { slot, told } => wire::garbled(ctx, world, slot, told),
         Action::TimeOut(slot) => {
-            give_up(world, slot);
+            wire::give_up(world, slot);
             world.must_tell(ctx, slot, &Event::Answer(Answer::Unclear(Vec::new())));
             true
         }
-        Action::Crash => crash(ctx, world),
-        Action::LookUp(slot) => look_up(ctx, world, slot),
+        Action::Crash => wire::crash(ctx, world),
+        Action::LookUp(slot) => wire::look_up(ctx, world, slot),
         Action::List { upto, without } => evidence::list(ctx, world, upto, without),
         Action::Balance(paid) => evidence::balance(ctx, world, paid),
         Action::Hold(slot) => world.tell(ctx, slot, &Event::Hold(hold_facts(ctx, world, slot))),
@@ -191,21 +191,21 @@ fn act(ctx: &Ctx<'_>, world: &mut World, action: Action) -> bool {
         Action::Export(upto) => spend(&mut world.budget.exports) && evidence::export(ctx, world, upto),
         Action::Poll(slot) => poll(ctx, world, slot),
         Action::GiveUp(slot) => world.tell(ctx, slot, &Event::GiveUp),
-        Action::Finish(id, status) => finish(world, id, status),
-        Action::SayId(slot, id) => say_id(ctx, world, slot, id),
-        Action::SayNotOrdered(slot) => say_not_ordered(ctx, world, slot),
-        Action::SayCancel(slot) => say(ctx, world, slot, Word::Cancel),
-        Action::SayRetry(slot) => say_retry(ctx, world, slot),
+        Action::Finish(id, status) => wire::finish(world, id, status),
+        Action::SayId(slot, id) => people::say_id(ctx, world, slot, id),
+        Action::SayNotOrdered(slot) => people::say_not_ordered(ctx, world, slot),
+        Action::SayCancel(slot) => people::say(ctx, world, slot, Word::Cancel),
+        Action::SayRetry(slot) => people::say_retry(ctx, world, slot),
         Action::ByHand => {
-            spend(&mut world.budget.by_hand) && !has(world, KEY[A]) && sell(world, KEY[A], false)
+            spend(&mut world.budget.by_hand) && !wire::has(world, KEY[A]) && wire::sell(world, KEY[A], false)
         }
-        Action::Drop => drop_again(ctx, world),
+        Action::Drop => people::drop_again(ctx, world),
         Action::Backup => {
             let may = world.copy.is_none() && world.budget.copies > 0;
             world.copy = Some(Box::new(world.ours.clone()));
             may
         }
-        Action::Restore => restore(ctx, world),
+        Action::Restore => people::restore(ctx, world),
         Action::Resume => world.ours.paused_at.take().is_some_and(|since| since < world.tick),
     }
 }
@@ -227,7 +227,7 @@ fn tidy(world: &mut World) {
     }
 }
 
-fn spend(budget: &mut u8) -> bool {
+pub(crate) fn spend(budget: &mut u8) -> bool {
     let left = *budget > 0;
     *budget = budget.saturating_sub(1);
     left
@@ -238,165 +238,8 @@ pub(crate) fn at_end(ctx: &Ctx<'_>, world: &World) -> bool {
     world.tick >= ctx.setup.ticks
 }
 
-fn may_send(ctx: &Ctx<'_>, world: &World) -> bool {
+pub(crate) fn may_send(ctx: &Ctx<'_>, world: &World) -> bool {
     world.ours.paused_at.is_none() && !at_end(ctx, world)
-}
-
-fn tick(ctx: &Ctx<'_>, world: &mut World) -> bool {
-    if at_end(ctx, world) {
-        return false;
-    }
-    let now = world.tick;
-    world.tick = now.saturating_add(1);
-    // A request's time is never longer than a quiet period.
-    let end = at_end(ctx, world);
-    if world.requests.iter().any(|r| r.awaited && (end || r.begun < now)) {
-        return false;
-    }
-    world.requests.retain(|r| r.awaited || (ctx.setup.late && r.taken.is_none()));
-    true
-}
-
-fn sent(world: &mut World, slot: usize) -> bool {
-    world.requests.push(Request { slot, awaited: true, taken: None, begun: world.tick });
-    true
-}
-
-fn probe(ctx: &Ctx<'_>, world: &mut World, slot: usize) -> bool {
-    // Whatever ids were told are looked up first.
-    if !may_send(ctx, world) || world.order(slot).is_none_or(|order| !order.told.is_empty()) {
-        return false;
-    }
-    let facts = ProbeFacts {
-        quiet_over: world.quiet_over(slot),
-        can_list: ctx.setup.can_list(),
-        policy_probe: ctx.setup.probe,
-        older_order: slot == A2,
-        within: true,
-    };
-    world.tell(ctx, slot, &Event::Probe(facts)) && sent(world, slot)
-}
-
-fn has(world: &World, key: u8) -> bool {
-    world.sold.iter().any(|sold| sold.key == key && sold.status != ProviderStatus::Rejected)
-}
-
-fn sell(world: &mut World, key: u8, ours: bool) -> bool {
-    world.sold.push(Sold { key, ours, status: ProviderStatus::Pending, at: world.tick });
-    true
-}
-
-fn key_of(slot: usize) -> u8 {
-    KEY.get(slot).copied().unwrap_or(u8::MAX)
-}
-
-/// Whether the provider takes an order for the key now.
-fn passes(ctx: &Ctx<'_>, world: &World, key: u8) -> bool {
-    let same = |sold: &&Sold| sold.key == key && sold.status != ProviderStatus::Rejected;
-    match ctx.setup.duplicates {
-        Duplicates::Charges => true,
-        Duplicates::Refuses => !has(world, key),
-        Duplicates::Races => world.sold.iter().filter(same).all(|sold| sold.at == world.tick),
-    }
-}
-
-fn execute(ctx: &Ctx<'_>, world: &mut World, slot: usize) -> bool {
-    let key = key_of(slot);
-    if !passes(ctx, world, key) {
-        return false;
-    }
-    let next = sold(world).saturating_add(1);
-    // The oldest first: given up ones sort before the awaited one.
-    let open = world.requests.iter_mut().find(|r| r.slot == slot && r.taken.is_none());
-    let Some(request) = open else { return false };
-    request.taken = Some(next);
-    sell(world, key, true)
-}
-
-/// Takes the request that we wait for out of the world.
-fn answered(world: &mut World, slot: usize) -> Option<Request> {
-    let at = world.requests.iter().position(|r| r.slot == slot && r.awaited)?;
-    Some(world.requests.remove(at))
-}
-
-fn refused(ctx: &Ctx<'_>, world: &mut World, slot: usize, refusal: Refusal) -> bool {
-    if !spend(&mut world.budget.refusals) || answered(world, slot).is_none_or(|r| r.taken.is_some()) {
-        return false;
-    }
-    world.must_tell(ctx, slot, &Event::Answer(refusal.answer()));
-    true
-}
-
-fn exists(ctx: &Ctx<'_>, world: &mut World, slot: usize) -> bool {
-    if answered(world, slot).is_none_or(|r| r.taken.is_some())
-        || ctx.setup.duplicates == Duplicates::Charges
-        || !has(world, key_of(slot))
-    {
-        return false;
-    }
-    let key = evidence::key_facts(world, slot);
-    world.must_tell(ctx, slot, &Event::Answer(Answer::AlreadyExists(key)));
-    true
-}
-
-fn deliver(ctx: &Ctx<'_>, world: &mut World, slot: usize) -> bool {
-    let Some(at) = world.requests.iter().position(|r| r.slot == slot && r.taken.is_some()) else {
-        return false;
-    };
-    let request = world.requests.remove(at);
-    let Some(taken) = request.taken else { return false };
-    // What a listing has brought already is known.
-    if request.awaited {
-        world.must_tell(ctx, slot, &Event::Answer(Answer::Taken(id(taken))));
-    } else if !world.is_ours(taken) {
-        world.must_tell(ctx, slot, &Event::LateId(id(taken)));
-    }
-    true
-}
-
-fn garbled(ctx: &Ctx<'_>, world: &mut World, slot: usize, told: bool) -> bool {
-    let Some(taken) = answered(world, slot).and_then(|request| request.taken) else { return false };
-    let ids = if told { vec![id(taken)] } else { Vec::new() };
-    world.must_tell(ctx, slot, &Event::Answer(Answer::Unclear(ids)));
-    true
-}
-
-fn give_up(world: &mut World, slot: usize) {
-    for request in world.requests.iter_mut().filter(|r| r.slot == slot) {
-        request.awaited = false;
-    }
-}
-
-fn crash(ctx: &Ctx<'_>, world: &mut World) -> bool {
-    if !spend(&mut world.budget.crashes) {
-        return false;
-    }
-    disconnect(world);
-    for slot in 0..SLOTS {
-        if world.state(slot) == Some(State::Submitting) {
-            world.must_tell(ctx, slot, &Event::Lost);
-        }
-    }
-    true
-}
-
-/// No answer reaches us any more; what is open may still be executed.
-fn disconnect(world: &mut World) {
-    world.requests.retain(|r| r.taken.is_none());
-    for request in &mut world.requests {
-        request.awaited = false;
-    }
-}
-
-fn look_up(ctx: &Ctx<'_>, world: &mut World, slot: usize) -> bool {
-    let Some(order) = world.order_mut(slot) else { return false };
-    let told = std::mem::take(&mut order.told);
-    let seeks = order.life.id.is_none();
-    let found = told.iter().copied().find(|told| !world.is_ours(*told));
-    if let Some(found) = found.filter(|_| seeks) {
-        world.must_tell(ctx, slot, &Event::LateId(id(found)));
-    }
-    !told.is_empty()
 }
 
 /// Why a doubt would go to a person now.
@@ -424,113 +267,6 @@ fn poll(ctx: &Ctx<'_>, world: &mut World, slot: usize) -> bool {
     // A finished order is asked after again only where someone looks; what it says then is an event all the same.
     !matches!(world.state(slot), Some(State::Submitting | State::Cancelled | State::Queued | State::InDoubt))
         && world.tell(ctx, slot, &Event::Status(status))
-}
-
-fn finish(world: &mut World, id: u8, status: ProviderStatus) -> bool {
-    let Some(sold) = world.sold.get_mut(usize::from(id).saturating_sub(1)) else { return false };
-    let flips = sold.status != ProviderStatus::Pending;
-    let changed = sold.status != status;
-    sold.status = status;
-    let key = sold.key;
-    // Two that both stand after one was given back are the provider's own doing.
-    let stands = |sold: &&Sold| sold.key == key && sold.status != ProviderStatus::Rejected;
-    let alone = world.sold.iter().filter(stands).count() < 2;
-    changed && key < 2 && (!flips || alone && spend(&mut world.budget.flips))
-}
-
-fn say(ctx: &Ctx<'_>, world: &mut World, slot: usize, word: Word) -> bool {
-    spend(&mut world.budget.words) && {
-        let before = world.ours.clone();
-        world.tell(ctx, slot, &Event::Word(word)) && world.ours != before
-    }
-}
-
-fn say_id(ctx: &Ctx<'_>, world: &mut World, slot: usize, said: u8) -> bool {
-    let theirs = world.ours.charges.iter().any(|(known, of)| *known == said && *of != Some(slot));
-    let fits = world.sold.get(usize::from(said).saturating_sub(1)).is_some_and(|s| s.key == key_of(slot));
-    // Which of two charges has its id the function can't tell, where an export showed both.
-    let unclear =
-        world.order(slot).is_some_and(|o| o.life.id.is_some() && o.unnamed(&world.ours.charges, slot));
-    let booked = world.is_ours(said);
-    let word = Word::OrderId { id: id(said), quiet_over: world.quiet_over(slot), booked };
-    fits && !theirs && !unclear && say(ctx, world, slot, word)
-}
-
-fn say_not_ordered(ctx: &Ctx<'_>, world: &mut World, slot: usize) -> bool {
-    let key = key_of(slot);
-    let there = (1..=sold(world)).zip(&world.sold).any(|(id, sold)| sold.key == key && !world.is_ours(id));
-    if there && ctx.setup.words == Words::True {
-        return false;
-    }
-    let quiet_over = world.quiet_over(slot);
-    let said = say(ctx, world, slot, Word::NotOrdered { quiet_over });
-    if let Some(order) = world.order_mut(slot).filter(|_| said) {
-        order.words = order.words.saturating_add(1);
-    }
-    said
-}
-
-fn say_retry(ctx: &Ctx<'_>, world: &mut World, slot: usize) -> bool {
-    let newer_live = slot == A && world.order(A2).is_some_and(|order| is_live(ctx, order));
-    let word = Word::Retry { newer_live };
-    let life = world.life(slot);
-    let asks = step(&life, &Event::Word(word)).is_ok_and(|done| done.effects.contains(&Effect::NewOrder));
-    if !asks || slot != A || world.order(A2).is_some() || world.ours.paused_at.is_some() {
-        return false;
-    }
-    if !spend(&mut world.budget.words) || !world.tell(ctx, slot, &Event::Word(word)) {
-        return false;
-    }
-    if let Some(order) = world.order_mut(slot) {
-        order.retried = true;
-    }
-    queue_again(ctx, world)
-}
-
-fn is_live(ctx: &Ctx<'_>, order: &Tracked) -> bool {
-    order.life.is_live(ctx.setup.recheck, order.retried)
-}
-
-fn queue_again(ctx: &Ctx<'_>, world: &mut World) -> bool {
-    let new = Tracked::new(ctx.setup.max_attempts);
-    let free = world.ours.orders.iter_mut().take(2).find(|place| place.is_none());
-    free.map(|place| *place = Some(new)).is_some()
-}
-
-fn drop_again(ctx: &Ctx<'_>, world: &mut World) -> bool {
-    let may = match (world.order(A), world.order(A2)) {
-        (None, _) => ctx.setup.arrives,
-        (Some(first), None) => ctx.setup.again && !is_live(ctx, first),
-        _ => false,
-    };
-    may && world.ours.paused_at.is_none() && !at_end(ctx, world) && queue_again(ctx, world)
-}
-
-fn restore(ctx: &Ctx<'_>, world: &mut World) -> bool {
-    let Some(copy) = world.copy.take() else { return false };
-    if !spend(&mut world.budget.copies) || at_end(ctx, world) {
-        return false;
-    }
-    for slot in 0..SLOTS {
-        let had = world.order(slot).is_some();
-        let has = copy.orders.get(slot).is_some_and(Option::is_some);
-        if had
-            && !has
-            && let Some(lost) = world.lost_keys.get_mut(usize::from(key_of(slot)))
-        {
-            *lost = true;
-        }
-    }
-    world.ours = *copy;
-    world.ours.was_copy = true;
-    world.ours.paused_at = Some(world.tick);
-    disconnect(world);
-    for slot in 0..SLOTS {
-        if matches!(world.state(slot), Some(State::Queued | State::Submitting | State::InDoubt)) {
-            world.must_tell(ctx, slot, &Event::Restored);
-        }
-    }
-    true
 }
 
 /// The balance is read only where the provider tells one.

@@ -62,8 +62,14 @@ fn probing() -> Vec<Case> {
         holds(Setup { duplicates: Duplicates::Charges, probe: false, ..base("charges duplicates, hold") }),
         breaks(Setup { duplicates: Duplicates::Charges, ..base("charges duplicates, probe") }, &[PaidTwice]),
         breaks(
-            Setup { duplicates: Duplicates::Races, late: true, ..base("lets racing duplicates pass, late") },
-            &[PaidTwice],
+            Setup {
+                duplicates: Duplicates::Races,
+                late: true,
+                max_attempts: 3,
+                ticks: 4,
+                ..base("lets racing duplicates pass, late")
+            },
+            &[PaidTwice, Uncovered],
         ),
     ]
 }
@@ -147,6 +153,15 @@ fn generations() -> Vec<Case> {
             &[PaidTwice],
         ),
         holds(Setup { budget: exports, old_exports: true, ..again("exports") }),
+        holds(Setup {
+            budget: Budget { exports: 1, words: 1, ..Budget::default() },
+            again: true,
+            finishes: true,
+            polls: true,
+            other: false,
+            ticks: 2,
+            ..Setup::lists("exports, lists fresh", Lists::Fresh)
+        }),
         holds(Setup {
             budget: exports,
             finishes: true,

@@ -157,7 +157,9 @@ fn seeks(order: &Tracked) -> bool {
 
 /// An order whose id is known, with others of its attempts presumed: a second id is booked, none clears them.
 fn beside_its_id(ctx: &Ctx<'_>, world: &mut World, slot: usize, can_be: &[(u8, Sold)], absence: Absence) {
-    for (second, _) in can_be {
+    // Which of two charges has which id can't be told, where an export showed both.
+    let unclear = world.order(slot).is_some_and(|order| order.unnamed(&world.ours.charges, slot));
+    for (second, _) in can_be.iter().filter(|_| !unclear) {
         world.must_tell(ctx, slot, &Event::LateId(id(*second)));
     }
     let proven = absence.whole && absence.reaches_back && absence.fresh;

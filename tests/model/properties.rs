@@ -5,7 +5,7 @@ use imeid::types::ProviderStatus;
 
 use super::actions;
 use super::run::Ctx;
-use super::world::{SLOTS, Tracked, World};
+use super::world::{SLOTS, Sold, Tracked, World};
 
 /// A property, by DOUBT's letters where it has one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -41,7 +41,7 @@ pub(crate) fn broken(ctx: &Ctx<'_>, world: &World) -> Vec<Property> {
         let lost = world.lost_keys.get(usize::from(key)).copied().unwrap_or(false);
         if !lost || sums.elsewhere {
             check(sums.taken > sums.covered.saturating_add(sums.inferred), Property::Forgotten);
-            check(sums.taken > sums.covered, Property::Uncovered);
+            check(sums.to_cover > sums.covered, Property::Uncovered);
         }
         check(sums.charged > sums.there, Property::ChargedForNothing);
     }
@@ -62,6 +62,8 @@ struct Sums {
     paid: u32,
     /// Taken from us.
     taken: u32,
+    /// Those but such as were given back before we knew of them.
+    to_cover: u32,
     /// Taken from anyone.
     there: u32,
     charged: u32,
@@ -77,9 +79,14 @@ impl Sums {
             let sold = world.sold.iter().filter(|sold| sold.key == key && fits(sold.ours, sold.status));
             u32::try_from(sold.count()).unwrap_or(u32::MAX)
         };
+        let to_cover = |(id, sold): &(u8, &Sold)| {
+            let back = sold.status == ProviderStatus::Rejected && !world.is_ours(*id);
+            sold.key == key && sold.ours && !back
+        };
         let mut sums = Self {
             paid: count(&|ours, status| ours && status != ProviderStatus::Rejected),
             taken: count(&|ours, _| ours),
+            to_cover: u32::try_from((1..).zip(&world.sold).filter(to_cover).count()).unwrap_or(u32::MAX),
             there: count(&|_, _| true),
             charged: 0,
             covered: 0,
