@@ -350,3 +350,21 @@ async fn an_id_told_by_an_unclear_answer_settles_the_doubt_once_it_is_looked_up(
     assert_eq!(bench.state(doubt), State::Ordered);
     bench.check_books();
 }
+
+#[tokio::test]
+async fn a_late_answer_with_an_id_that_a_listing_brought_changes_nothing() {
+    let bench = Bench::new().await;
+    bench.batch("stock", &imeis(2)).await;
+    bench.order_one(10).await;
+    let ticket = bench.claim(1).await.pop().unwrap();
+    let order = ticket.order().unwrap();
+    bench.journal.recover(bench.now(), (*bench.rules).clone()).await.unwrap();
+    let mut listing = [15, 16].map(|id| bench.told(id, imei(1), ProviderStatus::Pending)).to_vec();
+    listing.push(bench.told(10, imei(0), ProviderStatus::Pending));
+    bench.judge(listing).await;
+    assert_eq!(bench.state(order), State::Held, "listed twice");
+    let recorded = bench.finish(ticket, Placed::Taken(ProviderOrderId(16))).await;
+    assert_eq!((recorded.state, recorded.id), (State::Held, Some(ProviderOrderId(15))));
+    assert_eq!(bench.number("SELECT count(*) FROM charges"), 3);
+    bench.check_books();
+}
