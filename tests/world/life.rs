@@ -130,8 +130,11 @@ impl Life {
         let settings = Settings::new(config, &self.opened.journal);
         let settings = alive(|| self.runtime.block_on(settings))?.unwrap();
         self.scanner.set_settings(inbox::Settings::of_inbox(&settings.config));
+        let workers = settings.config.submit.workers;
         self.settings.send_replace(Arc::new(settings));
-        Ok(())
+        // As the claiming loop does at its next round: more workers, more slots.
+        self.pool.want(workers, self.clock.now());
+        self.let_calls_run()
     }
 
     /// A person ends every pause that waits for one.

@@ -304,6 +304,16 @@ pub(crate) fn story(world: &World) -> String {
     lines.join("\n")
 }
 
+/// The kinds of things that happened to orders: what was told, and where it led.
+pub(crate) fn kinds(world: &World) -> Vec<String> {
+    let view = &world.life.as_ref().unwrap().view;
+    strings(
+        view,
+        "SELECT DISTINCT what || ' ' || CASE WHEN instr(detail, ' -> ') = 0 THEN '' WHEN instr(detail, ':') = 0 THEN detail \
+         ELSE substr(detail, 1, instr(detail, ':') - 1) END FROM events WHERE order_id IS NOT NULL",
+    )
+}
+
 /// All that happened in this world, as one number.
 pub(crate) fn digest(world: &World) -> u64 {
     let view = &world.life.as_ref().unwrap().view;
