@@ -5,6 +5,7 @@
 
 pub mod log;
 mod progress;
+mod requests;
 mod signals;
 mod watch_disk;
 
@@ -202,6 +203,7 @@ impl Daemon {
         let progress =
             progress::Progress::new(journal.clone(), clock.clone(), settings(), Arc::clone(&self.meter));
         let disk = watch_disk::run(journal.clone(), clock.clone(), settings(), disk, rest.clone());
+        let requests = requests::run(journal.clone(), clock.clone(), settings(), rest.clone());
         let others = vec![
             // A stop takes nothing more in.
             ("intake", tokio::spawn(intake.run(stop.clone()))),
@@ -210,6 +212,7 @@ impl Daemon {
             ("outbox", tokio::spawn(outbox.run(rest.clone()))),
             ("progress", tokio::spawn(progress.run(rest.clone()))),
             ("disk", tokio::spawn(disk)),
+            ("requests", tokio::spawn(requests)),
         ];
         (tokio::spawn(submit.run(stop.clone())), others)
     }
@@ -253,11 +256,17 @@ fn make_folder(path: &Path, mode: u32) -> Result<(), DaemonError> {
     durable::make_dir(path, mode).map_err(|why| DaemonError::Folder { path: path.to_owned(), why })
 }
 
-/// One daemon a journal, and one an inbox.
-fn lock(config: &Config) -> Result<[LockFile; 2], DaemonError> {
+/// The file that whoever writes the journal holds locked.
+#[must_use]
+pub fn journal_lock(config: &Config) -> PathBuf {
     let mut beside_journal = config.journal.path.clone().into_os_string();
     beside_journal.push(".lock");
-    let journal = LockFile::acquire(Path::new(&beside_journal))?;
+    beside_journal.into()
+}
+
+/// One daemon a journal, and one an inbox.
+fn lock(config: &Config) -> Result<[LockFile; 2], DaemonError> {
+    let journal = LockFile::acquire(&journal_lock(config))?;
     let inbox = LockFile::acquire(&config.folders.inbox.join(".imeid.lock"))?;
     Ok([journal, inbox])
 }

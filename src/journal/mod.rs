@@ -12,6 +12,7 @@
 
 mod answer;
 mod books;
+mod cancel;
 mod claim;
 mod codes;
 mod files;
@@ -19,8 +20,12 @@ mod orders;
 mod outbox;
 mod pause;
 mod poll;
+mod requests;
+mod resolve;
+mod retry;
 mod rows;
 mod settle;
+mod show;
 mod status;
 #[cfg(test)]
 mod tests;
@@ -47,8 +52,13 @@ pub use files::{NewBatch, OpenFile, Refused};
 pub use orders::{Rules, ServiceTerms};
 pub use outbox::{BatchWork, ResultFile, ResultOrder, ResultRow, Tally, TallyState};
 pub use poll::{DuePoll, PollResult, PollTold};
+pub use requests::{LetterBox, NewRequest, RequestAnswer, Said, Target};
 pub use rows::{NewRow, OrderFor, RowOrder};
 pub use settle::{Doubt, DoubtTerms, ListingFacts};
+pub use show::{
+    OpenRow, ShownAnswer, ShownAttempt, ShownBatch, ShownCharge, ShownEvent, ShownOrder, ShownRow,
+    ShownService,
+};
 pub use status::{AlarmLine, DayMoney, OrderCounts};
 pub use ticket::AttemptTicket;
 pub use tx::Tx;

@@ -29,6 +29,7 @@ fn invalid(row: &ResultRow) -> ResultCells {
 /// The word for a row whose order is in this state.
 pub(super) fn status(row: &ResultRow, order: &ResultOrder) -> RowStatus {
     match order.state {
+        _ if row.link == Link::Left => RowStatus::Cancelled,
         State::Completed if row.link == Link::Earlier => RowStatus::Duplicate,
         State::Completed => RowStatus::Completed,
         State::Rejected => RowStatus::Rejected,
@@ -46,6 +47,16 @@ pub(super) fn status(row: &ResultRow, order: &ResultOrder) -> RowStatus {
 
 fn of_order(row: &ResultRow, order: &ResultOrder) -> ResultCells {
     let status = status(row, order);
+    if row.link == Link::Left {
+        let mut cells = ResultCells::new(status);
+        cells.cost = Some(Money::ZERO);
+        let note = format!(
+            "Stopped before it was sent. Nothing was paid here; the IMEI was ordered for {} row {} all the same.",
+            order.batch_name, order.first_row
+        );
+        add_note(&mut cells, &note);
+        return cells;
+    }
     // "Already exists" from an order of ours: the answer is that order's.
     let source = row.earlier.as_ref().unwrap_or(order);
     let mut cells = ResultCells::new(status);
@@ -74,13 +85,14 @@ fn cost(row: &ResultRow, order: &ResultOrder) -> Option<Money> {
     if row.link != Link::Own {
         return Some(Money::ZERO);
     }
-    match order.state {
-        _ if order.charged > Money::ZERO => Some(order.charged),
-        _ if order.presumed > Money::ZERO => Some(order.presumed),
+    let own = match order.state {
+        _ if order.charged > Money::ZERO => order.charged,
+        _ if order.presumed > Money::ZERO => order.presumed,
         // Whether it is charged isn't known.
-        _ if order.reserved > Money::ZERO => None,
-        _ => Some(Money::ZERO),
-    }
+        _ if order.reserved > Money::ZERO => return None,
+        _ => Money::ZERO,
+    };
+    own.checked_add(order.charged_before)
 }
 
 fn notes(row: &ResultRow, order: &ResultOrder, source: &ResultOrder, status: RowStatus) -> Vec<String> {
@@ -94,7 +106,7 @@ fn notes(row: &ResultRow, order: &ResultOrder, source: &ResultOrder, status: Row
         (_, RowStatus::Duplicate) => notes.push(answered_from(source)),
         (Link::Joined, _) => notes.push(format!("same as {} row {}", order.batch_name, order.first_row)),
         (Link::Earlier, _) => notes.push(answered_from(order)),
-        (Link::Own | Link::Invalid, _) => {}
+        (Link::Own | Link::Invalid | Link::Left, _) => {}
     }
     if let Some(sentence) = what_it_means(order, status) {
         notes.push(sentence);
@@ -103,6 +115,12 @@ fn notes(row: &ResultRow, order: &ResultOrder, source: &ResultOrder, status: Row
         notes.push(format!(
             "An earlier attempt was never answered and may have been charged too: {} presumed, not in the cost here.",
             order.presumed
+        ));
+    }
+    if row.link == Link::Own && order.charged_before > Money::ZERO {
+        notes.push(format!(
+            "Ordered anew: {} of the cost was for the order before, which the provider gave back.",
+            order.charged_before
         ));
     }
     notes

@@ -5,12 +5,12 @@ fn terms(can_list: bool) -> DoubtTerms {
 }
 
 impl Bench {
-    fn state(&self, order: OrderId) -> State {
+    pub(super) fn state(&self, order: OrderId) -> State {
         let code = self.number(&format!("SELECT state FROM orders WHERE id = {order}"));
         super::super::codes::state_of(code).unwrap()
     }
 
-    async fn doubt_one(&self) -> OrderId {
+    pub(super) async fn doubt_one(&self) -> OrderId {
         let ticket = self.claim(1).await.pop().unwrap();
         let order = ticket.order().unwrap();
         self.finish(
@@ -21,7 +21,7 @@ impl Bench {
         order
     }
 
-    fn told(&self, id: u64, of: Imei, status: ProviderStatus) -> ProviderOrder {
+    pub(super) fn told(&self, id: u64, of: Imei, status: ProviderStatus) -> ProviderOrder {
         ProviderOrder {
             id: ProviderOrderId(id),
             imei: Some(of),

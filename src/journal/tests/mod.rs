@@ -4,6 +4,7 @@ mod claims;
 mod doubts;
 mod intake;
 mod plans;
+mod words;
 mod writer;
 
 use std::collections::{BTreeMap, BTreeSet};
