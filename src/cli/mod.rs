@@ -3,6 +3,7 @@
 //! Exit codes: 0 done, 1 failed, 2 usage or bad config, 3 found something wrong.
 
 mod cancel;
+mod demo;
 mod resolve;
 mod retry;
 mod run;
@@ -47,8 +48,10 @@ enum Command {
     Retry(retry::RetryArgs),
     /// Stop what of a batch isn't sent yet, or give a held order up for good
     Cancel(cancel::CancelArgs),
+    /// Try everything at once, in a temporary folder: the real daemon and a sample file against the embedded simulator
+    Demo,
     /// Run the simulator of the provider alone
-    Simulate(SimulateArgs),
+    Simulate(Box<SimulateArgs>),
 }
 
 /// How a command ended.
@@ -80,7 +83,8 @@ pub fn main() -> ExitCode {
         Command::Resolve(args) => resolve::run(&cli.config, &args),
         Command::Retry(args) => retry::run(&cli.config, &args),
         Command::Cancel(args) => cancel::run(&cli.config, &args),
-        Command::Simulate(args) => simulate::run(args),
+        Command::Demo => demo::run(),
+        Command::Simulate(args) => simulate::run(*args),
     };
     exit.into()
 }

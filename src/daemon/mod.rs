@@ -31,6 +31,7 @@ use crate::settle::Settle;
 use crate::submit::Submit;
 
 pub use progress::{LIVE_FACT, Live, eta};
+pub(crate) use signals::stop_on_signals;
 
 /// Why the daemon didn't start, or ended.
 #[derive(Debug, thiserror::Error)]
@@ -90,7 +91,7 @@ impl DaemonError {
 /// It could not start, or a stage ended.
 pub async fn run(config: Config, clock: Clock) -> Result<(), DaemonError> {
     let stop = CancellationToken::new();
-    signals::stop_on_signals(stop.clone()).map_err(DaemonError::Signals)?;
+    stop_on_signals(stop.clone()).map_err(DaemonError::Signals)?;
     let key = read_api_key(&config)?;
     let provider = Arc::new(GsmFusion::new(&config.provider, key, clock.clone())?);
     run_with(config, provider, clock, stop).await

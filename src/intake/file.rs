@@ -61,7 +61,7 @@ struct Counts {
 
 impl Work {
     /// Does what is left to do for it, whatever the last process had done.
-    pub(super) async fn to_the_end(self) -> Result<(), WorkError> {
+    pub(super) async fn finish(&self) -> Result<(), WorkError> {
         let key = self.key()?;
         match self.journal.open_file(key.clone()).await? {
             None => self.begin(key).await,

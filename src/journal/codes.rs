@@ -170,6 +170,12 @@ impl BatchState {
         Self::ALL.into_iter().find(|state| state.code() == code)
     }
 
+    /// Whether nothing more becomes of the batch.
+    #[must_use]
+    pub const fn is_over(self) -> bool {
+        matches!(self, Self::Done | Self::Cancelled)
+    }
+
     /// The word in `status`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
