@@ -27,7 +27,7 @@ use crate::outbox::Outbox;
 use crate::poll::Poll;
 use crate::provider::{ClientError, GsmFusion, Provider};
 use crate::settings::Settings;
-use crate::settle::Settle;
+use crate::settle::{Reconcile, Settle};
 use crate::submit::Submit;
 
 pub use progress::{LIVE_FACT, Live, eta};
@@ -200,6 +200,13 @@ impl Daemon {
         let (journal, provider, clock) = (&self.journal, &self.provider, &self.clock);
         let poll = Poll::new(journal.clone(), Arc::clone(provider), clock.clone(), settings());
         let settle = Settle::new(journal.clone(), Arc::clone(provider), clock.clone(), settings(), can_list);
+        let reconcile = Reconcile {
+            journal: journal.clone(),
+            provider: Arc::clone(provider),
+            clock: clock.clone(),
+            settings: settings(),
+            inbox: Inbox::new(inbox::Settings::of_reconcile(&config), clock.clone()),
+        };
         let outbox = Outbox::new(journal.clone(), clock.clone(), settings());
         let progress =
             progress::Progress::new(journal.clone(), clock.clone(), settings(), Arc::clone(&self.meter));
@@ -210,6 +217,7 @@ impl Daemon {
             ("intake", tokio::spawn(intake.run(stop.clone()))),
             ("poll", tokio::spawn(poll.run(rest.clone()))),
             ("settle", tokio::spawn(settle.run(stop.clone()))),
+            ("reconcile", tokio::spawn(reconcile.run(stop.clone()))),
             ("outbox", tokio::spawn(outbox.run(rest.clone()))),
             ("progress", tokio::spawn(progress.run(rest.clone()))),
             ("disk", tokio::spawn(disk)),

@@ -6,6 +6,7 @@ use std::time::Duration;
 use rusqlite::Row;
 
 use super::codes::{BatchState, Link, TALLY_DUPLICATE, TALLY_INVALID, state_of};
+use super::export::ExportedCells;
 use super::view::View;
 use super::{Journal, JournalError};
 use crate::order::State;
@@ -118,6 +119,8 @@ pub struct ResultOrder {
     pub provider_id: Option<ProviderOrderId>,
     /// The answer, the rejection's reason, or the provider's words of a refusal.
     pub code: Option<String>,
+    /// What an export's row said beside the code.
+    pub exported: Option<ExportedCells>,
     /// Charged.
     pub charged: Money,
     /// Charged for the orders of the same row that it was made anew of.
@@ -148,7 +151,7 @@ const ORDER: &str = "o.id, o.imei, o.state, o.has_result, o.provider_id, results
      (SELECT coalesce(sum(price), 0) FROM attempts WHERE order_id = o.id AND verdict = 0), \
      (SELECT coalesce(sum(price), 0) FROM attempts WHERE order_id = o.id AND verdict = 4), \
      (SELECT coalesce(sum(price), 0) FROM attempts WHERE order_id = o.id AND (verdict IS NULL OR verdict = 3)), \
-     o.ordered_at, o.done_at, o.doubt_since, (SELECT name FROM batches WHERE id = o.batch), o.first_row, o.retry_of, o.earlier";
+     o.ordered_at, o.done_at, o.doubt_since, (SELECT name FROM batches WHERE id = o.batch), o.first_row, o.retry_of, results.exported, o.earlier";
 
 impl View {
     /// The batches that aren't done, oldest first.
@@ -236,7 +239,7 @@ impl View {
         let params = (RowId::new(batch, after).0, RowId::new(batch, u32::MAX).0, limit);
         let mut rows = self.all(&sql, params, |row| {
             let order = row.get::<_, Option<i64>>(4)?.map(|_| read_order(row, 4)).transpose()?;
-            let earlier: Option<i64> = row.get(19)?;
+            let earlier: Option<i64> = row.get(20)?;
             let result = ResultRow {
                 row: RowId(row.get(0)?).row(),
                 raw: row.get(1)?,
@@ -319,6 +322,9 @@ fn read_order(row: &Row<'_>, from: usize) -> rusqlite::Result<ResultOrder> {
         has_result: row.get(at(3))?,
         provider_id: row.get::<_, Option<i64>>(at(4))?.map(|id| ProviderOrderId(unsigned(id))),
         code: row.get(at(5))?,
+        exported: row
+            .get::<_, Option<String>>(at(15))?
+            .and_then(|exported| serde_json::from_str(&exported).ok()),
         charged: Money::from_micros(row.get(at(6))?),
         charged_before: Money::ZERO,
         presumed: Money::from_micros(row.get(at(7))?),

@@ -1,6 +1,6 @@
 //! What a row's result says: its order, as it stands, in the columns that imeid adds.
 
-use crate::journal::{Link, ResultOrder, ResultRow};
+use crate::journal::{ExportedCells, Link, ResultOrder, ResultRow};
 use crate::order::State;
 use crate::result::{Header, ResultCells, RowStatus, fields};
 use crate::types::Money;
@@ -62,7 +62,12 @@ fn of_order(row: &ResultRow, order: &ResultOrder) -> ResultCells {
     let mut cells = ResultCells::new(status);
     if let Some(code) = &source.code {
         match status {
-            RowStatus::Completed | RowStatus::Duplicate => cells = cells.with_fields(fields(code)),
+            RowStatus::Completed | RowStatus::Duplicate => {
+                cells = cells.with_fields(fields(code));
+                if let Some(exported) = &source.exported {
+                    fill_from_export(&mut cells, exported);
+                }
+            }
             RowStatus::Rejected => cells.code = fields(code).code,
             _ => {}
         }
@@ -98,11 +103,7 @@ fn cost(row: &ResultRow, order: &ResultOrder) -> Option<Money> {
 fn notes(row: &ResultRow, order: &ResultOrder, source: &ResultOrder, status: RowStatus) -> Vec<String> {
     let mut notes = Vec::new();
     match (row.link, status) {
-        (_, RowStatus::Duplicate) if order.has_result => {
-            notes.push(
-                "Answered free from the provider's export: it was ordered before, not by imeid.".to_owned(),
-            );
-        }
+        (_, RowStatus::Duplicate) if order.has_result => notes.push(answered_from_export(order)),
         (_, RowStatus::Duplicate) => notes.push(answered_from(source)),
         (Link::Joined, _) => notes.push(format!("same as {} row {}", order.batch_name, order.first_row)),
         (Link::Earlier, _) => notes.push(answered_from(order)),
@@ -124,6 +125,33 @@ fn notes(row: &ResultRow, order: &ResultOrder, source: &ResultOrder, status: Row
         ));
     }
     notes
+}
+
+/// Where the code doesn't tell a field, the export's own column may.
+fn fill_from_export(cells: &mut ResultCells, exported: &ExportedCells) {
+    for (cell, told) in [
+        (&mut cells.carrier, &exported.carrier),
+        (&mut cells.simlock, &exported.simlock),
+        (&mut cells.model, &exported.model),
+        (&mut cells.fmi, &exported.fmi),
+        (&mut cells.imei2, &exported.imei2),
+    ] {
+        if cell.is_none() && !told.is_empty() && told != "-" {
+            *cell = Some(told.clone());
+        }
+    }
+}
+
+fn answered_from_export(order: &ResultOrder) -> String {
+    let exported = order.exported.clone().unwrap_or_default();
+    let when = if exported.date.is_empty() {
+        String::new()
+    } else {
+        format!(", on {} by the provider's clock", exported.date)
+    };
+    let outcome =
+        if exported.rejected { " The provider gave it back: its reason is in imeid_code." } else { "" };
+    format!("Answered free from the provider's export: it was ordered before{when}, not by imeid.{outcome}")
 }
 
 fn answered_from(order: &ResultOrder) -> String {

@@ -158,7 +158,37 @@ CREATE INDEX answers_order ON answers (order_id);
 -- What a result is made of: the last status's text, beside the raw answers.
 CREATE TABLE results (
     order_id INTEGER PRIMARY KEY,
-    code     TEXT NOT NULL
+    code     TEXT NOT NULL,
+    exported TEXT                               -- JSON: what an export's row said beside the code
+) STRICT;
+
+-- What the provider calls a service: seen at our own orders. An export tells no other name.
+CREATE TABLE titles (
+    service INTEGER NOT NULL,
+    title   TEXT NOT NULL,
+    PRIMARY KEY (service, title)
+) STRICT, WITHOUT ROWID;
+
+-- Exports that were read to the end. Written before anything is moved, so that a crash in between ends the same way.
+CREATE TABLE exports (
+    id          INTEGER PRIMARY KEY,
+    taken_key   TEXT NOT NULL UNIQUE,
+    file_name   TEXT NOT NULL,
+    at          INTEGER NOT NULL,
+    counts      TEXT NOT NULL,                  -- JSON
+    reason_name TEXT UNIQUE,                    -- in rejected/; NULL: every row was matched
+    reason      TEXT,
+    done_at     INTEGER
+) STRICT;
+
+-- Rows of exports for orders that were on the wire, or whose file was still being taken in.
+CREATE TABLE kept_rows (
+    id       INTEGER PRIMARY KEY,
+    service  INTEGER NOT NULL,
+    imei     INTEGER NOT NULL,
+    kept_at  INTEGER NOT NULL,
+    exported TEXT NOT NULL,                     -- JSON: the row, dated by our clock
+    UNIQUE (service, imei, exported)
 ) STRICT;
 
 CREATE TABLE events (

@@ -2,6 +2,7 @@
 
 mod claims;
 mod doubts;
+mod exports;
 mod intake;
 mod plans;
 mod words;

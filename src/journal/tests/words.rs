@@ -3,7 +3,7 @@
 use super::*;
 
 impl Bench {
-    async fn said(&self, said: Said, target: Target) -> RequestAnswer {
+    pub(super) async fn said(&self, said: Said, target: Target) -> RequestAnswer {
         let new = NewRequest { who: "anna".to_owned(), said, target };
         let id = self.journal.leave_request(new, self.now()).await.unwrap();
         let answer = self.journal.carry_out(id, self.now(), (*self.rules).clone()).await.unwrap();
@@ -13,15 +13,15 @@ impl Bench {
         answer
     }
 
-    async fn said_of(&self, said: Said, n: u32) -> RequestAnswer {
+    pub(super) async fn said_of(&self, said: Said, n: u32) -> RequestAnswer {
         self.said(said, Target::order(self.service, imei(n))).await
     }
 
-    fn current(&self, n: u32) -> OrderId {
+    pub(super) fn current(&self, n: u32) -> OrderId {
         OrderId(self.number(&format!("SELECT id FROM orders WHERE imei = {} AND current = 1", imei(n))))
     }
 
-    fn row_of(&self, batch: BatchId, row: u32) -> ResultRow {
+    pub(super) fn row_of(&self, batch: BatchId, row: u32) -> ResultRow {
         let rows = self.journal.read_here(|view| view.result_rows(batch, row - 1, 1)).unwrap();
         rows.into_iter().next().unwrap()
     }
@@ -30,14 +30,14 @@ impl Bench {
         self.journal.read_here(|view| view.batch(batch)).unwrap().unwrap().state
     }
 
-    async fn reject(&self, order: OrderId, id: u64, n: u32) {
+    pub(super) async fn reject(&self, order: OrderId, id: u64, n: u32) {
         let told = self.told(id, imei(n), ProviderStatus::Rejected);
         let result = PollResult { order, told: PollTold::Status(told), next: self.now() };
         self.journal.record_polls(vec![result], self.now(), (*self.rules).clone()).await.unwrap();
     }
 
     /// The tallies are what a count of the rows says, and the books agree.
-    fn recount(&self) {
+    pub(super) fn recount(&self) {
         self.check_books();
         let counted = "SELECT count(*) FROM (SELECT rows.id >> 32 AS batch, rows.link AS link, \
              CASE WHEN rows.link = 4 THEN 10 WHEN o.id IS NULL THEN 100 \
