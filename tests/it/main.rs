@@ -13,8 +13,12 @@ mod killed;
 #[cfg(test)]
 mod paused;
 #[cfg(test)]
+mod reconcile;
+#[cfg(test)]
 mod stopped;
 #[cfg(test)]
 mod support;
 #[cfg(test)]
 mod whole_way;
+#[cfg(test)]
+mod words;

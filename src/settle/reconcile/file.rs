@@ -16,7 +16,7 @@ use crate::journal::{ExportRow, Journal, JournalError, OpenFile, ReadExport, Ref
 use crate::settings::Settings;
 
 use super::dates::Dates;
-use super::read::{Export, OpenError, Read1, Titles};
+use super::read::{Export, OpenError, ReadRow, Titles};
 use super::reason::{Kind, Leftovers, not_an_export};
 
 /// Rows in one operation: a slice of a few milliseconds, so that claims come between.
@@ -90,11 +90,11 @@ impl Work {
                 Ok(Some(row)) => {
                     reading.counts.rows = reading.counts.rows.saturating_add(1);
                     match row {
-                        Read1::Row(row) => slice.push(row),
-                        Read1::UnknownTitle(line, title) => {
+                        ReadRow::Row(row) => slice.push(*row),
+                        ReadRow::UnknownTitle(line, title) => {
                             reading.left.add(Kind::UnknownTitle, line, &title);
                         }
-                        Read1::Unreadable(line, why) => reading.left.add(Kind::Unreadable, line, &why),
+                        ReadRow::Unreadable(line, why) => reading.left.add(Kind::Unreadable, line, &why),
                     }
                 }
                 Ok(None) => break,

@@ -36,9 +36,9 @@ pub(super) enum OpenError {
 
 /// What a row of the file is.
 #[derive(Debug)]
-pub(super) enum Read1 {
+pub(super) enum ReadRow {
     /// Of a service that is known.
-    Row(ExportRow),
+    Row(Box<ExportRow>),
     /// Of a title that no service has; the line and the title.
     UnknownTitle(u64, String),
     /// It can't be read: the line, and what is wrong.
@@ -171,7 +171,7 @@ impl<F: Read + Seek> Export<F> {
     }
 
     /// The next row that isn't blank.
-    pub(super) fn next(&mut self, titles: &Titles) -> io::Result<Option<Read1>> {
+    pub(super) fn next(&mut self, titles: &Titles) -> io::Result<Option<ReadRow>> {
         while self.advance()? {
             if self.record.iter().all(|cell| cell.trim_ascii().is_empty()) {
                 continue;
@@ -181,26 +181,26 @@ impl<F: Read + Seek> Export<F> {
         Ok(None)
     }
 
-    fn row(&self, titles: &Titles) -> Read1 {
+    fn row(&self, titles: &Titles) -> ReadRow {
         let line = self.record.position().map_or(0, csv::Position::line);
         let cell = |at: usize| self.record.get(at).map(text).unwrap_or_default();
         let told = |at: Option<usize>| at.map(cell).unwrap_or_default().trim().to_owned();
         let columns = &self.columns;
         let code = cell(columns.code);
         if let Some(why) = self.swallowed(&code) {
-            return Read1::Unreadable(line, why);
+            return ReadRow::Unreadable(line, why);
         }
         let imei = match Imei::parse(&cell(columns.imei), false) {
             Ok(imei) => imei,
-            Err(error) => return Read1::Unreadable(line, error.to_string()),
+            Err(error) => return ReadRow::Unreadable(line, error.to_string()),
         };
         let title = cell(columns.service);
         let Some(Some(service)) = titles.get(&title_key(&title)) else {
-            return Read1::UnknownTitle(line, title.trim().to_owned());
+            return ReadRow::UnknownTitle(line, title.trim().to_owned());
         };
         let date = cell(columns.date).trim().to_owned();
         let status = status(&cell(columns.status));
-        Read1::Row(ExportRow {
+        ReadRow::Row(Box::new(ExportRow {
             line,
             service: service.0,
             imei: imei.as_u64(),
@@ -218,7 +218,7 @@ impl<F: Read + Seek> Export<F> {
             },
             placed: None,
             raw: self.raw(),
-        })
+        }))
     }
 
     /// A cell that goes over several lines, one of which is a row of its own, was not meant to.
@@ -300,7 +300,7 @@ mod tests {
             .collect()
     }
 
-    fn read(bytes: impl Into<Vec<u8>>) -> Vec<Read1> {
+    fn read(bytes: impl Into<Vec<u8>>) -> Vec<ReadRow> {
         let mut export = Export::open(Cursor::new(bytes.into())).unwrap();
         std::iter::from_fn(|| export.next(&titles()).unwrap()).collect()
     }
@@ -322,7 +322,7 @@ mod tests {
             [commas.clone().into_bytes(), tabs.into_bytes(), format!("\u{feff}{commas}").into_bytes(), utf16];
         for file in files {
             let rows = read(file);
-            let [Read1::Row(row)] = &rows[..] else { panic!("{rows:?}") };
+            let [ReadRow::Row(row)] = &rows[..] else { panic!("{rows:?}") };
             assert_eq!((row.line, row.service, row.status), (2, 1, 2));
             assert_eq!(row.told_at, Some(1_763_091_180_000));
             assert_eq!((row.cells.carrier.as_str(), row.cells.simlock.as_str()), ("Unlocked", "Locked"));
@@ -344,16 +344,16 @@ mod tests {
         let both = row(2).replace("iPhone  Check", "twice");
         let bad = row(3).replace(&Imei::from_parts(35_000_000, 3).to_string(), "12");
         let rows = read(format!("{HEADER}\n{other}\n{both}\n{bad}\n"));
-        assert!(matches!(&rows[0], Read1::UnknownTitle(2, title) if title == "Samsung"));
-        assert!(matches!(&rows[1], Read1::UnknownTitle(3, _)), "a title of two services names neither");
-        assert!(matches!(&rows[2], Read1::Unreadable(4, _)));
+        assert!(matches!(&rows[0], ReadRow::UnknownTitle(2, title) if title == "Samsung"));
+        assert!(matches!(&rows[1], ReadRow::UnknownTitle(3, _)), "a title of two services names neither");
+        assert!(matches!(&rows[2], ReadRow::Unreadable(4, _)));
     }
 
     #[test]
     fn an_unclosed_quote_is_no_answer_and_draws_no_file_into_memory() {
         let torn = row(1).replace("Carrier: Y\"", "Carrier: Y");
         let rows = read(format!("{HEADER}\n{torn}\n{}\n{}\n", row(2), row(3)));
-        assert!(matches!(&rows[0], Read1::Unreadable(2, _)), "{rows:?}");
+        assert!(matches!(&rows[0], ReadRow::Unreadable(2, _)), "{rows:?}");
         let endless = format!("{HEADER}\n{torn}{}", "x".repeat(3 << 20));
         let mut export = Export::open(Cursor::new(endless.into_bytes())).unwrap();
         assert_eq!(export.next(&titles()).unwrap_err().kind(), io::ErrorKind::InvalidData);
