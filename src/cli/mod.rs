@@ -3,12 +3,14 @@
 //! Exit codes: 0 done, 1 failed, 2 usage or bad config, 3 found something wrong.
 
 mod cancel;
+mod check;
 mod demo;
 mod resolve;
 mod retry;
 mod run;
 mod show;
 mod simulate;
+mod status;
 mod words;
 
 use std::path::PathBuf;
@@ -48,6 +50,18 @@ enum Command {
     Retry(retry::RetryArgs),
     /// Stop what of a batch isn't sent yet, or give a held order up for good
     Cancel(cancel::CancelArgs),
+    /// Check the config, the folders, the rights and the API key; change nothing
+    Check {
+        /// Ask the provider too: the balance, and whether it has the services at their prices
+        #[arg(long)]
+        online: bool,
+    },
+    /// Show how things stand: files, orders, money, pauses, alarms
+    Status {
+        /// As JSON, for programs
+        #[arg(long)]
+        json: bool,
+    },
     /// Try everything at once, in a temporary folder: the real daemon and a sample file against the embedded simulator
     Demo,
     /// Run the simulator of the provider alone
@@ -60,6 +74,7 @@ enum Exit {
     Done,
     Failed,
     Usage,
+    Wrong,
 }
 
 impl From<Exit> for ExitCode {
@@ -68,6 +83,7 @@ impl From<Exit> for ExitCode {
             Exit::Done => 0u8,
             Exit::Failed => 1,
             Exit::Usage => 2,
+            Exit::Wrong => 3,
         })
     }
 }
@@ -83,6 +99,8 @@ pub fn main() -> ExitCode {
         Command::Resolve(args) => resolve::run(&cli.config, &args),
         Command::Retry(args) => retry::run(&cli.config, &args),
         Command::Cancel(args) => cancel::run(&cli.config, &args),
+        Command::Check { online } => check::run(&cli.config, online),
+        Command::Status { json } => status::run(&cli.config, json),
         Command::Demo => demo::run(),
         Command::Simulate(args) => simulate::run(*args),
     };

@@ -33,6 +33,8 @@ use crate::submit::Submit;
 pub use progress::{LIVE_FACT, Live, eta};
 pub(crate) use signals::stop_on_signals;
 
+use progress::Progress;
+
 /// Why the daemon didn't start, or ended.
 #[derive(Debug, thiserror::Error)]
 pub enum DaemonError {
@@ -189,17 +191,26 @@ impl Daemon {
             disk_ok,
         };
         let config = self.settings.borrow().config.clone();
+        let inbox = Inbox::new(inbox::Settings::of_inbox(&config), self.clock.clone());
+        let waiting = inbox.waiting();
         let intake = Intake {
             journal: self.journal.clone(),
             clock: self.clock.clone(),
             settings: settings(),
-            inbox: Inbox::new(inbox::Settings::of_inbox(&config), self.clock.clone()),
+            inbox,
             meter: Arc::clone(&self.meter),
             scanned,
         };
         let (journal, provider, clock) = (&self.journal, &self.provider, &self.clock);
         let poll = Poll::new(journal.clone(), Arc::clone(provider), clock.clone(), settings());
-        let settle = Settle::new(journal.clone(), Arc::clone(provider), clock.clone(), settings(), can_list);
+        let settle = Settle::new(
+            journal.clone(),
+            Arc::clone(provider),
+            clock.clone(),
+            settings(),
+            can_list,
+            Arc::clone(&self.meter),
+        );
         let reconcile = Reconcile {
             journal: journal.clone(),
             provider: Arc::clone(provider),
@@ -208,8 +219,9 @@ impl Daemon {
             inbox: Inbox::new(inbox::Settings::of_reconcile(&config), clock.clone()),
         };
         let outbox = Outbox::new(journal.clone(), clock.clone(), settings());
+        let meter = Arc::clone(&self.meter);
         let progress =
-            progress::Progress::new(journal.clone(), clock.clone(), settings(), Arc::clone(&self.meter));
+            Progress::new(journal.clone(), clock.clone(), settings(), meter, waiting, stop.clone());
         let disk = watch_disk::run(journal.clone(), clock.clone(), settings(), disk, rest.clone());
         let requests = requests::run(journal.clone(), clock.clone(), settings(), rest.clone());
         let others = vec![
@@ -265,12 +277,12 @@ fn make_folder(path: &Path, mode: u32) -> Result<(), DaemonError> {
     durable::make_dir(path, mode).map_err(|why| DaemonError::Folder { path: path.to_owned(), why })
 }
 
-/// The file that whoever writes the journal holds locked.
+/// The lock of whoever writes the journal: the daemon, or a command while there is none.
 #[must_use]
 pub fn journal_lock(config: &Config) -> PathBuf {
-    let mut beside_journal = config.journal.path.clone().into_os_string();
-    beside_journal.push(".lock");
-    beside_journal.into()
+    let mut beside = config.journal.path.clone().into_os_string();
+    beside.push(".lock");
+    PathBuf::from(beside)
 }
 
 /// One daemon a journal, and one an inbox.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::balance::{self, Probing};
 use super::books;
 use super::orders::{self, COLUMNS, Loaded, Rules, Telling};
 use super::pause;
@@ -67,6 +68,8 @@ pub enum Blocked {
     Cap,
     /// The last order is kept as a witness.
     Witness,
+    /// A first probe goes alone.
+    Probe,
 }
 
 impl Journal {
@@ -119,6 +122,14 @@ struct Claiming<'a> {
     canaries: BTreeMap<ServiceId, Canary>,
     left: usize,
     draft: Draft,
+}
+
+/// What an attempt is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Order,
+    Probe,
+    FirstProbe,
 }
 
 #[derive(Clone, Copy)]
@@ -190,17 +201,16 @@ impl<'a> Claiming<'a> {
         if self.left == 0 {
             return Ok(());
         }
-        // Until one probe has shown what the provider does with a duplicate, they go one at a time.
-        let proven = self.tx.fact("probe_proven")?.is_some();
-        let in_flight: i64 = self
-            .tx
-            .find("SELECT count(*) FROM attempts WHERE verdict IS NULL AND kind = 1", [], |row| row.get(0))?
-            .unwrap_or(0);
-        let limit = match (proven, in_flight) {
-            (true, _) => self.left,
-            (false, 0) => 1,
-            (false, _) => return Ok(()),
+        // Until one probe has shown what the provider does with a duplicate they go one at a time, and alone.
+        let alone = match balance::probing(self.tx)? {
+            Probing::Unsafe => return Ok(()),
+            Probing::Unproven => true,
+            Probing::Proven => false,
         };
+        if alone && self.probes_in_flight()? > 0 {
+            return self.stand_aside();
+        }
+        let limit = if alone { 1 } else { self.left };
         let sql = format!(
             "SELECT {COLUMNS} FROM orders WHERE state IN (1, 2, 4, 5) AND state = 2 AND probe_ok = 1 AND due_at <= ?1 ORDER BY due_at, id LIMIT ?2"
         );
@@ -216,10 +226,34 @@ impl<'a> Claiming<'a> {
                     .doubt_first
                     .is_some_and(|first| self.now.millis().saturating_sub(first.millis()) <= terms.within_ms),
             };
-            if self.left == 0 || !self.claim(order, &Event::Probe(facts), true)? {
+            if self.left == 0 {
                 break;
             }
+            if !alone {
+                if !self.claim(order, &Event::Probe(facts), Kind::Probe)? {
+                    break;
+                }
+            } else if gate::service(&self.pauses, order.service).is_none() && self.in_flight(None)? > 0 {
+                return self.stand_aside();
+            } else if self.claim(order, &Event::Probe(facts), Kind::FirstProbe)? {
+                self.left = 0;
+            }
         }
+        Ok(())
+    }
+
+    fn probes_in_flight(&self) -> Result<i64, JournalError> {
+        let found =
+            self.tx.find("SELECT count(*) FROM attempts WHERE verdict IS NULL AND kind = 1", [], |row| {
+                row.get(0)
+            })?;
+        Ok(found.unwrap_or(0))
+    }
+
+    /// Nothing goes until what is in flight has ended.
+    fn stand_aside(&mut self) -> Result<(), JournalError> {
+        self.draft.blocked = Some(Blocked::Probe);
+        self.left = 0;
         Ok(())
     }
 
@@ -291,7 +325,7 @@ impl<'a> Claiming<'a> {
         );
         let mut took = 0usize;
         for order in self.select(&sql, (batch.0, self.now.millis(), count(share)))? {
-            if !self.claim(order, &Event::Claim, false)? {
+            if !self.claim(order, &Event::Claim, Kind::Order)? {
                 return Ok(took);
             }
             took = took.saturating_add(1);
@@ -320,7 +354,7 @@ impl<'a> Claiming<'a> {
     }
 
     /// Claims one order, if every brake lets it go.
-    fn claim(&mut self, mut order: Loaded, event: &Event, probe: bool) -> Result<bool, JournalError> {
+    fn claim(&mut self, mut order: Loaded, event: &Event, kind: Kind) -> Result<bool, JournalError> {
         let rules = Arc::clone(&self.request.rules);
         // A service that is no longer configured waits until it is again.
         let Some(terms) = rules.terms.get(&order.service) else {
@@ -353,6 +387,7 @@ impl<'a> Claiming<'a> {
             return Ok(false);
         }
         let known_id = books::known_id(self.tx, order.service)?;
+        let probe = kind != Kind::Order;
         books::begin(self.tx, &mut order, probe, terms.price, self.request.day, known_id, self.now)?;
         self.tx.execute_one(
             "an attempt's number",
@@ -376,6 +411,7 @@ impl<'a> Claiming<'a> {
             price: terms.price,
             probe,
             canary: !canary.proven,
+            alone: kind == Kind::FirstProbe,
             clock: self.clock.clone(),
             rules,
         });

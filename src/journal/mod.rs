@@ -11,6 +11,7 @@
 //! attempt that will never be answered: [`Journal::recover`] takes it as in doubt.
 
 mod answer;
+mod balance;
 mod books;
 mod cancel;
 mod claim;

@@ -31,6 +31,8 @@ pub struct BatchWork {
     pub taken_at: Timestamp,
     /// When its orders began.
     pub opened_at: Option<Timestamp>,
+    /// Why it is held.
+    pub held_for: Option<String>,
     /// The content of `NAME.results.csv` that is, or was about to be, published.
     pub result_sha256: Option<String>,
     /// Likewise of `NAME.settled.csv`.
@@ -144,7 +146,7 @@ pub struct ResultOrder {
 }
 
 const BATCH: &str = "SELECT id, name, service, state, header, rows_total, taken_at, opened_at, result_sha256, \
-     settled_sha256, coalesce(charged, 0), coalesce(presumed, 0), coalesce(reserved, 0) \
+     settled_sha256, coalesce(charged, 0), coalesce(presumed, 0), coalesce(reserved, 0), held_for \
      FROM batches LEFT JOIN totals ON totals.scope = 'batch' AND totals.key = batches.id";
 
 const ORDER: &str = "o.id, o.imei, o.state, o.has_result, o.provider_id, results.code, \
@@ -309,6 +311,7 @@ fn read_batch(row: &Row<'_>) -> rusqlite::Result<BatchWork> {
         charged: Money::from_micros(row.get(10)?),
         presumed: Money::from_micros(row.get(11)?),
         reserved: Money::from_micros(row.get(12)?),
+        held_for: row.get(13)?,
     })
 }
 

@@ -5,6 +5,7 @@
 //! Nothing here releases or charges anything: it fetches evidence and hands it to the journal, where the table of
 //! [`order`](crate::order) decides.
 
+mod balance;
 mod reconcile;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,9 +15,13 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use balance::Looks;
+
+use crate::balance::Verdict;
 use crate::clock::Clock;
 use crate::config::{DoubtPolicy, ListRecent};
 use crate::journal::{Doubt, DoubtTerms, Journal, JournalError, ListingFacts};
+use crate::meter::Meter;
 use crate::order::State;
 use crate::provider::Provider;
 use crate::schedule::LONGEST_WAIT;
@@ -27,6 +32,7 @@ pub use reconcile::Reconcile;
 
 /// It looks again after this long by itself.
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
+const SHORTEST_WAIT: Duration = Duration::from_millis(20);
 /// Titles of services are asked for again after this long.
 const TITLES_FOR: Duration = Duration::from_secs(3600);
 
@@ -45,18 +51,23 @@ pub struct Settle {
     titles: BTreeMap<ServiceId, BTreeSet<String>>,
     titles_at: Option<Timestamp>,
     listed_at: Option<Timestamp>,
+    meter: Arc<Meter>,
+    started: Timestamp,
+    looks: Looks,
 }
 
 impl Settle {
     /// The stage, with nothing found out yet.
     #[must_use]
-    pub const fn new(
+    pub fn new(
         journal: Journal,
         provider: Arc<dyn Provider>,
         clock: Clock,
         settings: watch::Receiver<Arc<Settings>>,
         can_list: watch::Sender<Option<bool>>,
+        meter: Arc<Meter>,
     ) -> Self {
+        let started = clock.now();
         Self {
             journal,
             provider,
@@ -66,6 +77,9 @@ impl Settle {
             titles: BTreeMap::new(),
             titles_at: None,
             listed_at: None,
+            meter,
+            started,
+            looks: Looks::default(),
         }
     }
 
@@ -93,8 +107,9 @@ impl Settle {
     /// The journal can't be read or written.
     async fn unit(&mut self) -> Result<Duration, JournalError> {
         let doubts = self.journal.read(|view| view.doubts()).await?;
+        let seen = self.look_at_balance().await?;
         if doubts.is_empty() {
-            return Ok(LOOK_AGAIN);
+            return Ok(seen.again_in.unwrap_or(LOOK_AGAIN).clamp(SHORTEST_WAIT, LOOK_AGAIN));
         }
         self.look_up_told(&doubts).await?;
         let now = self.clock.now();
@@ -107,7 +122,7 @@ impl Settle {
         if ripe && self.listed_at.is_none_or(|at| now.since(at) >= interval) {
             self.list().await?;
         }
-        self.tend(&doubts).await?;
+        self.tend(&doubts, seen.verdict).await?;
         let next_quiet = doubts
             .iter()
             .map(|doubt| doubt.since.plus(quiet))
@@ -116,7 +131,8 @@ impl Settle {
             .map(|at| at.since(now));
         Ok(next_quiet
             .map_or(interval, |next| next.min(interval))
-            .clamp(Duration::from_millis(20), LOOK_AGAIN))
+            .min(seen.again_in.unwrap_or(interval))
+            .clamp(SHORTEST_WAIT, LOOK_AGAIN))
     }
 
     /// Ids that an unclear answer told are looked up before anything else: one of them is likely the order's.
@@ -214,7 +230,7 @@ impl Settle {
         }
     }
 
-    async fn tend(&self, doubts: &[Doubt]) -> Result<(), JournalError> {
+    async fn tend(&self, doubts: &[Doubt], balance: Verdict) -> Result<(), JournalError> {
         let settings = Arc::clone(&self.settings.borrow());
         let can_list = match settings.config.provider.list_recent {
             ListRecent::Yes => true,
@@ -224,7 +240,9 @@ impl Settle {
         };
         let terms = DoubtTerms {
             can_list,
-            policy_hold: settings.config.in_doubt.policy == DoubtPolicy::Hold,
+            policy_hold: settings.config.in_doubt.policy == DoubtPolicy::Hold
+                || self.journal.probes_are_unsafe().await?,
+            balance,
             probe_within: settings.config.in_doubt.probe_within,
         };
         let open: Vec<_> =

@@ -3,6 +3,8 @@
 //! `#[cfg(test)]` is always true here; it tells the lints that all of this is test code.
 
 #[cfg(test)]
+mod check;
+#[cfg(test)]
 mod config;
 #[cfg(test)]
 mod demo;
@@ -15,6 +17,8 @@ mod paused;
 #[cfg(test)]
 mod reconcile;
 #[cfg(test)]
+mod status;
+#[cfg(test)]
 mod stopped;
 #[cfg(test)]
 mod support;
@@ -22,3 +26,5 @@ mod support;
 mod whole_way;
 #[cfg(test)]
 mod words;
+#[cfg(test)]
+mod worst;
