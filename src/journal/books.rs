@@ -173,6 +173,8 @@ fn source(tx: &Tx<'_>, order: OrderId, from: Source) -> Result<Option<(AttemptRo
             }
             found.map(|row| (row, Account::None))
         }
+        // Its order had no id till now, so none of its charges has one.
+        Source::Booked => oldest(tx, order, Verdict::Taken)?.map(|row| (row, Account::Charged)),
         Source::None => return Ok(None),
     };
     match row {
@@ -193,7 +195,9 @@ fn charge(
     let n = match source(tx, order.id, from)? {
         Some((row, account)) => {
             set_verdict(tx, order.id, row.n, Verdict::Taken, now)?;
-            move_money(tx, order, &row, now, account, Account::Charged)?;
+            if account != Account::Charged {
+                move_money(tx, order, &row, now, account, Account::Charged)?;
+            }
             row.n
         }
         None => {

@@ -186,6 +186,8 @@ pub enum Word {
         id: ProviderOrderId,
         /// Whether the quiet period is over.
         quiet_over: bool,
+        /// The id is booked for this order already: one of two that were listed.
+        booked: bool,
     },
     /// "It was not ordered."
     NotOrdered {
@@ -212,6 +214,8 @@ pub enum Source {
     Presumed,
     /// One that was released on an inference.
     Inferred,
+    /// One that an export charged without an id: the id is put to it, no money moves.
+    Booked,
     /// None: the order has no attempt that it can be.
     None,
 }
