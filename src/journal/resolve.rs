@@ -21,13 +21,14 @@ pub(super) fn order_id(
         return Ok(RequestAnswer::nothing(format!("{id} is no order id of the provider's")));
     }
     // One id, one order: a slip of the finger must not settle one IMEI with another's answer.
-    if let Some(owner) = owner(tx, order, id)?
+    let owner = owner(tx, order, id)?;
+    if let Some(owner) = owner
         && owner != order.id
     {
         let other = orders::load(tx, owner)?;
         return Ok(RequestAnswer::nothing(format!("order id {id} is IMEI {}'s already", other.imei)));
     }
-    let word = Word::OrderId { id, quiet_over: quiet_over(order, now, rules) };
+    let word = Word::OrderId { id, quiet_over: quiet_over(order, now, rules), booked: owner.is_some() };
     let moved = say(tx, request, order, word, now, rules)?;
     Ok(moved.unwrap_or_else(|| {
         RequestAnswer::done(format!("IMEI {} is ordered under id {id}: its answer is asked for", order.imei))

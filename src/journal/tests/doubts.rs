@@ -41,7 +41,7 @@ impl Bench {
         }
     }
 
-    async fn judge(&self, listing: Vec<ProviderOrder>) -> usize {
+    pub(super) async fn judge(&self, listing: Vec<ProviderOrder>) -> usize {
         let facts = ListingFacts { asked_at: self.now(), titles: BTreeMap::new() };
         self.journal
             .judge_listing("main".to_owned(), listing, facts, self.now(), (*self.rules).clone())
@@ -50,7 +50,7 @@ impl Bench {
     }
 
     /// An older order of ours, a doubt, and, a quiet period later, a newer order: what a good listing shows.
-    async fn with_witnesses(&self) -> (OrderId, Vec<ProviderOrder>) {
+    pub(super) async fn with_witnesses(&self) -> (OrderId, Vec<ProviderOrder>) {
         self.batch("stock", &imeis(3)).await;
         self.order_one(10).await;
         let doubt = self.doubt_one().await;

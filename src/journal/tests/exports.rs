@@ -337,3 +337,18 @@ async fn an_order_of_ours_with_an_id_tells_when_it_was_ordered() {
     let told = bench.sort(vec![bench.row(0, PENDING, began)]).await;
     assert_eq!(told, [Sorted::Ours(Some((began, bench.now())))]);
 }
+
+#[tokio::test]
+async fn an_id_that_is_listed_after_an_export_is_put_to_the_charge_that_is_booked() {
+    let bench = Bench::new().await;
+    let (doubt, mut listing) = bench.with_witnesses().await;
+    bench.export(vec![bench.row(1, PENDING, bench.now())]).await;
+    assert_eq!(bench.state(doubt), State::OrderedNoId);
+    let charged = bench.number("SELECT charged FROM totals WHERE scope = 'day'");
+    listing.push(bench.told(15, imei(1), ProviderStatus::Pending));
+    bench.judge(listing).await;
+    assert_eq!(bench.state(doubt), State::Ordered);
+    assert_eq!(bench.number("SELECT charged FROM totals WHERE scope = 'day'"), charged);
+    assert_eq!(bench.number("SELECT order_id FROM charges WHERE provider_id = 15"), doubt.0);
+    bench.recount();
+}

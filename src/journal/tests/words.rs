@@ -308,3 +308,17 @@ async fn an_order_of_a_file_that_is_still_being_taken_in_is_left_alone() {
     bench.recount();
     assert_eq!(bench.claim(9).await.len(), 1);
 }
+
+#[tokio::test]
+async fn a_person_says_which_of_two_listed_orders_it_is_and_nothing_is_charged_again() {
+    let bench = Bench::new().await;
+    let (doubt, mut listing) = bench.with_witnesses().await;
+    listing.push(bench.told(15, imei(1), ProviderStatus::Pending));
+    listing.push(bench.told(16, imei(1), ProviderStatus::Pending));
+    bench.judge(listing).await;
+    assert_eq!(bench.state(doubt), State::Held);
+    let charged = bench.number("SELECT charged FROM totals WHERE scope = 'day'");
+    assert!(bench.said_of(Said::OrderId(16), 1).await.done);
+    assert_eq!(bench.number(&format!("SELECT provider_id FROM orders WHERE id = {doubt}")), 16);
+    assert_eq!(bench.number("SELECT charged FROM totals WHERE scope = 'day'"), charged);
+}
