@@ -277,7 +277,7 @@ mod tests {
 
     #[test]
     fn a_user_is_told_by_his_name_or_else_by_his_number() {
-        let users = "root:x:0:0:root:/root:/bin/sh\nanna:x:1000:1000::/home/anna:/bin/sh\nbroken\n:x:7:7\n";
+        let users = "root:x:0:0:root:/root:/bin/sh\nanna:x:1000:1000::/srv/anna:/bin/sh\nbroken\n:x:7:7\n";
         assert_eq!(name_in(users, 0).as_deref(), Some("root"));
         assert_eq!(name_in(users, 1000).as_deref(), Some("anna"));
         assert_eq!(name_in(users, 7), None);

@@ -55,7 +55,7 @@ impl Dates {
     }
 
     /// Between which times of our clock a row of this date was ordered; `None` where no order of ours can tell.
-    pub(super) fn place(&self, told_at: i64) -> Option<(i64, i64)> {
+    pub(super) fn on_our_clock(&self, told_at: i64) -> Option<(i64, i64)> {
         let near = self.nearest(told_at);
         let (least, most) = agreed(&near)?;
         let distance = near.iter().map(|witness| witness.told_at.abs_diff(told_at)).min()?;
@@ -121,14 +121,14 @@ mod tests {
             add(&mut dates, NOON + n * 7300, n * 37);
         }
         let at = NOON + 300 * SECOND;
-        let (earliest, latest) = dates.place(at + ZONE).unwrap();
+        let (earliest, latest) = dates.on_our_clock(at + ZONE).unwrap();
         assert!(earliest <= at && at <= latest, "{earliest} {at} {latest}");
         assert!(latest - earliest <= 6 * SECOND, "{}", latest - earliest);
     }
 
     #[test]
     fn without_an_order_of_ours_nothing_is_placed() {
-        assert_eq!(Dates::default().place(NOON), None);
+        assert_eq!(Dates::default().on_our_clock(NOON), None);
     }
 
     #[test]
@@ -140,7 +140,7 @@ mod tests {
         // By hand two hours before, and one that no time zone explains.
         dates.add(NOON + ZONE - 2 * HOUR, NOON, NOON + 4000);
         dates.add(NOON - 9 * DAY, NOON, NOON + 4000);
-        let (earliest, latest) = dates.place(NOON + ZONE).unwrap();
+        let (earliest, latest) = dates.on_our_clock(NOON + ZONE).unwrap();
         assert!(earliest <= NOON && NOON <= latest && latest - earliest < 10 * SECOND);
     }
 
@@ -150,15 +150,15 @@ mod tests {
         for n in 0..6 {
             dates.add(NOON + n * HOUR, NOON, NOON + 1000);
         }
-        assert_eq!(dates.place(NOON), None);
+        assert_eq!(dates.on_our_clock(NOON), None);
     }
 
     #[test]
     fn far_from_our_orders_an_hour_may_have_been_moved() {
         let mut dates = Dates::default();
         add(&mut dates, NOON, 1000);
-        let (near_from, near_to) = dates.place(NOON + ZONE + HOUR).unwrap();
-        let (far_from, far_to) = dates.place(NOON + ZONE + 90 * DAY).unwrap();
+        let (near_from, near_to) = dates.on_our_clock(NOON + ZONE + HOUR).unwrap();
+        let (far_from, far_to) = dates.on_our_clock(NOON + ZONE + 90 * DAY).unwrap();
         assert_eq!((far_to - far_from) - (near_to - near_from), 2 * HOUR);
     }
 

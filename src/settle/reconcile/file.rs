@@ -145,7 +145,7 @@ impl Work {
     async fn settle(&self, reading: &mut Reading) -> Result<(), WorkError> {
         for mut rows in std::mem::take(&mut reading.wanted).into_values() {
             for row in &mut rows {
-                row.placed = row.told_at.and_then(|told_at| reading.dates.place(told_at));
+                row.placed = row.told_at.and_then(|told_at| reading.dates.on_our_clock(told_at));
             }
             let lines: Vec<(u64, String)> =
                 rows.iter().map(|row| (row.line, format!("IMEI {:015}", row.imei))).collect();
