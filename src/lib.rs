@@ -40,6 +40,8 @@
 //! | | [`poll`] | asks after orders until each is completed or rejected | pure, adapters |
 //! | | [`outbox`] | writes results, whole or under a name that says they aren't | pure, adapters |
 //! | shell | [`daemon`] | opens, wires, watches and stops the stages; the log | pure, adapters, stages |
+//! | | [`status`] | how things stand, for people and as JSON | pure, adapters, `inbox`, `outbox`, `daemon` |
+//! | | [`check`] | what is wrong before it costs anything | pure, adapters, `inbox`, `daemon` |
 //! | | [`cli`] | the commands, one file each | everything |
 //! | beside | [`simulator`] | a provider of our own, for tests and trials; it shares no code with the client | `types`, `clock` |
 pub mod attempt;
