@@ -5,6 +5,7 @@
 
 pub mod log;
 mod progress;
+mod requests;
 mod signals;
 mod watch_disk;
 
@@ -26,7 +27,7 @@ use crate::outbox::Outbox;
 use crate::poll::Poll;
 use crate::provider::{ClientError, GsmFusion, Provider};
 use crate::settings::Settings;
-use crate::settle::Settle;
+use crate::settle::{Reconcile, Settle};
 use crate::submit::Submit;
 
 pub use progress::{LIVE_FACT, Live, eta};
@@ -231,19 +232,29 @@ impl Daemon {
             can_list,
             Arc::clone(&self.meter),
         );
+        let reconcile = Reconcile {
+            journal: journal.clone(),
+            provider: Arc::clone(provider),
+            clock: clock.clone(),
+            settings: settings(),
+            inbox: Inbox::new(inbox::Settings::of_reconcile(&config), clock.clone()),
+        };
         let outbox = Outbox::new(journal.clone(), clock.clone(), settings());
         let meter = Arc::clone(&self.meter);
         let progress =
             Progress::new(journal.clone(), clock.clone(), settings(), meter, waiting, stop.clone());
         let disk = watch_disk::run(journal.clone(), clock.clone(), settings(), disk, rest.clone());
+        let requests = requests::run(journal.clone(), clock.clone(), settings(), rest.clone());
         let others = vec![
             // A stop takes nothing more in.
             ("intake", tokio::spawn(intake.run(stop.clone()))),
             ("poll", tokio::spawn(poll.run(rest.clone()))),
             ("settle", tokio::spawn(settle.run(stop.clone()))),
+            ("reconcile", tokio::spawn(reconcile.run(stop.clone()))),
             ("outbox", tokio::spawn(outbox.run(rest.clone()))),
             ("progress", tokio::spawn(progress.run(rest.clone()))),
             ("disk", tokio::spawn(disk)),
+            ("requests", tokio::spawn(requests)),
         ];
         (tokio::spawn(submit.run(stop.clone())), others)
     }

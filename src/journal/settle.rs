@@ -404,10 +404,11 @@ impl<'a> Judging<'a> {
         self.note_absence(order, known_id)
     }
 
-    /// What we knew, and when, as the first unproven attempt began.
+    /// What we knew, and when, as the first unproven attempt began, or one whose charge an export told of: no id is known
+    /// of either.
     fn first_unproven(&self, order: &Loaded) -> Result<Option<(i64, Timestamp)>, JournalError> {
         self.tx.find(
-            "SELECT known_id, claimed_at FROM attempts WHERE order_id = ?1 AND verdict IN (3, 4, 5, 6, 7) ORDER BY n LIMIT 1",
+            "SELECT known_id, claimed_at FROM attempts WHERE order_id = ?1 AND verdict IN (0, 3, 4, 5, 6, 7) ORDER BY n LIMIT 1",
             [order.id.0],
             |row| Ok((row.get(0)?, Timestamp::from_millis(row.get(1)?))),
         )

@@ -1,9 +1,12 @@
 //! Settling doubts, by evidence: ids that were told, the provider's listing, a probe; else a person.
 //!
+//! [`Reconcile`] brings the evidence that people have: the provider's own export, dropped into `reconcile/`.
+//!
 //! Nothing here releases or charges anything: it fetches evidence and hands it to the journal, where the table of
 //! [`order`](crate::order) decides.
 
 mod balance;
+mod reconcile;
 #[cfg(test)]
 mod tests;
 
@@ -26,6 +29,8 @@ use crate::provider::Provider;
 use crate::schedule::LONGEST_WAIT;
 use crate::settings::Settings;
 use crate::types::{CallError, ServiceId, Timestamp};
+
+pub use reconcile::Reconcile;
 
 /// It looks again after this long by itself.
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
@@ -225,14 +230,11 @@ impl Settle {
         if self.titles_at.is_some_and(|at| now.since(at) < TITLES_FOR) {
             return;
         }
-        let Ok(services) = self.provider.services().await else { return };
-        self.titles_at = Some(now);
         let settings = Arc::clone(&self.settings.borrow());
-        for service in services {
-            let network_id = crate::types::NetworkId(service.network_id);
-            if let Some(number) = settings.number(&network_id) {
-                self.titles.entry(number).or_default().insert(service.title);
-            }
+        let Ok(titles) = titles_at(self.provider.as_ref(), &settings).await else { return };
+        self.titles_at = Some(now);
+        for (number, titles) in titles {
+            self.titles.entry(number).or_default().extend(titles);
         }
     }
 
@@ -258,6 +260,21 @@ impl Settle {
         }
         self.journal.tend_doubts(open, terms, self.clock.now(), (*settings.rules).clone()).await
     }
+}
+
+/// What the provider calls the configured services now.
+async fn titles_at(
+    provider: &dyn Provider,
+    settings: &Settings,
+) -> Result<BTreeMap<ServiceId, BTreeSet<String>>, CallError> {
+    let mut titles: BTreeMap<ServiceId, BTreeSet<String>> = BTreeMap::new();
+    for service in provider.services().await? {
+        let network_id = crate::types::NetworkId(service.network_id);
+        if let Some(number) = settings.number(&network_id) {
+            titles.entry(number).or_default().insert(service.title);
+        }
+    }
+    Ok(titles)
 }
 
 /// Listings are fetched four times a quiet period while doubts are young, and further and further apart as they age.

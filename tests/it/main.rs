@@ -15,6 +15,8 @@ mod killed;
 #[cfg(test)]
 mod paused;
 #[cfg(test)]
+mod reconcile;
+#[cfg(test)]
 mod status;
 #[cfg(test)]
 mod stopped;
@@ -22,5 +24,7 @@ mod stopped;
 mod support;
 #[cfg(test)]
 mod whole_way;
+#[cfg(test)]
+mod words;
 #[cfg(test)]
 mod worst;

@@ -12,12 +12,12 @@ fn terms(can_list: bool) -> DoubtTerms {
 }
 
 impl Bench {
-    fn state(&self, order: OrderId) -> State {
+    pub(super) fn state(&self, order: OrderId) -> State {
         let code = self.number(&format!("SELECT state FROM orders WHERE id = {order}"));
         super::super::codes::state_of(code).unwrap()
     }
 
-    async fn doubt_one(&self) -> OrderId {
+    pub(super) async fn doubt_one(&self) -> OrderId {
         let ticket = self.claim(1).await.pop().unwrap();
         let order = ticket.order().unwrap();
         self.finish(
@@ -28,7 +28,7 @@ impl Bench {
         order
     }
 
-    fn told(&self, id: u64, of: Imei, status: ProviderStatus) -> ProviderOrder {
+    pub(super) fn told(&self, id: u64, of: Imei, status: ProviderStatus) -> ProviderOrder {
         ProviderOrder {
             id: ProviderOrderId(id),
             imei: Some(of),
@@ -41,7 +41,7 @@ impl Bench {
         }
     }
 
-    async fn judge(&self, listing: Vec<ProviderOrder>) -> usize {
+    pub(super) async fn judge(&self, listing: Vec<ProviderOrder>) -> usize {
         let facts = ListingFacts { asked_at: self.now(), titles: BTreeMap::new() };
         self.journal
             .judge_listing("main".to_owned(), listing, facts, self.now(), (*self.rules).clone())
@@ -50,7 +50,7 @@ impl Bench {
     }
 
     /// An older order of ours, a doubt, and, a quiet period later, a newer order: what a good listing shows.
-    async fn with_witnesses(&self) -> (OrderId, Vec<ProviderOrder>) {
+    pub(super) async fn with_witnesses(&self) -> (OrderId, Vec<ProviderOrder>) {
         self.batch("stock", &imeis(3)).await;
         self.order_one(10).await;
         let doubt = self.doubt_one().await;
