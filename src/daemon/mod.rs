@@ -9,6 +9,7 @@ mod requests;
 mod signals;
 mod watch_disk;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -221,6 +222,7 @@ impl Daemon {
             inbox,
             meter: Arc::clone(&self.meter),
             scanned,
+            told: BTreeMap::new(),
         };
         let (journal, provider, clock) = (&self.journal, &self.provider, &self.clock);
         let poll = Poll::new(journal.clone(), Arc::clone(provider), clock.clone(), settings());

@@ -46,5 +46,5 @@ pub use scan::{Scan, Scanner, Waiting, Why};
 pub use settings::Settings;
 pub use stage::{Inbox, take, taken_folder};
 pub use survey::survey;
-pub use take::{Ready, TakeError, Taken, list_taken};
+pub use take::{Ready, TAKEN, TakeError, Taken, list_taken};
 pub use watch::Watcher;

@@ -3,7 +3,7 @@
 //! `inbox/.taken/<network id>~<unix ms>~<n>/NAME`: a folder for each file, so that it keeps its name and two of one name
 //! don't meet. The folder's name holds all that is known of the file before the journal knows it.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use crate::durable;
 use crate::types::{NetworkId, Timestamp};
 
 /// Where taken files lie until they go to the archive.
-pub(super) const TAKEN: &str = ".taken";
+pub const TAKEN: &str = ".taken";
 /// So often another place is tried, should one be there already.
 const PLACE_TRIES_MAX: u32 = 100;
 
@@ -64,6 +64,12 @@ impl Taken {
     #[must_use]
     pub fn shown_name(&self) -> String {
         self.name.to_string_lossy().into_owned()
+    }
+
+    /// The name of its folder in `.taken`: what the journal knows it by.
+    #[must_use]
+    pub fn place(&self) -> Option<String> {
+        self.path.parent().and_then(Path::file_name).and_then(OsStr::to_str).map(str::to_owned)
     }
 
     /// Removes the empty folder that the file was in, after it went to the archive or to `rejected/`. Blocks.
@@ -237,7 +243,6 @@ fn list_place(
 
 #[cfg(test)]
 mod tests {
-    use std::ffi::OsStr;
     use std::os::unix::ffi::OsStrExt;
     use std::os::unix::fs::PermissionsExt;
 

@@ -86,8 +86,7 @@ impl Work {
 
     /// Its folder in `.taken`, which is its identity.
     fn key(&self) -> Result<String, WorkError> {
-        let place = self.taken.path.parent().and_then(Path::file_name).and_then(OsStr::to_str);
-        place.map(str::to_owned).ok_or_else(|| io::Error::other("it lies in no folder of its own").into())
+        self.taken.place().ok_or_else(|| io::Error::other("it lies in no folder of its own").into())
     }
 
     async fn begin(&self, key: String) -> Result<(), WorkError> {

@@ -13,6 +13,7 @@ mod scan;
 mod sniff;
 mod split;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -47,6 +48,8 @@ pub struct Intake {
     pub meter: Arc<Meter>,
     /// Set once the first look through the inbox is done.
     pub scanned: watch::Sender<bool>,
+    /// Files that couldn't be worked through, and the reason that was told.
+    pub told: BTreeMap<PathBuf, String>,
 }
 
 impl Intake {
@@ -78,7 +81,7 @@ impl Intake {
     }
 
     /// Takes one complete file and works it through. False: it lies in `.taken`, to be tried again.
-    async fn take(&self, ready: Ready) -> bool {
+    async fn take(&mut self, ready: Ready) -> bool {
         let (settings, now) = (self.inbox.settings().clone(), self.clock.now());
         let shown = ready.path.display().to_string();
         let taken = tokio::task::spawn_blocking(move || inbox::take(&settings, &ready, now)).await;
@@ -98,11 +101,22 @@ impl Intake {
     }
 
     /// Works through every file that was taken and isn't archived yet. True: some are left.
-    async fn work_through_taken(&self) -> bool {
+    async fn work_through_taken(&mut self) -> bool {
         let inbox: PathBuf = self.settings.borrow().config.folders.inbox.clone();
-        let listed = tokio::task::spawn_blocking(move || inbox::list_taken(&inbox)).await;
-        let taken = match listed {
-            Ok(Ok(taken)) => taken,
+        let listed = tokio::task::spawn_blocking(move || {
+            // Without that folder (a filesystem that isn't mounted) nothing can be said to be gone.
+            let there = inbox.join(inbox::TAKEN).is_dir();
+            inbox::list_taken(&inbox).map(|taken| (taken, there))
+        });
+        let taken = match listed.await {
+            Ok(Ok((taken, true))) => {
+                let places = taken.iter().filter_map(Taken::place).collect();
+                if let Err(error) = self.journal.take_back_without_file(places, self.clock.now()).await {
+                    tracing::error!(alarm = "journal", "files that are gone can't be looked for: {error}");
+                }
+                taken
+            }
+            Ok(Ok((taken, false))) => taken,
             Ok(Err(error)) => {
                 tracing::warn!("files taken before can't be listed, trying again: {error}");
                 return true;
@@ -117,8 +131,8 @@ impl Intake {
     }
 
     /// Works a taken file through to the archive or to `rejected/`. False: not now.
-    async fn work_through(&self, taken: Taken) -> bool {
-        let name = taken.shown_name();
+    async fn work_through(&mut self, taken: Taken) -> bool {
+        let (name, place) = (taken.shown_name(), taken.path.clone());
         let work = file::Work {
             journal: self.journal.clone(),
             clock: self.clock.clone(),
@@ -130,9 +144,17 @@ impl Intake {
         let handle = tokio::runtime::Handle::current();
         let done = tokio::task::spawn_blocking(move || handle.block_on(work.finish())).await;
         match done {
-            Ok(Ok(())) => true,
+            Ok(Ok(())) => {
+                self.told.remove(&place);
+                true
+            }
             Ok(Err(error)) => {
-                tracing::warn!(file = %name, "not taken in yet, trying again: {error}");
+                let why = error.to_string();
+                // Once for each reason, not every ten seconds.
+                if self.told.get(&place) != Some(&why) {
+                    tracing::warn!(file = %name, "not taken in yet, trying again: {why}");
+                    self.told.insert(place, why);
+                }
                 false
             }
             Err(error) => {

@@ -13,7 +13,7 @@ use super::tx::Tx;
 use crate::gate::Scope;
 use crate::order::{Alarm, Effect, Released, Source};
 use crate::schedule;
-use crate::types::{Money, OrderId, ProviderOrderId, ServiceId, Timestamp};
+use crate::types::{BatchId, Money, OrderId, ProviderOrderId, ServiceId, Timestamp};
 
 /// Does what an effect says.
 pub(super) fn apply(
@@ -410,7 +410,9 @@ fn alarm_text(name: Alarm, order: &Loaded) -> String {
         Alarm::StatusChanged => {
             format!("the provider changed a finished status of IMEI {} (order {})", order.imei, order.id)
         }
-        Alarm::IllegalEvent | Alarm::Journal | Alarm::Balance => format!("order {}", order.id),
+        Alarm::IllegalEvent | Alarm::Journal | Alarm::Balance | Alarm::FileGone => {
+            format!("order {}", order.id)
+        }
     }
 }
 
@@ -428,6 +430,18 @@ pub(super) fn alarm(
         (now.millis(), name.as_str(), text, order.id.0, order.batch.0),
     )?;
     Ok(())
+}
+
+/// An alarm about a batch as a whole.
+pub(super) fn alarm_about_batch(
+    tx: &Tx<'_>,
+    now: Timestamp,
+    name: Alarm,
+    text: &str,
+    batch: BatchId,
+) -> Result<(), JournalError> {
+    let n = alarm_without_order(tx, now, name, text)?;
+    tx.execute_one("an alarm's batch", "UPDATE alarms SET batch = ?2 WHERE n = ?1", (n, batch.0))
 }
 
 /// An alarm about no order in particular. Gives its number.

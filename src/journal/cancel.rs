@@ -115,7 +115,7 @@ pub(super) fn slice(
 }
 
 /// The first row of another batch that waits for the order.
-fn heir(tx: &Tx<'_>, order: &Loaded) -> Result<Option<RowId>, JournalError> {
+pub(super) fn heir(tx: &Tx<'_>, order: &Loaded) -> Result<Option<RowId>, JournalError> {
     if !order.joined {
         return Ok(None);
     }
@@ -163,7 +163,7 @@ pub(super) fn joined_rows(tx: &Tx<'_>, order: &Loaded, batch: BatchId) -> Result
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-fn relink(tx: &Tx<'_>, row: RowId, from: Link, to: Link) -> Result<(), JournalError> {
+pub(super) fn relink(tx: &Tx<'_>, row: RowId, from: Link, to: Link) -> Result<(), JournalError> {
     tx.execute_one(
         "a row's link",
         "UPDATE rows SET link = ?3 WHERE id = ?1 AND link = ?2",

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use super::codes::BatchState;
 use super::tx::Tx;
 use super::wake::Rung;
-use super::{Journal, JournalError};
+use super::{Journal, JournalError, undo};
 use crate::types::{BatchId, NetworkId, ServiceId, Timestamp};
 
 /// A file that is accepted.
@@ -189,22 +189,29 @@ impl Journal {
 }
 
 fn find(tx: &Tx<'_>, key: &str) -> Result<Option<OpenFile>, JournalError> {
-    let batch = tx.find("SELECT id, name, state FROM batches WHERE taken_key = ?1", [key], |row| {
-        Ok((BatchId(row.get(0)?), row.get(1)?, row.get(2)?))
-    })?;
-    if let Some((id, name, code)) = batch {
-        let state = BatchState::of(code)
-            .ok_or_else(|| JournalError::Unknown(format!("batch {id} has state {code}")))?;
-        return Ok(Some(OpenFile::Batch { id, name, state }));
-    }
+    // A file that was changed while it was taken in, and refused then, has both.
     let refused = tx.find("SELECT dest_name, reason FROM refusals WHERE taken_key = ?1", [key], |row| {
         Ok(Refused { dest_name: row.get(0)?, reason: row.get(1)? })
     })?;
-    Ok(refused.map(OpenFile::Refused))
+    if let Some(refused) = refused {
+        return Ok(Some(OpenFile::Refused(refused)));
+    }
+    let batch = tx.find("SELECT id, name, state FROM batches WHERE taken_key = ?1", [key], |row| {
+        Ok((BatchId(row.get(0)?), row.get(1)?, row.get(2)?))
+    })?;
+    let Some((id, name, code)) = batch else { return Ok(None) };
+    let state =
+        BatchState::of(code).ok_or_else(|| JournalError::Unknown(format!("batch {id} has state {code}")))?;
+    Ok(Some(OpenFile::Batch { id, name, state }))
 }
 
 fn begin(tx: &Tx<'_>, new: &NewBatch, now: Timestamp) -> Result<(BatchId, String), JournalError> {
-    if let Some(OpenFile::Batch { id, name, .. }) = find(tx, &new.key)? {
+    if let Some(OpenFile::Batch { id, name, state }) = find(tx, &new.key)? {
+        let known: Option<String> =
+            tx.find("SELECT sha256 FROM batches WHERE id = ?1", [id.0], |row| row.get(0))?;
+        if state == BatchState::Taking && known.as_ref() != Some(&new.sha256) {
+            undo::begin_anew(tx, id, new, now)?;
+        }
         return Ok((id, name));
     }
     let name = free_batch_name(tx, &new.stem, &new.occupied)?;
@@ -284,8 +291,13 @@ fn refuse(
     occupied: &BTreeSet<String>,
     now: Timestamp,
 ) -> Result<Refused, JournalError> {
-    if let Some(OpenFile::Refused(refused)) = find(tx, key)? {
-        return Ok(refused);
+    match find(tx, key)? {
+        Some(OpenFile::Refused(refused)) => return Ok(refused),
+        // It was changed while it was taken in, and can't be read any more.
+        Some(OpenFile::Batch { id, state: BatchState::Taking, .. }) => {
+            undo::end(tx, id, "its file was changed and is refused", now)?;
+        }
+        Some(OpenFile::Batch { .. }) | None => {}
     }
     let (stem, extension) = match file_name.rfind('.') {
         Some(dot) if dot > 0 => file_name.split_at(dot),

@@ -35,6 +35,7 @@ mod status;
 mod tests;
 mod ticket;
 mod tx;
+mod undo;
 mod view;
 mod wake;
 mod writer;

@@ -228,7 +228,7 @@ fn tend(
                 };
                 let telling = Telling { what: "held", text, via: "", quiet: false };
                 orders::advance(tx, order, &Event::Hold(facts), now, rules, &telling)?;
-            } else if !terms.can_list && !has_older(tx, order)? {
+            } else if !terms.can_list && !has_older(tx, order)? && !has_told(tx, order)? {
                 let asked = tx.execute(
                     "UPDATE orders SET probe_ok = 1 WHERE id = ?1 AND state = 2 AND probe_ok = 0",
                     [order.id.0],
@@ -241,6 +241,16 @@ fn tend(
         }
         _ => Ok(()),
     }
+}
+
+/// Whether ids that an unclear answer told are still to be looked up: they come before a probe.
+fn has_told(tx: &Tx<'_>, order: &Loaded) -> Result<bool, JournalError> {
+    let found = tx.find(
+        "SELECT 1 FROM told_ids WHERE order_id = ?1 AND looked_at IS NULL LIMIT 1",
+        [order.id.0],
+        |_| Ok(()),
+    )?;
+    Ok(found.is_some())
 }
 
 /// Whether an older order of ours for the key exists: a probe's "already exists" would be about that one.

@@ -304,6 +304,8 @@ pub enum Alarm {
     Journal,
     /// The balance fell by more than the books explain.
     Balance,
+    /// A file that was taken is gone before it was read.
+    FileGone,
 }
 
 impl Alarm {
@@ -316,6 +318,7 @@ impl Alarm {
             Self::IllegalEvent => "illegal_event",
             Self::Journal => "journal",
             Self::Balance => "balance",
+            Self::FileGone => "file_gone",
         }
     }
 }

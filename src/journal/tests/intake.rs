@@ -138,3 +138,70 @@ async fn a_refusal_keeps_its_name() {
     assert_eq!(refuse("2").await.unwrap().dest_name, "a.b-2.xlsx");
     assert_eq!(refuse("1").await.unwrap().dest_name, "a.b.xlsx");
 }
+
+#[tokio::test]
+async fn a_file_that_changed_while_it_was_taken_in_begins_anew_under_its_name() {
+    let bench = Bench::new().await;
+    let (batch, name) = bench.journal.begin_batch(bench.new_batch("stock", 3), bench.now()).await.unwrap();
+    bench.fill(batch, &imeis(3)).await;
+    // A row of another file waits for an order of this one.
+    let other = bench.batch("other", &[imei(1)]).await;
+    let changed = || NewBatch { sha256: "other".to_owned(), ..bench.new_batch("stock", 2) };
+    assert_eq!(bench.journal.begin_batch(changed(), bench.now()).await.unwrap(), (batch, name.clone()));
+    assert_eq!(bench.number("SELECT count(*) FROM rows WHERE id >> 32 = 1"), 0);
+    assert_eq!(bench.tallies(other), [(TallyState::Order(State::Queued), Link::Own, 1)]);
+    bench.check_books();
+    bench.fill(batch, &[imei(5), imei(1)]).await;
+    bench.journal.open_batch(batch, bench.now()).await.unwrap();
+    assert_eq!(
+        bench.tallies(batch),
+        [
+            (TallyState::Order(State::Queued), Link::Own, 1),
+            (TallyState::Order(State::Queued), Link::Joined, 1)
+        ]
+    );
+    let imeis: Vec<Imei> = bench.claim(9).await.iter().map(|ticket| ticket.imei().unwrap()).collect();
+    assert_eq!(imeis.len(), 2, "{imeis:?}");
+    // The same file again, after a crash, changes nothing.
+    assert_eq!(bench.journal.begin_batch(changed(), bench.now()).await.unwrap(), (batch, name));
+    bench.check_books();
+}
+
+#[tokio::test]
+async fn a_file_that_changed_and_is_refused_leaves_nothing_to_send() {
+    let bench = Bench::new().await;
+    let new = bench.new_batch("stock", 2);
+    let (batch, _) = bench.journal.begin_batch(new.clone(), bench.now()).await.unwrap();
+    bench.fill(batch, &imeis(2)).await;
+    let refuse = || {
+        let (key, name) = (new.key.clone(), new.file_name.clone());
+        bench.journal.refuse_file(key, name, "no".to_owned(), BTreeSet::new(), bench.now())
+    };
+    let refused = refuse().await.unwrap();
+    assert_eq!(refuse().await.unwrap(), refused);
+    assert_eq!(bench.journal.open_file(new.key.clone()).await.unwrap(), Some(OpenFile::Refused(refused)));
+    assert_eq!(bench.number("SELECT (SELECT count(*) FROM orders) + (SELECT count(*) FROM rows)"), 0);
+    assert_eq!(bench.journal.read_here(|view| view.busy_batches()).unwrap().len(), 0);
+    bench.check_books();
+}
+
+#[tokio::test]
+async fn a_taken_file_that_is_gone_is_an_alarm_once_and_begins_anew_when_it_comes_back() {
+    let bench = Bench::new().await;
+    let new = bench.new_batch("stock", 2);
+    let (batch, _) = bench.journal.begin_batch(new.clone(), bench.now()).await.unwrap();
+    bench.fill(batch, &imeis(2)).await;
+    let there = BTreeSet::from([new.key.clone()]);
+    bench.journal.take_back_without_file(there, bench.now()).await.unwrap();
+    assert_eq!(bench.number("SELECT count(*) FROM rows"), 2);
+    for _ in 0..2 {
+        bench.journal.take_back_without_file(BTreeSet::new(), bench.now()).await.unwrap();
+    }
+    assert_eq!(bench.number("SELECT (SELECT count(*) FROM orders) + (SELECT count(*) FROM rows)"), 0);
+    assert_eq!(bench.number("SELECT count(*) FROM alarms WHERE name = 'file_gone'"), 1);
+    bench.journal.begin_batch(new, bench.now()).await.unwrap();
+    bench.fill(batch, &imeis(2)).await;
+    bench.journal.open_batch(batch, bench.now()).await.unwrap();
+    assert_eq!(bench.claim(9).await.len(), 2);
+    bench.check_books();
+}
