@@ -371,6 +371,9 @@ impl<'a> Judging<'a> {
             .filter(|told| told.imei == Some(order.imei) && !self.ours.contains_key(&told.id))
             .filter(|told| books::provider_id(told.id) > known_id)
             .collect();
+        if !same_imei.is_empty() && self.has_older_without_id(order)? {
+            return Ok(false);
+        }
         let titles = self.titles.get(&order.service);
         let can_be: Vec<&&ProviderOrder> = same_imei
             .iter()
@@ -398,10 +401,22 @@ impl<'a> Judging<'a> {
         self.note_absence(order, known_id)
     }
 
-    /// What we knew, and when, as the first unproven attempt began.
+    /// Whether an older order of the key has a charge that an export told of, and no id: what is listed can be that one,
+    /// and is then neither this order nor its absence.
+    fn has_older_without_id(&self, order: &Loaded) -> Result<bool, JournalError> {
+        let found = self.tx.find(
+            "SELECT 1 FROM orders WHERE service = ?1 AND imei = ?2 AND current = 0 AND charged > 0 \
+             AND provider_id IS NULL LIMIT 1",
+            (order.service.0, i64::try_from(order.imei.as_u64()).unwrap_or(0)),
+            |_| Ok(()),
+        )?;
+        Ok(found.is_some())
+    }
+
+    /// What we knew, and when, as the first unproven attempt began, or one that an export charged: no id is known here.
     fn first_unproven(&self, order: &Loaded) -> Result<Option<(i64, Timestamp)>, JournalError> {
         self.tx.find(
-            "SELECT known_id, claimed_at FROM attempts WHERE order_id = ?1 AND verdict IN (3, 4, 5, 6, 7) ORDER BY n LIMIT 1",
+            "SELECT known_id, claimed_at FROM attempts WHERE order_id = ?1 AND verdict IN (0, 3, 4, 5, 6, 7) ORDER BY n LIMIT 1",
             [order.id.0],
             |row| Ok((row.get(0)?, Timestamp::from_millis(row.get(1)?))),
         )
