@@ -90,9 +90,6 @@ fn finish(tx: &Tx<'_>, claim: &Claim, reply: &Reply<Placed>) -> Result<Recorded,
         if text == RETURNED {
             tx.execute("UPDATE orders SET due_at = ?2 WHERE id = ?1", (order.id.0, now.millis()))?;
         }
-        if claim.probe && matches!(outcome, Placed::AlreadyExists) {
-            tx.set_fact("probe_proven", "refused")?;
-        }
         if let Placed::NotTaken(NotTaken::InvalidImei(words)) = &outcome
             && moved.to == State::Refused
         {

@@ -410,7 +410,7 @@ fn alarm_text(name: Alarm, order: &Loaded) -> String {
         Alarm::StatusChanged => {
             format!("the provider changed a finished status of IMEI {} (order {})", order.imei, order.id)
         }
-        Alarm::IllegalEvent | Alarm::Journal => format!("order {}", order.id),
+        Alarm::IllegalEvent | Alarm::Journal | Alarm::Balance => format!("order {}", order.id),
     }
 }
 
@@ -428,4 +428,19 @@ pub(super) fn alarm(
         (now.millis(), name.as_str(), text, order.id.0, order.batch.0),
     )?;
     Ok(())
+}
+
+/// An alarm about no order in particular. Gives its number.
+pub(super) fn alarm_without_order(
+    tx: &Tx<'_>,
+    now: Timestamp,
+    name: Alarm,
+    text: &str,
+) -> Result<i64, JournalError> {
+    tracing::error!(alarm = name.as_str(), "{text}");
+    tx.execute(
+        "INSERT INTO alarms (at, name, text) VALUES (?1, ?2, ?3)",
+        (now.millis(), name.as_str(), text),
+    )?;
+    Ok(tx.connection().last_insert_rowid())
 }

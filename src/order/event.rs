@@ -302,6 +302,8 @@ pub enum Alarm {
     IllegalEvent,
     /// The journal's own rules caught a mistake.
     Journal,
+    /// The balance fell by more than the books explain.
+    Balance,
 }
 
 impl Alarm {
@@ -313,6 +315,7 @@ impl Alarm {
             Self::StatusChanged => "status_changed",
             Self::IllegalEvent => "illegal_event",
             Self::Journal => "journal",
+            Self::Balance => "balance",
         }
     }
 }

@@ -140,7 +140,7 @@ impl Draft {
         self.end_proven(end);
         self.effect(then);
         if self.order.id.is_some() {
-            return self.to_ordered();
+            return self.becomes_ordered();
         }
         // The answer proves this attempt only: an earlier one may still have been taken.
         let back = if self.order.unaccounted > 0 { State::InDoubt } else { State::Queued };
@@ -150,7 +150,7 @@ impl Draft {
     fn invalid_imei(&mut self) -> bool {
         self.end_proven(Effect::EndRefused);
         if self.order.id.is_some() {
-            return self.to_ordered();
+            return self.becomes_ordered();
         }
         if self.order.unaccounted > 0 {
             self.effect(Effect::BackOff(None));
@@ -162,7 +162,7 @@ impl Draft {
     fn already_exists(&mut self, key: KeyFacts) -> bool {
         self.end_proven(Effect::EndRefused);
         if self.order.id.is_some() {
-            return self.to_ordered();
+            return self.becomes_ordered();
         }
         if self.order.unproven() == 0 && !key.others_unproven && !key.was_copy {
             if key.earlier_order {
@@ -183,13 +183,13 @@ impl Draft {
         // Its id may have come by another way; this attempt's quiet period begins all the same.
         self.effect(Effect::StartDoubt);
         if self.order.id.is_some() {
-            return self.to_ordered();
+            return self.becomes_ordered();
         }
         self.to(State::InDoubt)
     }
 
     /// The id is known: what is still unaccounted for beside it stays presumed.
-    fn to_ordered(&mut self) -> bool {
+    fn becomes_ordered(&mut self) -> bool {
         self.presume_unaccounted();
         self.to(State::Ordered)
     }
@@ -209,7 +209,7 @@ impl Draft {
         self.effect(Effect::PauseAll(PauseReason::OlderCopy));
         self.effect(Effect::StartDoubt);
         if self.order.id.is_some() {
-            return self.to_ordered();
+            return self.becomes_ordered();
         }
         self.to(State::InDoubt)
     }
@@ -378,7 +378,7 @@ impl Draft {
         self.charge_once(0, id);
         match self.order.state {
             State::Submitting | State::Completed | State::Rejected => true,
-            _ => self.to_ordered(),
+            _ => self.becomes_ordered(),
         }
     }
 

@@ -26,13 +26,17 @@ const READ_ME: &str = "READ ME.txt";
 
 /// Why nothing could be put into the outbox. It is tried again.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum PublishError {
+pub enum PublishError {
+    /// The journal can't be read or written.
     #[error(transparent)]
     Journal(#[from] JournalError),
+    /// The outbox can't be written.
     #[error("{0}")]
     Io(#[from] io::Error),
+    /// What the journal says about how to read a batch's rows makes no sense.
     #[error("the header of batch {0} can't be read: {1}")]
     Header(BatchId, serde_json::Error),
+    /// A defect of ours ended it, or not every row was there.
     #[error("writing broke off")]
     Broken,
 }
@@ -83,11 +87,13 @@ impl Publisher {
         };
         let temporary = self.folder.join(format!(".{}.{kind}.csv.new", batch.name));
         let sha256 = self.write_temporary(&batch, &temporary).await?;
-        let (name, there) = self.name_for(&batch, kind, file, ours.as_ref()).await?;
+        let (name, there) = self.name_for(&batch, kind, file, &sha256).await?;
         let path = self.folder.join(&name);
         let done = match there {
             // A crash came between the rename and the journal. What became of open rows since goes into the settled one.
-            Some(there) if Some(&there) == ours.as_ref() => {
+            Some(there)
+                if Some(&there) == ours.as_ref() || file == ResultFile::Settled && there == sha256 =>
+            {
                 self.remove(temporary).await?;
                 all && there == sha256
             }
@@ -111,18 +117,19 @@ impl Publisher {
     }
 
     /// The name to publish under, and the hash of what has it already. A result's name is its batch's; a settled one,
-    /// whose batch has a published name, steps aside by itself.
+    /// whose batch has a published name, steps aside by itself: for another file, and for one of ours that says what
+    /// isn't so any more (a row was ordered anew since).
     async fn name_for(
         &self,
         batch: &BatchWork,
         kind: &str,
         file: ResultFile,
-        ours: Option<&String>,
+        sha256: &str,
     ) -> Result<(String, Option<String>), PublishError> {
         let mut name = format!("{}.{kind}.csv", batch.name);
         let mut there = hash_of(self.folder.join(&name)).await?;
         let mut n = 2u32;
-        while file == ResultFile::Settled && there.is_some() && there.as_ref() != ours {
+        while file == ResultFile::Settled && there.as_deref().is_some_and(|there| there != sha256) {
             name = format!("{}.{kind}-{n}.csv", batch.name);
             there = hash_of(self.folder.join(&name)).await?;
             n = n.saturating_add(1);

@@ -1,7 +1,14 @@
 //! Settling doubts, by evidence: ids that were told, the provider's listing, a probe; else a person.
 //!
+//! [`Reconcile`] brings the evidence that people have: the provider's own export, dropped into `reconcile/`.
+//!
 //! Nothing here releases or charges anything: it fetches evidence and hands it to the journal, where the table of
 //! [`order`](crate::order) decides.
+
+mod balance;
+mod reconcile;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -10,17 +17,26 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use balance::Looks;
+
+use crate::balance::Verdict;
 use crate::clock::Clock;
 use crate::config::{DoubtPolicy, ListRecent};
 use crate::journal::{Doubt, DoubtTerms, Journal, JournalError, ListingFacts};
+use crate::meter::Meter;
 use crate::order::State;
 use crate::provider::Provider;
 use crate::schedule::LONGEST_WAIT;
 use crate::settings::Settings;
-use crate::types::{CallError, ProviderOrder, ServiceId, Timestamp};
+use crate::types::{CallError, ServiceId, Timestamp};
+
+pub use reconcile::Reconcile;
 
 /// It looks again after this long by itself.
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
+const SHORTEST_WAIT: Duration = Duration::from_millis(20);
+/// The account whose provider was seen to list its orders: that isn't forgotten over a restart.
+const LISTS_FACT: &str = "lists";
 /// Titles of services are asked for again after this long.
 const TITLES_FOR: Duration = Duration::from_secs(3600);
 
@@ -39,18 +55,23 @@ pub struct Settle {
     titles: BTreeMap<ServiceId, BTreeSet<String>>,
     titles_at: Option<Timestamp>,
     listed_at: Option<Timestamp>,
+    meter: Arc<Meter>,
+    started: Timestamp,
+    looks: Looks,
 }
 
 impl Settle {
     /// The stage, with nothing found out yet.
     #[must_use]
-    pub const fn new(
+    pub fn new(
         journal: Journal,
         provider: Arc<dyn Provider>,
         clock: Clock,
         settings: watch::Receiver<Arc<Settings>>,
         can_list: watch::Sender<Option<bool>>,
+        meter: Arc<Meter>,
     ) -> Self {
+        let started = clock.now();
         Self {
             journal,
             provider,
@@ -60,6 +81,9 @@ impl Settle {
             titles: BTreeMap::new(),
             titles_at: None,
             listed_at: None,
+            meter,
+            started,
+            looks: Looks::default(),
         }
     }
 
@@ -85,11 +109,13 @@ impl Settle {
     ///
     /// # Errors
     /// The journal can't be read or written.
-    async fn unit(&mut self) -> Result<Duration, JournalError> {
+    pub async fn unit(&mut self) -> Result<Duration, JournalError> {
         let doubts = self.journal.read(|view| view.doubts()).await?;
+        let seen = self.look_at_balance().await?;
         if doubts.is_empty() {
-            return Ok(LOOK_AGAIN);
+            return Ok(seen.again_in.unwrap_or(LOOK_AGAIN).clamp(SHORTEST_WAIT, LOOK_AGAIN));
         }
+        self.recall_listing().await?;
         self.look_up_told(&doubts).await?;
         let now = self.clock.now();
         let quiet = self.settings.borrow().rules.quiet;
@@ -101,7 +127,7 @@ impl Settle {
         if ripe && self.listed_at.is_none_or(|at| now.since(at) >= interval) {
             self.list().await?;
         }
-        self.tend(&doubts).await?;
+        self.tend(&doubts, seen.verdict).await?;
         let next_quiet = doubts
             .iter()
             .map(|doubt| doubt.since.plus(quiet))
@@ -110,7 +136,8 @@ impl Settle {
             .map(|at| at.since(now));
         Ok(next_quiet
             .map_or(interval, |next| next.min(interval))
-            .clamp(Duration::from_millis(20), LOOK_AGAIN))
+            .min(seen.again_in.unwrap_or(interval))
+            .clamp(SHORTEST_WAIT, LOOK_AGAIN))
     }
 
     /// Ids that an unclear answer told are looked up before anything else: one of them is likely the order's.
@@ -147,20 +174,25 @@ impl Settle {
         let listing = match answer {
             Ok(listing) => listing,
             Err(error) => {
-                let refuses = matches!(error, CallError::InvalidOrderId | CallError::Refused(_));
                 tracing::debug!("the provider doesn't list orders: {error}");
-                if mode == ListRecent::Auto && refuses {
+                // Any other failure, an unknown error text too, can pass; and who listed before does list.
+                let lists = *self.can_list.borrow() == Some(true);
+                if mode == ListRecent::Auto && error == CallError::InvalidOrderId && !lists {
                     self.found_out(Some(false));
                 }
                 return Ok(());
             }
         };
-        let lists = mode == ListRecent::Yes || self.shows_something(&listing).await?;
-        if !lists {
+        // An empty list shows nothing either way: ours may be finished and left out, or younger than a cached list.
+        // Neither a probe nor an absence is built on it.
+        if mode == ListRecent::Auto && listing.is_empty() {
             return Ok(());
         }
-        self.found_out(Some(true));
         let account = self.settings.borrow().config.provider.account.clone();
+        if mode == ListRecent::Auto && *self.can_list.borrow() != Some(true) {
+            self.journal.set_fact(LISTS_FACT, account.clone()).await?;
+        }
+        self.found_out(Some(true));
         let facts = ListingFacts { asked_at, titles: self.titles.clone() };
         let rules = (*self.settings.borrow().rules).clone();
         let settled = self.journal.judge_listing(account, listing, facts, self.clock.now(), rules).await?;
@@ -170,17 +202,15 @@ impl Settle {
         Ok(())
     }
 
-    /// Whether an install lists orders. An empty list, where it must hold some of ours, is none; where we know of none,
-    /// it shows nothing either way, and neither a probe nor an absence is built on it.
-    async fn shows_something(&self, listing: &[ProviderOrder]) -> Result<bool, JournalError> {
-        if !listing.is_empty() {
-            return Ok(true);
+    /// Whether the provider was seen to list its orders, by this process or an earlier one.
+    async fn recall_listing(&self) -> Result<(), JournalError> {
+        if self.can_list.borrow().is_none() {
+            let listed = self.journal.read(|view| view.fact(LISTS_FACT)).await?;
+            if listed.as_ref() == Some(&self.settings.borrow().config.provider.account) {
+                self.found_out(Some(true));
+            }
         }
-        let account = self.settings.borrow().config.provider.account.clone();
-        if self.journal.read(move |view| view.knows_ids(&account)).await? {
-            self.found_out(Some(false));
-        }
-        Ok(false)
+        Ok(())
     }
 
     fn found_out(&self, can_list: Option<bool>) {
@@ -200,18 +230,15 @@ impl Settle {
         if self.titles_at.is_some_and(|at| now.since(at) < TITLES_FOR) {
             return;
         }
-        let Ok(services) = self.provider.services().await else { return };
-        self.titles_at = Some(now);
         let settings = Arc::clone(&self.settings.borrow());
-        for service in services {
-            let network_id = crate::types::NetworkId(service.network_id);
-            if let Some(number) = settings.number(&network_id) {
-                self.titles.entry(number).or_default().insert(service.title);
-            }
+        let Ok(titles) = titles_at(self.provider.as_ref(), &settings).await else { return };
+        self.titles_at = Some(now);
+        for (number, titles) in titles {
+            self.titles.entry(number).or_default().extend(titles);
         }
     }
 
-    async fn tend(&self, doubts: &[Doubt]) -> Result<(), JournalError> {
+    async fn tend(&self, doubts: &[Doubt], balance: Verdict) -> Result<(), JournalError> {
         let settings = Arc::clone(&self.settings.borrow());
         let can_list = match settings.config.provider.list_recent {
             ListRecent::Yes => true,
@@ -221,7 +248,9 @@ impl Settle {
         };
         let terms = DoubtTerms {
             can_list,
-            policy_hold: settings.config.in_doubt.policy == DoubtPolicy::Hold,
+            policy_hold: settings.config.in_doubt.policy == DoubtPolicy::Hold
+                || self.journal.probes_are_unsafe().await?,
+            balance,
             probe_within: settings.config.in_doubt.probe_within,
         };
         let open: Vec<_> =
@@ -231,6 +260,21 @@ impl Settle {
         }
         self.journal.tend_doubts(open, terms, self.clock.now(), (*settings.rules).clone()).await
     }
+}
+
+/// What the provider calls the configured services now.
+async fn titles_at(
+    provider: &dyn Provider,
+    settings: &Settings,
+) -> Result<BTreeMap<ServiceId, BTreeSet<String>>, CallError> {
+    let mut titles: BTreeMap<ServiceId, BTreeSet<String>> = BTreeMap::new();
+    for service in provider.services().await? {
+        let network_id = crate::types::NetworkId(service.network_id);
+        if let Some(number) = settings.number(&network_id) {
+            titles.entry(number).or_default().insert(service.title);
+        }
+    }
+    Ok(titles)
 }
 
 /// Listings are fetched four times a quiet period while doubts are young, and further and further apart as they age.

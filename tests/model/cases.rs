@@ -102,7 +102,7 @@ fn listing() -> Vec<Case> {
         holds(Setup {
             again: true,
             ticks: 3,
-            budget: Budget { words: 2, refusals: 1, ..Budget::default() },
+            budget: Budget { words: 1, ..Budget::default() },
             ..lists("three orders, lists fresh", Lists::Fresh)
         }),
         holds(Setup { duplicates: charges, ..lists("lists the last one, charges", Lists::Cut(1)) }),
