@@ -387,6 +387,9 @@ impl<'a> Judging<'a> {
             .filter(|told| told.imei == Some(order.imei) && !self.ours.contains_key(&told.id))
             .filter(|told| books::provider_id(told.id) > known_id)
             .collect();
+        if !same_imei.is_empty() && self.has_older_without_id(order)? {
+            return Ok(false);
+        }
         let titles = self.titles.get(&order.service);
         let can_be: Vec<&&ProviderOrder> = same_imei
             .iter()
@@ -412,6 +415,18 @@ impl<'a> Judging<'a> {
             return Ok(false);
         }
         self.note_absence(order, known_id)
+    }
+
+    /// Whether an older order of the key has a charge that an export told of, and no id: what is listed can be that one,
+    /// and is then neither this order nor its absence.
+    fn has_older_without_id(&self, order: &Loaded) -> Result<bool, JournalError> {
+        let found = self.tx.find(
+            "SELECT 1 FROM orders WHERE service = ?1 AND imei = ?2 AND current = 0 AND charged > 0 \
+             AND provider_id IS NULL LIMIT 1",
+            (order.service.0, i64::try_from(order.imei.as_u64()).unwrap_or(0)),
+            |_| Ok(()),
+        )?;
+        Ok(found.is_some())
     }
 
     /// What we knew, and when, as the first unproven attempt began, or one whose charge an export told of: no id is known

@@ -92,6 +92,19 @@ fn listing() -> Vec<Case> {
             ticks: 3,
             ..lists("lists pending only, charges", Lists::Filtered)
         }),
+        holds(Setup {
+            duplicates: charges,
+            again: true,
+            ticks: 3,
+            budget: Budget { words: 1, ..Budget::default() },
+            ..lists("three orders, lists cached, charges", Lists::Cached)
+        }),
+        holds(Setup {
+            again: true,
+            ticks: 3,
+            budget: Budget { words: 1, ..Budget::default() },
+            ..lists("three orders, lists fresh", Lists::Fresh)
+        }),
         holds(Setup { duplicates: charges, ..lists("lists the last one, charges", Lists::Cut(1)) }),
         holds(Setup { duplicates: charges, ..lists("lists the last two, charges", Lists::Cut(2)) }),
         breaks(Setup { late: true, ..lists("lists fresh, late", Lists::Fresh) }, &[Uncovered]),

@@ -127,6 +127,11 @@ pub(crate) fn list(ctx: &Ctx<'_>, world: &mut World, upto: u8, without: u8) -> b
         let Some(order) = before.order(slot) else { continue };
         let Some(known) = order.first_unproven() else { continue };
         let can_be = view.can_be(slot, known);
+        // What can be an older order's, whose charge is booked without an id, tells nothing.
+        let unnamed = |older: &Tracked| older.life.id.is_none() && older.life.charged > 0;
+        if slot == A2 && !can_be.is_empty() && before.order(A).is_some_and(unnamed) {
+            continue;
+        }
         if order.life.id.is_some() {
             beside_its_id(ctx, world, slot, &can_be, view.absence(slot, known));
         } else if seeks(order) && !can_be.is_empty() {

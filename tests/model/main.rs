@@ -16,6 +16,7 @@
 mod actions;
 mod cases;
 mod evidence;
+mod left_out;
 mod mutants;
 mod people;
 mod properties;
@@ -31,7 +32,7 @@ use std::sync::Mutex;
 
 use cases::Case;
 use imeid::order::step;
-use mutants::Mutant;
+use left_out::Mutant;
 use run::{Found, Seen};
 use setup::Setup;
 
@@ -126,7 +127,7 @@ fn each_provider_breaks_what_no_table_can_mend_and_nothing_else() {
 
 #[test]
 fn a_rule_left_out_breaks_what_it_is_there_for() {
-    let tried: Vec<(Mutant, Found, Found)> = on_two_threads(mutants::all(), |mutant| {
+    let tried: Vec<(Mutant, Found, Found)> = on_two_threads(left_out::all(), |mutant| {
         let honest = run::search(&mutant.setup, step, LIMIT, &[]);
         let found = run::search(&mutant.setup, mutant.step, LIMIT, mutant.breaks);
         (mutant, honest, found)

@@ -20,6 +20,8 @@ pub(crate) enum Property {
     ChargedForNothing,
     /// L: at the end every order has ended, is held, waits unsent, or can still be told something.
     Stuck,
+    /// L: what is unaccounted for is on its way, in doubt, or a person's: nobody looks after it elsewhere.
+    Invisible,
     /// L: an order is sent no more often than `max_attempts` and a person's words allow.
     Endless,
     /// The daemon did what the table has no row for, or the books and the order disagree.
@@ -50,10 +52,17 @@ pub(crate) fn broken(ctx: &Ctx<'_>, world: &World) -> Vec<Property> {
         orders.clone().any(|order| order.sent() > order.life.max_attempts + u32::from(order.words)),
         Property::Endless,
     );
+    check(orders.clone().any(is_invisible), Property::Invisible);
     check((0..SLOTS).any(|slot| is_stuck(ctx, world, slot)), Property::Stuck);
     check(world.fault.is_some() || !orders.all(Tracked::books_agree), Property::Fault);
     broken.dedup();
     broken
+}
+
+fn is_invisible(order: &Tracked) -> bool {
+    let watched =
+        matches!(order.life.state, State::Submitting | State::InDoubt | State::Held | State::Cancelled);
+    order.life.unaccounted > 0 && !watched
 }
 
 /// A key's orders, at the provider and in our books.

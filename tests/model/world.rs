@@ -74,9 +74,15 @@ impl Tracked {
         }
     }
 
-    /// The highest id that we knew when the first unproven attempt began.
+    /// The highest id that we knew when the first unproven attempt began; of an order without an id, or the first that an
+    /// export charged.
     pub(crate) fn first_unproven(&self) -> Option<u8> {
-        let unproven = |a: &&Attempt| !matches!(a.verdict, Verdict::Open | Verdict::Taken);
+        let unnamed = self.life.id.is_none();
+        let unproven = |a: &&Attempt| match a.verdict {
+            Verdict::Open => false,
+            Verdict::Taken => unnamed,
+            _ => true,
+        };
         self.attempts.iter().find(unproven).map(|a| a.known)
     }
 

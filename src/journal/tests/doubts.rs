@@ -1,6 +1,6 @@
 use super::*;
 use crate::balance::Verdict;
-use crate::order::Alarm;
+use crate::order::{Alarm, Event, Exported};
 
 fn terms(can_list: bool) -> DoubtTerms {
     DoubtTerms {
@@ -366,5 +366,55 @@ async fn a_late_answer_with_an_id_that_a_listing_brought_changes_nothing() {
     let recorded = bench.finish(ticket, Placed::Taken(ProviderOrderId(16))).await;
     assert_eq!((recorded.state, recorded.id), (State::Held, Some(ProviderOrderId(15))));
     assert_eq!(bench.number("SELECT count(*) FROM charges"), 3);
+    bench.check_books();
+}
+
+impl Bench {
+    /// Tells an order something that no stage tells it here.
+    async fn tell(&self, order: OrderId, event: Event) {
+        let (now, rules) = (self.now(), Arc::clone(&self.rules));
+        let tell = move |tx: &Tx<'_>| {
+            let mut loaded = super::super::orders::load(tx, order)?;
+            let telling =
+                super::super::orders::Telling { what: "test", text: "", via: "export", quiet: false };
+            super::super::orders::advance(tx, &mut loaded, &event, now, &rules, &telling)
+        };
+        let done = self.journal.write(tell).await.unwrap();
+        assert!(done.is_some(), "illegal");
+    }
+}
+
+#[tokio::test]
+async fn an_id_listed_after_an_exports_row_is_put_to_the_charge_that_is_booked() {
+    let bench = Bench::new().await;
+    let (doubt, mut listing) = bench.with_witnesses().await;
+    bench.tell(doubt, Event::Exported(Exported::One(ProviderStatus::Pending))).await;
+    listing.push(bench.told(15, imei(1), ProviderStatus::Pending));
+    bench.judge(listing).await;
+    assert_eq!(bench.state(doubt), State::Ordered);
+    assert_eq!(bench.number(&format!("SELECT charged FROM orders WHERE id = {doubt}")), 1);
+    assert_eq!(bench.number(&format!("SELECT count(*) FROM charges WHERE order_id = {doubt}")), 1);
+    bench.check_books();
+}
+
+#[tokio::test]
+async fn what_can_be_an_older_order_without_an_id_settles_nothing() {
+    let bench = Bench::new().await;
+    let (older, listing) = bench.with_witnesses().await;
+    bench.tell(older, Event::Exported(Exported::One(ProviderStatus::Rejected))).await;
+    let retire = format!("UPDATE orders SET current = 0 WHERE id = {older}");
+    bench.journal.write(move |tx| tx.execute_one("a test's order", &retire, [])).await.unwrap();
+    bench.batch("again", &[imei(1)]).await;
+    let newer = bench.doubt_one().await;
+    bench.pass(QUIET);
+    bench.batch("witness", &[imei(9)]).await;
+    bench.order_one(30).await;
+    let shown = bench.told(25, imei(1), ProviderStatus::Rejected);
+    for _ in 0..3 {
+        let witness = bench.told(30, imei(9), ProviderStatus::Pending);
+        bench.judge([&listing[..], &[shown.clone(), witness]].concat()).await;
+        bench.pass(QUIET);
+    }
+    assert_eq!(bench.state(newer), State::InDoubt);
     bench.check_books();
 }
