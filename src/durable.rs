@@ -22,7 +22,7 @@ use std::sync::OnceLock;
 use rustix::fs::{CWD, OFlags, RenameFlags};
 use rustix::io::Errno;
 
-pub use lock::{LockError, LockFile};
+pub use lock::{Holder, LockError, LockFile};
 
 /// Longest file name that Linux takes, bytes.
 const NAME_BYTES_MAX: usize = 255;

@@ -17,6 +17,8 @@ pub struct Meter(Mutex<Inner>);
 struct Inner {
     busy: usize,
     began: Option<Timestamp>,
+    /// When the last call ended.
+    last_ended: Option<Timestamp>,
     /// When calls ended, and how long they took: those of the last minute, at most [`KEPT`].
     ended: VecDeque<(Timestamp, Duration)>,
 }
@@ -47,9 +49,17 @@ impl Meter {
     pub fn ended(&self, now: Timestamp, took: Duration) {
         if let Ok(mut inner) = self.0.lock() {
             inner.busy = inner.busy.saturating_sub(1);
+            inner.last_ended = Some(now);
             inner.ended.push_back((now, took));
             inner.forget(now);
         }
+    }
+
+    /// Since when no call of ours is on the wire, where it is known: `started` before the first. `None` while one is.
+    #[must_use]
+    pub fn at_rest_since(&self, started: Timestamp) -> Option<Timestamp> {
+        let Ok(inner) = self.0.lock() else { return None };
+        (inner.busy == 0).then(|| inner.last_ended.unwrap_or(started))
     }
 
     /// What it shows.

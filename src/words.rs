@@ -30,6 +30,27 @@ pub fn date(at: Timestamp) -> String {
     at.to_string().chars().take(10).collect()
 }
 
+/// Columns of a page of text.
+const PAGE_WIDTH: usize = 76;
+
+/// Adds a paragraph, broken at blanks so that it fits a page, and ends its line.
+pub fn push_wrapped(text: &mut String, said: &str) {
+    let mut width = 0usize;
+    for word in said.split_whitespace() {
+        let length = word.chars().count();
+        if width > 0 && width.saturating_add(length) >= PAGE_WIDTH {
+            text.push('\n');
+            width = 0;
+        } else if width > 0 {
+            text.push(' ');
+            width = width.saturating_add(1);
+        }
+        text.push_str(word);
+        width = width.saturating_add(length);
+    }
+    text.push('\n');
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,8 +2,16 @@
 //!
 //! Exit codes: 0 done, 1 failed, 2 usage or bad config, 3 found something wrong.
 
+mod cancel;
+mod check;
+mod demo;
+mod resolve;
+mod retry;
 mod run;
+mod show;
 mod simulate;
+mod status;
+mod words;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -34,8 +42,30 @@ struct Cli {
 enum Command {
     /// Run the daemon in the foreground until SIGTERM or Ctrl-C
     Run,
+    /// Show everything that happened to an IMEI or a batch
+    Show(show::ShowArgs),
+    /// Say what became of an order that is in doubt or held
+    Resolve(resolve::ResolveArgs),
+    /// Order anew what ended rejected, refused, elsewhere or cancelled
+    Retry(retry::RetryArgs),
+    /// Stop what of a batch isn't sent yet, or give a held order up for good
+    Cancel(cancel::CancelArgs),
+    /// Check the config, the folders, the rights and the API key; change nothing
+    Check {
+        /// Ask the provider too: the balance, and whether it has the services at their prices
+        #[arg(long)]
+        online: bool,
+    },
+    /// Show how things stand: files, orders, money, pauses, alarms
+    Status {
+        /// As JSON, for programs
+        #[arg(long)]
+        json: bool,
+    },
+    /// Try everything at once, in a temporary folder: the real daemon and a sample file against the embedded simulator
+    Demo,
     /// Run the simulator of the provider alone
-    Simulate(SimulateArgs),
+    Simulate(Box<SimulateArgs>),
 }
 
 /// How a command ended.
@@ -44,6 +74,7 @@ enum Exit {
     Done,
     Failed,
     Usage,
+    Wrong,
 }
 
 impl From<Exit> for ExitCode {
@@ -52,6 +83,7 @@ impl From<Exit> for ExitCode {
             Exit::Done => 0u8,
             Exit::Failed => 1,
             Exit::Usage => 2,
+            Exit::Wrong => 3,
         })
     }
 }
@@ -63,7 +95,14 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let exit = match cli.command {
         Command::Run => run::run(&cli.config),
-        Command::Simulate(args) => simulate::run(args),
+        Command::Show(args) => show::run(&cli.config, &args),
+        Command::Resolve(args) => resolve::run(&cli.config, &args),
+        Command::Retry(args) => retry::run(&cli.config, &args),
+        Command::Cancel(args) => cancel::run(&cli.config, &args),
+        Command::Check { online } => check::run(&cli.config, online),
+        Command::Status { json } => status::run(&cli.config, json),
+        Command::Demo => demo::run(),
+        Command::Simulate(args) => simulate::run(*args),
     };
     exit.into()
 }

@@ -5,6 +5,7 @@
 
 pub mod log;
 mod progress;
+mod requests;
 mod signals;
 mod watch_disk;
 
@@ -26,10 +27,13 @@ use crate::outbox::Outbox;
 use crate::poll::Poll;
 use crate::provider::{ClientError, GsmFusion, Provider};
 use crate::settings::Settings;
-use crate::settle::Settle;
+use crate::settle::{Reconcile, Settle};
 use crate::submit::Submit;
 
 pub use progress::{LIVE_FACT, Live, eta};
+pub(crate) use signals::stop_on_signals;
+
+use progress::Progress;
 
 /// Why the daemon didn't start, or ended.
 #[derive(Debug, thiserror::Error)]
@@ -89,7 +93,7 @@ impl DaemonError {
 /// It could not start, or a stage ended.
 pub async fn run(config: Config, clock: Clock) -> Result<(), DaemonError> {
     let stop = CancellationToken::new();
-    signals::stop_on_signals(stop.clone()).map_err(DaemonError::Signals)?;
+    stop_on_signals(stop.clone()).map_err(DaemonError::Signals)?;
     let key = read_api_key(&config)?;
     let provider = Arc::new(GsmFusion::new(&config.provider, key, clock.clone())?);
     run_with(config, provider, clock, stop).await
@@ -208,29 +212,49 @@ impl Daemon {
             disk_ok,
         };
         let config = self.settings.borrow().config.clone();
+        let inbox = Inbox::new(inbox::Settings::of_inbox(&config), self.clock.clone());
+        let waiting = inbox.waiting();
         let intake = Intake {
             journal: self.journal.clone(),
             clock: self.clock.clone(),
             settings: settings(),
-            inbox: Inbox::new(inbox::Settings::of_inbox(&config), self.clock.clone()),
+            inbox,
             meter: Arc::clone(&self.meter),
             scanned,
         };
         let (journal, provider, clock) = (&self.journal, &self.provider, &self.clock);
         let poll = Poll::new(journal.clone(), Arc::clone(provider), clock.clone(), settings());
-        let settle = Settle::new(journal.clone(), Arc::clone(provider), clock.clone(), settings(), can_list);
+        let settle = Settle::new(
+            journal.clone(),
+            Arc::clone(provider),
+            clock.clone(),
+            settings(),
+            can_list,
+            Arc::clone(&self.meter),
+        );
+        let reconcile = Reconcile {
+            journal: journal.clone(),
+            provider: Arc::clone(provider),
+            clock: clock.clone(),
+            settings: settings(),
+            inbox: Inbox::new(inbox::Settings::of_reconcile(&config), clock.clone()),
+        };
         let outbox = Outbox::new(journal.clone(), clock.clone(), settings());
+        let meter = Arc::clone(&self.meter);
         let progress =
-            progress::Progress::new(journal.clone(), clock.clone(), settings(), Arc::clone(&self.meter));
+            Progress::new(journal.clone(), clock.clone(), settings(), meter, waiting, stop.clone());
         let disk = watch_disk::run(journal.clone(), clock.clone(), settings(), disk, rest.clone());
+        let requests = requests::run(journal.clone(), clock.clone(), settings(), rest.clone());
         let others = vec![
             // A stop takes nothing more in.
             ("intake", tokio::spawn(intake.run(stop.clone()))),
             ("poll", tokio::spawn(poll.run(rest.clone()))),
             ("settle", tokio::spawn(settle.run(stop.clone()))),
+            ("reconcile", tokio::spawn(reconcile.run(stop.clone()))),
             ("outbox", tokio::spawn(outbox.run(rest.clone()))),
             ("progress", tokio::spawn(progress.run(rest.clone()))),
             ("disk", tokio::spawn(disk)),
+            ("requests", tokio::spawn(requests)),
         ];
         (tokio::spawn(submit.run(stop.clone())), others)
     }
@@ -274,11 +298,17 @@ fn make_folder(path: &Path, mode: u32) -> Result<(), DaemonError> {
     durable::make_dir(path, mode).map_err(|why| DaemonError::Folder { path: path.to_owned(), why })
 }
 
+/// The lock of whoever writes the journal: the daemon, or a command while there is none.
+#[must_use]
+pub fn journal_lock(config: &Config) -> PathBuf {
+    let mut beside = config.journal.path.clone().into_os_string();
+    beside.push(".lock");
+    PathBuf::from(beside)
+}
+
 /// One daemon a journal, and one an inbox.
 fn lock(config: &Config) -> Result<[LockFile; 2], DaemonError> {
-    let mut beside_journal = config.journal.path.clone().into_os_string();
-    beside_journal.push(".lock");
-    let journal = LockFile::acquire(Path::new(&beside_journal))?;
+    let journal = LockFile::acquire(&journal_lock(config))?;
     let inbox = LockFile::acquire(&config.folders.inbox.join(".imeid.lock"))?;
     Ok([journal, inbox])
 }

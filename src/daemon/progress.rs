@@ -9,7 +9,8 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
-use crate::journal::{BatchState, BatchWork, Journal, JournalError, Link, TallyState};
+use crate::inbox::Waiting;
+use crate::journal::{BatchState, BatchWork, Journal, JournalError, Link, TallyState, View};
 use crate::meter::{Meter, Reading};
 use crate::order::State;
 use crate::settings::Settings;
@@ -36,7 +37,26 @@ pub struct Live {
     pub p50_ms: u64,
     /// 99 of a hundred took at most this long.
     pub p99_ms: u64,
+    /// A stop was asked for: nothing more is sent, calls in flight are waited for.
+    #[serde(default)]
+    pub draining: bool,
+    /// What lies in the inbox and isn't taken: the first [`NOTED_FILES`].
+    #[serde(default)]
+    pub inbox: Vec<Waiting>,
 }
+
+impl Live {
+    /// The note that a daemon left in the journal; `None` if none did, or one of another version did.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn read(view: &View) -> Result<Option<Self>, JournalError> {
+        Ok(view.fact(LIVE_FACT)?.and_then(|text| serde_json::from_str(&text).ok()))
+    }
+}
+
+/// So many files of the inbox are noted: a note is written every two seconds while it changes.
+const NOTED_FILES: usize = 1_000;
 
 /// Where [`Live`] lies among the journal's facts.
 pub const LIVE_FACT: &str = "live";
@@ -47,6 +67,9 @@ pub(super) struct Progress {
     clock: Clock,
     settings: watch::Receiver<Arc<Settings>>,
     meter: Arc<Meter>,
+    waiting: watch::Receiver<Vec<Waiting>>,
+    /// Nothing more is sent once it is cancelled.
+    draining: CancellationToken,
     since: Timestamp,
     noted: Option<Live>,
 }
@@ -57,13 +80,16 @@ impl Progress {
         clock: Clock,
         settings: watch::Receiver<Arc<Settings>>,
         meter: Arc<Meter>,
+        waiting: watch::Receiver<Vec<Waiting>>,
+        draining: CancellationToken,
     ) -> Self {
         let since = clock.now();
-        Self { journal, clock, settings, meter, since, noted: None }
+        Self { journal, clock, settings, meter, waiting, draining, since, noted: None }
     }
 
     /// Tells until `stop`.
     pub(super) async fn run(mut self, stop: CancellationToken) {
+        let mut draining = false;
         let mut line_due = tokio::time::Instant::now() + LINE_EVERY;
         loop {
             let now = tokio::time::Instant::now();
@@ -78,6 +104,7 @@ impl Progress {
             }
             tokio::select! {
                 () = stop.cancelled() => return,
+                () = self.draining.cancelled(), if !draining => draining = true,
                 () = tokio::time::sleep(NOTE_EVERY) => {}
             }
         }
@@ -94,6 +121,8 @@ impl Progress {
             per_1000_s: reading.per_1000_s,
             p50_ms: millis(reading.p50),
             p99_ms: millis(reading.p99),
+            draining: self.draining.is_cancelled(),
+            inbox: self.waiting.borrow().iter().take(NOTED_FILES).cloned().collect(),
         };
         if self.noted.as_ref() == Some(&live) {
             return Ok(());

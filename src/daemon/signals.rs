@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 ///
 /// # Errors
 /// What the system says.
-pub(super) fn stop_on_signals(stop: CancellationToken) -> std::io::Result<()> {
+pub(crate) fn stop_on_signals(stop: CancellationToken) -> std::io::Result<()> {
     let mut signals = Signals::new([SIGTERM, SIGINT])?;
     std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
         for signal in signals.forever() {

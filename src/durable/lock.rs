@@ -4,8 +4,13 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::fs::OFlags;
+
+/// How often a lock is tried again that only [`LockFile::holder`] stands in the way of, and how long between.
+const ASKERS_WAITED_OUT: usize = 200;
+const ASKER_NEEDS: Duration = Duration::from_millis(1);
 
 /// A lock that this process holds until it is dropped, or until the process ends in whatever way: the kernel lets go of
 /// it then. The file itself stays, always: removing it would let two processes lock two files of one name.
@@ -16,6 +21,13 @@ pub struct LockFile {
     // Held open: closing it is what unlocks.
     _file: File,
     path: PathBuf,
+}
+
+/// The process that has a lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Holder {
+    /// Its number, as it wrote it into the file, where that can be read.
+    pub pid: Option<u32>,
 }
 
 /// Why a lock was not got.
@@ -62,16 +74,31 @@ impl LockFile {
     pub fn acquire(path: &Path) -> Result<Self, LockError> {
         let failed = |source| LockError::Io { path: path.to_owned(), source };
         let mut file = open(path).map_err(failed)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                return Err(LockError::Held { path: path.to_owned(), pid: holder(&mut file) });
-            }
-            Err(TryLockError::Error(source)) => return Err(failed(source)),
+        if !try_lock(&file).map_err(failed)? {
+            return Err(LockError::Held { path: path.to_owned(), pid: written_pid(&mut file) });
         }
         // Only for the message of whoever comes next: a full disk must not keep us from holding the lock.
         let _ = write_pid(&mut file);
         Ok(Self { _file: file, path: path.to_owned() })
+    }
+
+    /// Who has the lock of `path`, without taking it or making the file: whoever wants it meanwhile gets it.
+    ///
+    /// # Errors
+    /// The file is there and can't be opened or asked.
+    pub fn holder(path: &Path) -> Result<Option<Holder>, LockError> {
+        let failed = |source| LockError::Io { path: path.to_owned(), source };
+        let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
+        let mut file = match OpenOptions::new().read(true).custom_flags(flags).open(path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(failed(error)),
+        };
+        match file.try_lock_shared() {
+            Ok(()) => Ok(None),
+            Err(TryLockError::WouldBlock) => Ok(Some(Holder { pid: written_pid(&mut file) })),
+            Err(TryLockError::Error(source)) => Err(failed(source)),
+        }
     }
 
     /// The lock file.
@@ -79,6 +106,24 @@ impl LockFile {
     pub fn path(&self) -> &Path {
         &self.path
     }
+}
+
+/// False: another process has it. One that only asks holds it shared for a moment, which is waited out.
+fn try_lock(file: &File) -> io::Result<bool> {
+    for _ in 0..ASKERS_WAITED_OUT {
+        match file.try_lock() {
+            Ok(()) => return Ok(true),
+            Err(TryLockError::WouldBlock) => {}
+            Err(TryLockError::Error(source)) => return Err(source),
+        }
+        match file.try_lock_shared() {
+            Ok(()) => file.unlock()?,
+            Err(TryLockError::WouldBlock) => return Ok(false),
+            Err(TryLockError::Error(source)) => return Err(source),
+        }
+        std::thread::sleep(ASKER_NEEDS);
+    }
+    Ok(false)
 }
 
 fn open(path: &Path) -> io::Result<File> {
@@ -111,7 +156,7 @@ fn write_pid(file: &mut File) -> io::Result<()> {
     writeln!(file, "{}", std::process::id())
 }
 
-fn holder(file: &mut File) -> Option<u32> {
+fn written_pid(file: &mut File) -> Option<u32> {
     let mut text = String::new();
     file.take(32).read_to_string(&mut text).ok()?;
     text.trim().parse().ok()

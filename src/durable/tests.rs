@@ -169,6 +169,40 @@ fn a_second_holder_is_refused_and_told_the_first_ones_process() {
 }
 
 #[test]
+fn who_holds_a_lock_is_told_without_making_or_taking_it() {
+    let dir = folder();
+    let path = dir.path().join("lock");
+    assert_eq!(LockFile::holder(&path).unwrap(), None);
+    assert!(!path.exists());
+    let held = LockFile::acquire(&path).unwrap();
+    assert_eq!(LockFile::holder(&path).unwrap(), Some(Holder { pid: Some(std::process::id()) }));
+    drop(held);
+    assert_eq!(LockFile::holder(&path).unwrap(), None);
+}
+
+#[test]
+fn asking_who_holds_a_lock_keeps_nobody_from_getting_it() {
+    let dir = folder();
+    let path = dir.path().join("lock");
+    let over = std::sync::atomic::AtomicBool::new(false);
+    let begun = std::sync::Barrier::new(3);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                begun.wait();
+                while !over.load(std::sync::atomic::Ordering::Relaxed) {
+                    LockFile::holder(&path).unwrap();
+                }
+            });
+        }
+        begun.wait();
+        let refused = (0..500).filter(|_| LockFile::acquire(&path).is_err()).count();
+        over.store(true, std::sync::atomic::Ordering::Relaxed);
+        assert_eq!(refused, 0);
+    });
+}
+
+#[test]
 fn a_lock_in_a_folder_that_is_not_there_is_an_error_with_its_path() {
     let refused = LockFile::acquire(Path::new("/nonexistent/lock")).unwrap_err();
     assert!(refused.to_string().contains("/nonexistent/lock"), "{refused}");

@@ -33,6 +33,7 @@ mod notice;
 mod scan;
 mod settings;
 mod stage;
+mod survey;
 mod take;
 #[cfg(test)]
 mod tests;
@@ -44,5 +45,6 @@ pub use names::{ignored, is_control};
 pub use scan::{Scan, Scanner, Waiting, Why};
 pub use settings::Settings;
 pub use stage::{Inbox, take, taken_folder};
+pub use survey::survey;
 pub use take::{Ready, TakeError, Taken, list_taken};
 pub use watch::Watcher;

@@ -20,15 +20,19 @@ use crate::types::{NetworkId, Timestamp};
 const NOTICE_AFTER: Duration = Duration::from_secs(10 * 60);
 
 /// Why something in the inbox isn't taken. Prints as in `status --json`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
 pub enum Why {
     /// It hasn't settled yet.
+    #[serde(rename = "being written")]
     BeingWritten,
     /// It can't be read for now: no right to, or locked.
+    #[serde(rename = "unreadable")]
     Unreadable,
     /// A link, fifo, device or socket. It is never opened or followed.
+    #[serde(rename = "not a file")]
     NotAFile,
     /// No service has this folder.
+    #[serde(rename = "no such service")]
     NoSuchService,
 }
 
@@ -50,7 +54,7 @@ impl serde::Serialize for Why {
 }
 
 /// Something that lies in the inbox and isn't taken, for `status`.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Waiting {
     /// Its name, relative to the inbox; "." is the inbox itself.
     pub name: String,

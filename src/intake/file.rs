@@ -74,7 +74,7 @@ impl Work {
     ///
     /// # Errors
     /// Not now: it lies in `.taken`, and is tried again.
-    pub async fn to_the_end(self) -> Result<(), WorkError> {
+    pub async fn finish(&self) -> Result<(), WorkError> {
         let key = self.key()?;
         match self.journal.open_file(key.clone()).await? {
             None => self.begin(key).await,

@@ -128,7 +128,7 @@ impl Intake {
         };
         // It reads files: off the runtime's thread. The journal is waited for there too.
         let handle = tokio::runtime::Handle::current();
-        let done = tokio::task::spawn_blocking(move || handle.block_on(work.to_the_end())).await;
+        let done = tokio::task::spawn_blocking(move || handle.block_on(work.finish())).await;
         match done {
             Ok(Ok(())) => true,
             Ok(Err(error)) => {

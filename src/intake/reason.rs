@@ -4,6 +4,7 @@ use super::scan::NotText;
 use super::split::SplitError;
 use crate::result::Header;
 use crate::types::ImeiError;
+use crate::words::push_wrapped;
 
 /// Why a file is refused. Nothing of it was ordered.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,8 +28,6 @@ const MAX_CELL_CHARS: usize = 80;
 const MAX_NAME_CHARS: usize = 120;
 /// The most columns whose names are listed.
 const MAX_COLUMNS: usize = 8;
-/// Columns of a page of text.
-const PAGE_WIDTH: usize = 76;
 
 impl Refusal {
     fn new(what: impl Into<String>, mend: impl Into<String>) -> Self {
@@ -205,24 +204,6 @@ fn shown(text: &str, most: usize) -> String {
         line.push('…');
     }
     line
-}
-
-/// A paragraph, broken at blanks.
-fn push_wrapped(text: &mut String, said: &str) {
-    let mut width = 0usize;
-    for word in said.split_whitespace() {
-        let length = word.chars().count();
-        if width > 0 && width.saturating_add(length) >= PAGE_WIDTH {
-            text.push('\n');
-            width = 0;
-        } else if width > 0 {
-            text.push(' ');
-            width = width.saturating_add(1);
-        }
-        text.push_str(word);
-        width = width.saturating_add(length);
-    }
-    text.push('\n');
 }
 
 #[cfg(test)]

@@ -173,6 +173,8 @@ fn source(tx: &Tx<'_>, order: OrderId, from: Source) -> Result<Option<(AttemptRo
             }
             found.map(|row| (row, Account::None))
         }
+        // Its order had no id till now, so none of its charges has one.
+        Source::Booked => oldest(tx, order, Verdict::Taken)?.map(|row| (row, Account::Charged)),
         Source::None => return Ok(None),
     };
     match row {
@@ -193,7 +195,9 @@ fn charge(
     let n = match source(tx, order.id, from)? {
         Some((row, account)) => {
             set_verdict(tx, order.id, row.n, Verdict::Taken, now)?;
-            move_money(tx, order, &row, now, account, Account::Charged)?;
+            if account != Account::Charged {
+                move_money(tx, order, &row, now, account, Account::Charged)?;
+            }
             row.n
         }
         None => {
@@ -406,7 +410,7 @@ fn alarm_text(name: Alarm, order: &Loaded) -> String {
         Alarm::StatusChanged => {
             format!("the provider changed a finished status of IMEI {} (order {})", order.imei, order.id)
         }
-        Alarm::IllegalEvent | Alarm::Journal => format!("order {}", order.id),
+        Alarm::IllegalEvent | Alarm::Journal | Alarm::Balance => format!("order {}", order.id),
     }
 }
 
@@ -424,4 +428,19 @@ pub(super) fn alarm(
         (now.millis(), name.as_str(), text, order.id.0, order.batch.0),
     )?;
     Ok(())
+}
+
+/// An alarm about no order in particular. Gives its number.
+pub(super) fn alarm_without_order(
+    tx: &Tx<'_>,
+    now: Timestamp,
+    name: Alarm,
+    text: &str,
+) -> Result<i64, JournalError> {
+    tracing::error!(alarm = name.as_str(), "{text}");
+    tx.execute(
+        "INSERT INTO alarms (at, name, text) VALUES (?1, ?2, ?3)",
+        (now.millis(), name.as_str(), text),
+    )?;
+    Ok(tx.connection().last_insert_rowid())
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::balance::{self, Probing};
 use super::books;
 use super::orders::{self, COLUMNS, Loaded, Rules, Telling};
 use super::pause;
@@ -67,6 +68,8 @@ pub enum Blocked {
     Cap,
     /// The last order is kept as a witness.
     Witness,
+    /// A first probe goes alone.
+    Probe,
 }
 
 impl Journal {
@@ -119,6 +122,14 @@ struct Claiming<'a> {
     canaries: BTreeMap<ServiceId, Canary>,
     left: usize,
     draft: Draft,
+}
+
+/// What an attempt is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Order,
+    Probe,
+    FirstProbe,
 }
 
 #[derive(Clone, Copy)]
@@ -190,17 +201,16 @@ impl<'a> Claiming<'a> {
         if self.left == 0 {
             return Ok(());
         }
-        // Until one probe has shown what the provider does with a duplicate, they go one at a time.
-        let proven = self.tx.fact("probe_proven")?.is_some();
-        let in_flight: i64 = self
-            .tx
-            .find("SELECT count(*) FROM attempts WHERE verdict IS NULL AND kind = 1", [], |row| row.get(0))?
-            .unwrap_or(0);
-        let limit = match (proven, in_flight) {
-            (true, _) => self.left,
-            (false, 0) => 1,
-            (false, _) => return Ok(()),
+        // Until one probe has shown what the provider does with a duplicate they go one at a time, and alone.
+        let alone = match balance::probing(self.tx)? {
+            Probing::Unsafe => return Ok(()),
+            Probing::Unproven => true,
+            Probing::Proven => false,
         };
+        if alone && self.probes_in_flight()? > 0 {
+            return self.stand_aside();
+        }
+        let limit = if alone { 1 } else { self.left };
         let sql = format!(
             "SELECT {COLUMNS} FROM orders WHERE state IN (1, 2, 4, 5) AND state = 2 AND probe_ok = 1 AND due_at <= ?1 ORDER BY due_at, id LIMIT ?2"
         );
@@ -221,10 +231,34 @@ impl<'a> Claiming<'a> {
             if step(&order.life, &Event::Probe(facts)).is_err() {
                 continue;
             }
-            if self.left == 0 || !self.claim(order, &Event::Probe(facts), true)? {
+            if self.left == 0 {
                 break;
             }
+            if !alone {
+                if !self.claim(order, &Event::Probe(facts), Kind::Probe)? {
+                    break;
+                }
+            } else if gate::service(&self.pauses, order.service).is_none() && self.in_flight(None)? > 0 {
+                return self.stand_aside();
+            } else if self.claim(order, &Event::Probe(facts), Kind::FirstProbe)? {
+                self.left = 0;
+            }
         }
+        Ok(())
+    }
+
+    fn probes_in_flight(&self) -> Result<i64, JournalError> {
+        let found =
+            self.tx.find("SELECT count(*) FROM attempts WHERE verdict IS NULL AND kind = 1", [], |row| {
+                row.get(0)
+            })?;
+        Ok(found.unwrap_or(0))
+    }
+
+    /// Nothing goes until what is in flight has ended.
+    fn stand_aside(&mut self) -> Result<(), JournalError> {
+        self.draft.blocked = Some(Blocked::Probe);
+        self.left = 0;
         Ok(())
     }
 
@@ -254,7 +288,7 @@ impl<'a> Claiming<'a> {
     fn batches_with_queued(&self) -> Result<Vec<(BatchId, i64)>, JournalError> {
         let mut statement = self.tx.prepare(
             "SELECT batches.id, tallies.n FROM batches JOIN tallies ON tallies.batch = batches.id \
-             WHERE batches.state NOT IN (4, 5) AND batches.state IN (1, 3) \
+             WHERE batches.state NOT IN (4, 5) AND batches.state IN (1, 3) AND batches.cancelled_at IS NULL \
              AND tallies.state = 0 AND tallies.link = 0 AND tallies.n > 0 ORDER BY batches.id",
         )?;
         let rows = statement.query_map([], |row| Ok((BatchId(row.get(0)?), row.get(1)?)))?;
@@ -296,7 +330,7 @@ impl<'a> Claiming<'a> {
         );
         let mut took = 0usize;
         for order in self.select(&sql, (batch.0, self.now.millis(), count(share)))? {
-            if !self.claim(order, &Event::Claim, false)? {
+            if !self.claim(order, &Event::Claim, Kind::Order)? {
                 return Ok(took);
             }
             took = took.saturating_add(1);
@@ -325,7 +359,7 @@ impl<'a> Claiming<'a> {
     }
 
     /// Claims one order, if every brake lets it go.
-    fn claim(&mut self, mut order: Loaded, event: &Event, probe: bool) -> Result<bool, JournalError> {
+    fn claim(&mut self, mut order: Loaded, event: &Event, kind: Kind) -> Result<bool, JournalError> {
         let rules = Arc::clone(&self.request.rules);
         // A service that is no longer configured waits until it is again.
         let Some(terms) = rules.terms.get(&order.service) else {
@@ -358,6 +392,7 @@ impl<'a> Claiming<'a> {
             return Ok(false);
         }
         let known_id = books::known_id(self.tx, order.service)?;
+        let probe = kind != Kind::Order;
         books::begin(self.tx, &mut order, probe, terms.price, self.request.day, known_id, self.now)?;
         self.tx.execute_one(
             "an attempt's number",
@@ -381,6 +416,7 @@ impl<'a> Claiming<'a> {
             price: terms.price,
             probe,
             canary: !canary.proven,
+            alone: kind == Kind::FirstProbe,
             clock: self.clock.clone(),
             rules,
         });

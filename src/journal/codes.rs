@@ -40,11 +40,13 @@ pub enum Link {
     Earlier,
     /// Not an IMEI: no order.
     Invalid,
+    /// Its batch was cancelled, and the order that was its own went on for another batch's row.
+    Left,
 }
 
 impl Link {
     /// Every link.
-    pub const ALL: [Self; 4] = [Self::Own, Self::Joined, Self::Earlier, Self::Invalid];
+    pub const ALL: [Self; 5] = [Self::Own, Self::Joined, Self::Earlier, Self::Invalid, Self::Left];
 
     pub(crate) const fn code(self) -> i64 {
         match self {
@@ -52,6 +54,7 @@ impl Link {
             Self::Joined => 1,
             Self::Earlier => 2,
             Self::Invalid => 3,
+            Self::Left => 4,
         }
     }
 
@@ -97,6 +100,37 @@ impl Verdict {
             Self::Cleared => 8,
         }
     }
+
+    const ALL: [Self; 9] = [
+        Self::Taken,
+        Self::Unsent,
+        Self::Refused,
+        Self::Unknown,
+        Self::Presumed,
+        Self::Absent,
+        Self::Word,
+        Self::Once,
+        Self::Cleared,
+    ];
+
+    pub(crate) fn of(code: i64) -> Option<Self> {
+        Self::ALL.into_iter().find(|verdict| verdict.code() == code)
+    }
+
+    /// The word in `show --json`.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Taken => "taken",
+            Self::Unsent => "unsent",
+            Self::Refused => "refused",
+            Self::Unknown => "unknown",
+            Self::Presumed => "presumed",
+            Self::Absent => "absent",
+            Self::Word => "word",
+            Self::Once => "once",
+            Self::Cleared => "cleared",
+        }
+    }
 }
 
 /// Where a batch is.
@@ -134,6 +168,12 @@ impl BatchState {
 
     pub(crate) fn of(code: i64) -> Option<Self> {
         Self::ALL.into_iter().find(|state| state.code() == code)
+    }
+
+    /// Whether nothing more becomes of the batch.
+    #[must_use]
+    pub const fn is_over(self) -> bool {
+        matches!(self, Self::Done | Self::Cancelled)
     }
 
     /// The word in `status`.

@@ -241,7 +241,7 @@ pub(super) fn free_batch_name(
 }
 
 /// `STEM`, or `STEM-2`, `STEM-3`… before the extension: the first that isn't taken.
-fn free_name(
+pub(super) fn free_name(
     stem: &str,
     extension: &str,
     mut taken: impl FnMut(&str) -> Result<bool, JournalError>,
@@ -292,7 +292,13 @@ fn refuse(
         _ => (file_name, ""),
     };
     let dest_name = free_name(stem, extension, |name| {
-        let known = tx.find("SELECT 1 FROM refusals WHERE dest_name = ?1", [name], |_| Ok(()))?;
+        // Its reason is named after it: an export's reason may have that name already.
+        let known = tx.find(
+            "SELECT 1 WHERE EXISTS (SELECT 1 FROM refusals WHERE dest_name = ?1) \
+             OR EXISTS (SELECT 1 FROM exports WHERE reason_name = ?1 || '.reason.txt')",
+            [name],
+            |_| Ok(()),
+        )?;
         Ok(known.is_some() || occupied.contains(name))
     })?;
     tx.execute(

@@ -11,16 +11,25 @@
 //! attempt that will never be answered: [`Journal::recover`] takes it as in doubt.
 
 mod answer;
+mod balance;
 mod books;
+mod cancel;
 mod claim;
 mod codes;
+mod export;
+mod exports;
 mod files;
+mod kept;
 mod orders;
 mod outbox;
 mod pause;
 mod poll;
+mod requests;
+mod resolve;
+mod retry;
 mod rows;
 mod settle;
+mod show;
 mod status;
 #[cfg(test)]
 mod tests;
@@ -43,12 +52,19 @@ use tokio::sync::oneshot;
 pub use answer::Recorded;
 pub use claim::{Blocked, ClaimRequest, Claimed, ProbeTerms};
 pub use codes::{BatchState, Link};
+pub use export::{ExportRow, ExportedCells, SettledBy, Sorted, Unmatched};
+pub use exports::ReadExport;
 pub use files::{NewBatch, OpenFile, Refused};
 pub use orders::{Rules, ServiceTerms};
 pub use outbox::{BatchWork, ResultFile, ResultOrder, ResultRow, Tally, TallyState};
 pub use poll::{DuePoll, PollResult, PollTold};
+pub use requests::{LetterBox, NewRequest, RequestAnswer, Said, Target};
 pub use rows::{NewRow, OrderFor, RowOrder};
 pub use settle::{Doubt, DoubtTerms, ListingFacts};
+pub use show::{
+    OpenRow, ShownAnswer, ShownAttempt, ShownBatch, ShownCharge, ShownEvent, ShownOrder, ShownRow,
+    ShownService,
+};
 pub use status::{AlarmLine, DayMoney, OrderCounts};
 pub use ticket::AttemptTicket;
 pub use tx::Tx;

@@ -116,6 +116,12 @@ pub(super) fn load(tx: &Tx<'_>, id: OrderId) -> Result<Loaded, JournalError> {
     found.ok_or_else(|| JournalError::Unknown(format!("there is no order {id}")))
 }
 
+/// The newest order of this key.
+pub(super) fn current(tx: &Tx<'_>, service: ServiceId, imei: Imei) -> Result<Option<Loaded>, JournalError> {
+    let sql = format!("SELECT {COLUMNS} FROM orders WHERE service = ?1 AND imei = ?2 AND current = 1");
+    tx.find(&sql, (service.0, i64::try_from(imei.as_u64()).unwrap_or(0)), read)
+}
+
 /// What a transition did, for whoever logs it.
 #[derive(Clone, Debug)]
 pub(super) struct Moved {
@@ -239,7 +245,9 @@ pub(super) const fn tally_state(order: &Loaded) -> i64 {
 }
 
 fn move_tallies(tx: &Tx<'_>, order: &Loaded, from: i64, to: i64) -> Result<(), JournalError> {
-    move_tally(tx, order.batch, Link::Own, from, to, 1)?;
+    if has_own_row(tx, order)? {
+        move_tally(tx, order.batch, Link::Own, from, to, 1)?;
+    }
     if order.joined {
         let mut others: BTreeMap<BatchId, i64> = BTreeMap::new();
         let mut statement = tx.prepare("SELECT id FROM rows WHERE order_id = ?1 AND link = 1")?;
@@ -253,6 +261,23 @@ fn move_tallies(tx: &Tx<'_>, order: &Loaded, from: i64, to: i64) -> Result<(), J
         }
     }
     Ok(())
+}
+
+/// Whether its own row still shows this order: one that was made anew may have taken the row over, and one that only
+/// an export told of never had a row.
+fn has_own_row(tx: &Tx<'_>, order: &Loaded) -> Result<bool, JournalError> {
+    if order.batch.0 == 0 {
+        return Ok(false);
+    }
+    if !order.retried {
+        return Ok(true);
+    }
+    let found = tx.find(
+        "SELECT 1 FROM rows WHERE id = ?1 AND order_id = ?2 AND link = 0",
+        (order.first_row.0, order.id.0),
+        |_| Ok(()),
+    )?;
+    Ok(found.is_some())
 }
 
 fn move_tally(
@@ -278,6 +303,21 @@ fn move_tally(
         tx.ring(Rung::OUTBOX);
     }
     Ok(())
+}
+
+/// Counts one row of a batch under another state or link than before.
+pub(super) fn recount_row(
+    tx: &Tx<'_>,
+    batch: BatchId,
+    (from, link): (i64, Link),
+    (to, new_link): (i64, Link),
+) -> Result<(), JournalError> {
+    tx.execute_one(
+        "a tally",
+        "UPDATE tallies SET n = n - 1 WHERE batch = ?1 AND state = ?2 AND link = ?3",
+        (batch.0, from, link.code()),
+    )?;
+    add_tally(tx, batch, new_link, to, 1)
 }
 
 pub(super) fn add_tally(

@@ -6,6 +6,7 @@ use std::time::Duration;
 use rusqlite::Row;
 
 use super::codes::{BatchState, Link, TALLY_DUPLICATE, TALLY_INVALID, state_of};
+use super::export::ExportedCells;
 use super::view::View;
 use super::{Journal, JournalError};
 use crate::order::State;
@@ -30,6 +31,8 @@ pub struct BatchWork {
     pub taken_at: Timestamp,
     /// When its orders began.
     pub opened_at: Option<Timestamp>,
+    /// Why it is held.
+    pub held_for: Option<String>,
     /// The content of `NAME.results.csv` that is, or was about to be, published.
     pub result_sha256: Option<String>,
     /// Likewise of `NAME.settled.csv`.
@@ -118,12 +121,18 @@ pub struct ResultOrder {
     pub provider_id: Option<ProviderOrderId>,
     /// The answer, the rejection's reason, or the provider's words of a refusal.
     pub code: Option<String>,
+    /// What an export's row said beside the code.
+    pub exported: Option<ExportedCells>,
     /// Charged.
     pub charged: Money,
+    /// Charged for the orders of the same row that it was made anew of.
+    pub charged_before: Money,
     /// Presumed charged.
     pub presumed: Money,
     /// Reserved.
     pub reserved: Money,
+    /// The order of the same row that it was made anew of.
+    pub retry_of: Option<OrderId>,
     /// When it was taken.
     pub ordered_at: Option<Timestamp>,
     /// When it ended.
@@ -137,14 +146,14 @@ pub struct ResultOrder {
 }
 
 const BATCH: &str = "SELECT id, name, service, state, header, rows_total, taken_at, opened_at, result_sha256, \
-     settled_sha256, coalesce(charged, 0), coalesce(presumed, 0), coalesce(reserved, 0) \
+     settled_sha256, coalesce(charged, 0), coalesce(presumed, 0), coalesce(reserved, 0), held_for \
      FROM batches LEFT JOIN totals ON totals.scope = 'batch' AND totals.key = batches.id";
 
 const ORDER: &str = "o.id, o.imei, o.state, o.has_result, o.provider_id, results.code, \
      (SELECT coalesce(sum(price), 0) FROM attempts WHERE order_id = o.id AND verdict = 0), \
      (SELECT coalesce(sum(price), 0) FROM attempts WHERE order_id = o.id AND verdict = 4), \
      (SELECT coalesce(sum(price), 0) FROM attempts WHERE order_id = o.id AND (verdict IS NULL OR verdict = 3)), \
-     o.ordered_at, o.done_at, o.doubt_since, (SELECT name FROM batches WHERE id = o.batch), o.first_row, o.earlier";
+     o.ordered_at, o.done_at, o.doubt_since, (SELECT name FROM batches WHERE id = o.batch), o.first_row, o.retry_of, results.exported, o.earlier";
 
 impl View {
     /// The batches that aren't done, oldest first.
@@ -207,7 +216,7 @@ impl View {
         let at: Option<Option<i64>> = self.find(
             "SELECT max(CASE WHEN o.state = 3 THEN o.ordered_at + ?3 ELSE coalesce(o.doubt_since, o.ordered_at, 0) + ?4 END) \
              FROM rows JOIN orders o ON o.id = rows.order_id \
-             WHERE rows.id BETWEEN ?1 AND ?2 AND o.state IN (2, 3, 4, 5)",
+             WHERE rows.id BETWEEN ?1 AND ?2 AND rows.link <> 4 AND o.state IN (2, 3, 4, 5)",
             (RowId::new(batch, 0).0, RowId::new(batch, u32::MAX).0, millis(publish_after), millis(held_after)),
             |row| row.get(0),
         )?;
@@ -232,7 +241,7 @@ impl View {
         let params = (RowId::new(batch, after).0, RowId::new(batch, u32::MAX).0, limit);
         let mut rows = self.all(&sql, params, |row| {
             let order = row.get::<_, Option<i64>>(4)?.map(|_| read_order(row, 4)).transpose()?;
-            let earlier: Option<i64> = row.get(18)?;
+            let earlier: Option<i64> = row.get(20)?;
             let result = ResultRow {
                 row: RowId(row.get(0)?).row(),
                 raw: row.get(1)?,
@@ -247,8 +256,23 @@ impl View {
             if let Some(earlier) = earlier {
                 row.earlier = self.result_order(OrderId(*earlier))?;
             }
+            if let Some(order) = &mut row.order {
+                self.add_what_came_before(order)?;
+            }
         }
         Ok(rows.into_iter().map(|(row, _)| row).collect())
+    }
+
+    /// A row's cost is what was charged for it, for those of its orders too that ended before this one was made.
+    fn add_what_came_before(&self, order: &mut ResultOrder) -> Result<(), JournalError> {
+        let mut before = order.retry_of;
+        while let Some(id) = before {
+            let Some(found) = self.result_order(id)? else { break };
+            order.charged_before =
+                order.charged_before.checked_add(found.charged).unwrap_or(order.charged_before);
+            before = found.retry_of;
+        }
+        Ok(())
     }
 
     fn result_order(&self, id: OrderId) -> Result<Option<ResultOrder>, JournalError> {
@@ -287,6 +311,7 @@ fn read_batch(row: &Row<'_>) -> rusqlite::Result<BatchWork> {
         charged: Money::from_micros(row.get(10)?),
         presumed: Money::from_micros(row.get(11)?),
         reserved: Money::from_micros(row.get(12)?),
+        held_for: row.get(13)?,
     })
 }
 
@@ -300,7 +325,11 @@ fn read_order(row: &Row<'_>, from: usize) -> rusqlite::Result<ResultOrder> {
         has_result: row.get(at(3))?,
         provider_id: row.get::<_, Option<i64>>(at(4))?.map(|id| ProviderOrderId(unsigned(id))),
         code: row.get(at(5))?,
+        exported: row
+            .get::<_, Option<String>>(at(15))?
+            .and_then(|exported| serde_json::from_str(&exported).ok()),
         charged: Money::from_micros(row.get(at(6))?),
+        charged_before: Money::ZERO,
         presumed: Money::from_micros(row.get(at(7))?),
         reserved: Money::from_micros(row.get(at(8))?),
         ordered_at: time(row, at(9))?,
@@ -308,6 +337,7 @@ fn read_order(row: &Row<'_>, from: usize) -> rusqlite::Result<ResultOrder> {
         doubt_since: time(row, at(11))?,
         batch_name: row.get::<_, Option<String>>(at(12))?.unwrap_or_default(),
         first_row: RowId(row.get(at(13))?).row(),
+        retry_of: row.get::<_, Option<i64>>(at(14))?.map(OrderId),
     })
 }
 
@@ -347,11 +377,24 @@ impl Journal {
     /// The journal can't be written.
     pub async fn published(&self, batch: BatchId, done: bool, now: Timestamp) -> Result<(), JournalError> {
         self.write(move |tx| {
-            let state = if done { BatchState::Done } else { BatchState::Published };
+            // A row may have been ordered anew since the file was written: that batch isn't done.
+            let (cancelled, open): (bool, i64) = tx
+                .find(
+                    "SELECT cancelled_at IS NOT NULL, (SELECT coalesce(sum(n), 0) FROM tallies WHERE batch = ?1 AND state < 6) \
+                     FROM batches WHERE id = ?1",
+                    [batch.0],
+                    |row| Ok((row.get(0)?, row.get(1)?)),
+                )?
+                .unwrap_or_default();
+            let state = match (done && open == 0, cancelled) {
+                (false, _) => BatchState::Published,
+                (true, false) => BatchState::Done,
+                (true, true) => BatchState::Cancelled,
+            };
             tx.execute_one(
                 "a publication",
                 "UPDATE batches SET state = ?2, published_at = coalesce(published_at, ?3), \
-                 done_at = CASE WHEN ?2 = 4 THEN ?3 END WHERE id = ?1",
+                 done_at = CASE WHEN ?2 IN (4, 5) THEN ?3 END WHERE id = ?1",
                 (batch.0, state.code(), now.millis()),
             )?;
             tx.event(now, None, Some(batch), "published", state.as_str())

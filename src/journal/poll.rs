@@ -161,6 +161,7 @@ pub(super) fn keep(
         "INSERT INTO answers (order_id, at, kind, body) VALUES (?1, ?2, 'status', ?3)",
         (order.0, now.millis(), &told.raw),
     )?;
+    super::export::note_title(tx, order, &told.package)?;
     set_code(tx, order, &told.code)
 }
 

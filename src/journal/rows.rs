@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::codes::{Link, TALLY_INVALID};
-use super::orders::{self, COLUMNS, Loaded};
+use super::orders::{self, Loaded};
 use super::tx::Tx;
 use super::{Journal, JournalError};
 use crate::types::{BatchId, Imei, OrderId, RowId, ServiceId, Timestamp};
@@ -79,8 +79,7 @@ fn link(
 ) -> Result<RowOrder, JournalError> {
     let imei = i64::try_from(row.imei.as_u64()).unwrap_or(0);
     let own = RowId::new(batch, row.row);
-    let sql = format!("SELECT {COLUMNS} FROM orders WHERE service = ?1 AND imei = ?2 AND current = 1");
-    if let Some(order) = tx.find(&sql, (service.0, imei), orders::read)? {
+    if let Some(order) = orders::current(tx, service, row.imei)? {
         let found = |link| RowOrder { row: row.row, order: order.id, link };
         if order.first_row == own {
             return Ok(found(Link::Own));
@@ -107,7 +106,7 @@ fn link(
 }
 
 /// Makes room for a successor. The table refuses it for an order that could still be, or have been, charged.
-fn retire(tx: &Tx<'_>, order: &Loaded) -> Result<(), JournalError> {
+pub(super) fn retire(tx: &Tx<'_>, order: &Loaded) -> Result<(), JournalError> {
     tx.execute_one("an order's successor", "UPDATE orders SET current = 0 WHERE id = ?1", [order.id.0])
 }
 

@@ -8,7 +8,8 @@ use super::poll;
 use super::tx::Tx;
 use super::view::View;
 use super::{Journal, JournalError};
-use crate::order::{Absence, Event, HoldFacts, NoIdFacts, State};
+use crate::balance::Verdict;
+use crate::order::{Absence, BalanceFacts, Event, HoldFacts, NoIdFacts, State};
 use crate::types::{Imei, OrderId, ProviderOrder, ProviderOrderId, ProviderStatus, ServiceId, Timestamp};
 
 /// An order without a known outcome.
@@ -52,6 +53,8 @@ pub struct DoubtTerms {
     pub policy_hold: bool,
     /// `probe_within`.
     pub probe_within: std::time::Duration,
+    /// What the balance said at rest.
+    pub balance: Verdict,
 }
 
 impl View {
@@ -187,12 +190,24 @@ fn tend(
     match order.life.state {
         State::OrderedNoId => {
             let too_old = order.ordered_at.is_some_and(|at| now.since(at) > terms.probe_within);
-            let facts = NoIdFacts { balance_contradicts: false, can_list: terms.can_list, too_old };
-            if !terms.can_list || too_old {
-                let text = "its order id was never told and can't be found: the charge is presumed";
+            let balance_contradicts = terms.balance == Verdict::Contradicts;
+            let facts = NoIdFacts { balance_contradicts, can_list: terms.can_list, too_old };
+            if !terms.can_list || too_old || balance_contradicts {
+                let text = if balance_contradicts {
+                    "the balance did not fall by it: the charge is presumed, and may not have been made"
+                } else {
+                    "its order id was never told and can't be found: the charge is presumed"
+                };
                 let telling = Telling { what: "held", text, via: "", quiet: false };
                 orders::advance(tx, order, &Event::HoldNoId(facts), now, rules, &telling)?;
             }
+            Ok(())
+        }
+        State::InDoubt if quiet_over && !terms.can_list && terms.balance == Verdict::AllTaken => {
+            let facts = BalanceFacts { quiet_over, can_list: false, at_rest: true, fell_by_all: true };
+            let text = "the balance fell by all that is known and all that is in doubt";
+            let telling = Telling { what: "balance", text, via: "", quiet: false };
+            orders::advance(tx, order, &Event::BalanceFell(facts), now, rules, &telling)?;
             Ok(())
         }
         State::InDoubt if quiet_over => {
@@ -389,10 +404,11 @@ impl<'a> Judging<'a> {
         self.note_absence(order, known_id)
     }
 
-    /// What we knew, and when, as the first unproven attempt began.
+    /// What we knew, and when, as the first unproven attempt began, or one whose charge an export told of: no id is known
+    /// of either.
     fn first_unproven(&self, order: &Loaded) -> Result<Option<(i64, Timestamp)>, JournalError> {
         self.tx.find(
-            "SELECT known_id, claimed_at FROM attempts WHERE order_id = ?1 AND verdict IN (3, 4, 5, 6, 7) ORDER BY n LIMIT 1",
+            "SELECT known_id, claimed_at FROM attempts WHERE order_id = ?1 AND verdict IN (0, 3, 4, 5, 6, 7) ORDER BY n LIMIT 1",
             [order.id.0],
             |row| Ok((row.get(0)?, Timestamp::from_millis(row.get(1)?))),
         )

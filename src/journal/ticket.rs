@@ -30,6 +30,8 @@ pub(super) struct Claim {
     pub(super) price: Money,
     pub(super) probe: bool,
     pub(super) canary: bool,
+    /// A first probe: nothing of ours goes beside it.
+    pub(super) alone: bool,
     pub(super) clock: Clock,
     pub(super) rules: Arc<Rules>,
 }
@@ -78,6 +80,12 @@ impl AttemptTicket {
     #[must_use]
     pub fn is_canary(&self) -> bool {
         self.claim.as_ref().is_some_and(|claim| claim.canary)
+    }
+
+    /// Whether it is a probe that goes alone, to show what the provider does with a duplicate.
+    #[must_use]
+    pub fn is_first_probe(&self) -> bool {
+        self.claim.as_ref().is_some_and(|claim| claim.alone)
     }
 
     /// Whether it is a probe.

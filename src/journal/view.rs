@@ -1,5 +1,6 @@
 //! Reading: connections that can't write, short transactions only.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use rusqlite::{Connection, OpenFlags, Params, Row};
 use super::JournalError;
 use super::pause;
 use crate::gate::Pause;
+use crate::types::ServiceId;
 
 /// A connection that can only read.
 pub struct View {
@@ -69,12 +71,34 @@ impl View {
         }
     }
 
+    /// Reads several things as they stood at one moment, whatever is written meanwhile. Keep it short: what is written
+    /// can't leave the write-ahead log until it ends.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn at_once<T>(&self, read: impl FnOnce(&Self) -> Result<T, JournalError>) -> Result<T, JournalError> {
+        let moment = self.connection.unchecked_transaction()?;
+        let value = read(self)?;
+        moment.finish()?;
+        Ok(value)
+    }
+
     /// What stands still.
     ///
     /// # Errors
     /// What SQLite says.
     pub fn pauses(&self) -> Result<Vec<Pause>, JournalError> {
         self.all(pause::SELECT, [], pause::read)
+    }
+
+    /// Our names for the services.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn service_names(&self) -> Result<BTreeMap<ServiceId, String>, JournalError> {
+        let names =
+            self.all("SELECT id, name FROM services", [], |row| Ok((ServiceId(row.get(0)?), row.get(1)?)))?;
+        Ok(names.into_iter().collect())
     }
 
     /// A fact's value.

@@ -186,6 +186,8 @@ pub enum Word {
         id: ProviderOrderId,
         /// Whether the quiet period is over.
         quiet_over: bool,
+        /// The id is booked for this order already: one of two that were listed.
+        booked: bool,
     },
     /// "It was not ordered."
     NotOrdered {
@@ -212,6 +214,8 @@ pub enum Source {
     Presumed,
     /// One that was released on an inference.
     Inferred,
+    /// One that an export charged without an id: the id is put to it, no money moves.
+    Booked,
     /// None: the order has no attempt that it can be.
     None,
 }
@@ -298,6 +302,8 @@ pub enum Alarm {
     IllegalEvent,
     /// The journal's own rules caught a mistake.
     Journal,
+    /// The balance fell by more than the books explain.
+    Balance,
 }
 
 impl Alarm {
@@ -309,6 +315,7 @@ impl Alarm {
             Self::StatusChanged => "status_changed",
             Self::IllegalEvent => "illegal_event",
             Self::Journal => "journal",
+            Self::Balance => "balance",
         }
     }
 }

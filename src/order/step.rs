@@ -140,7 +140,7 @@ impl Draft {
         self.end_proven(end);
         self.effect(then);
         if self.order.id.is_some() {
-            return self.to_ordered();
+            return self.becomes_ordered();
         }
         // The answer proves this attempt only: an earlier one may still have been taken.
         let back = if self.order.unaccounted > 0 { State::InDoubt } else { State::Queued };
@@ -150,7 +150,7 @@ impl Draft {
     fn invalid_imei(&mut self) -> bool {
         self.end_proven(Effect::EndRefused);
         if self.order.id.is_some() {
-            return self.to_ordered();
+            return self.becomes_ordered();
         }
         if self.order.unaccounted > 0 {
             self.effect(Effect::BackOff(None));
@@ -162,7 +162,7 @@ impl Draft {
     fn already_exists(&mut self, key: KeyFacts) -> bool {
         self.end_proven(Effect::EndRefused);
         if self.order.id.is_some() {
-            return self.to_ordered();
+            return self.becomes_ordered();
         }
         if self.order.unproven() == 0 && !key.others_unproven && !key.was_copy {
             if key.earlier_order {
@@ -180,15 +180,16 @@ impl Draft {
         if !ids.is_empty() {
             self.effect(Effect::LookUp(ids));
         }
-        if self.order.id.is_some() {
-            return self.to_ordered();
-        }
+        // Its id may have come by another way; this attempt's quiet period begins all the same.
         self.effect(Effect::StartDoubt);
+        if self.order.id.is_some() {
+            return self.becomes_ordered();
+        }
         self.to(State::InDoubt)
     }
 
     /// The id is known: what is still unaccounted for beside it stays presumed.
-    fn to_ordered(&mut self) -> bool {
+    fn becomes_ordered(&mut self) -> bool {
         self.presume_unaccounted();
         self.to(State::Ordered)
     }
@@ -206,10 +207,10 @@ impl Draft {
         self.order.unaccounted = self.order.unaccounted.saturating_add(1);
         self.order.counted = self.order.counted.saturating_add(1);
         self.effect(Effect::PauseAll(PauseReason::OlderCopy));
-        if self.order.id.is_some() {
-            return self.to_ordered();
-        }
         self.effect(Effect::StartDoubt);
+        if self.order.id.is_some() {
+            return self.becomes_ordered();
+        }
         self.to(State::InDoubt)
     }
 
@@ -223,9 +224,8 @@ impl Draft {
         if !self.seeks_id() {
             return false;
         }
-        for id in ids {
-            let from = self.any_source();
-            self.charge(from, Some(*id));
+        for (known, id) in (0u32..).zip(ids) {
+            self.charge_once(known, *id);
         }
         self.order.id = Some(*first);
         self.presume_all_unproven();
@@ -375,14 +375,10 @@ impl Draft {
             None => {}
         }
         self.order.id = Some(id);
-        // An export may have booked the charge before the id was known.
-        if self.order.charged == 0 {
-            let from = self.any_source();
-            self.charge(from, Some(id));
-        }
+        self.charge_once(0, id);
         match self.order.state {
             State::Submitting | State::Completed | State::Rejected => true,
-            _ => self.to_ordered(),
+            _ => self.becomes_ordered(),
         }
     }
 
@@ -406,7 +402,7 @@ impl Draft {
 
     fn word(&mut self, word: Word) -> bool {
         match word {
-            Word::OrderId { id, quiet_over } => self.told_id(id, quiet_over),
+            Word::OrderId { id, quiet_over, booked } => self.told_id(id, quiet_over, booked),
             Word::NotOrdered { quiet_over } => self.told_not_ordered(quiet_over),
             Word::Cancel => self.told_cancel(),
             Word::Retry { newer_live } => self.told_retry(newer_live),
@@ -418,21 +414,21 @@ impl Draft {
         true
     }
 
-    fn told_id(&mut self, id: ProviderOrderId, quiet_over: bool) -> bool {
+    fn told_id(&mut self, id: ProviderOrderId, quiet_over: bool, booked: bool) -> bool {
         match (self.order.state, self.order.id) {
             (State::Held, Some(_)) => {
-                if self.order.id != Some(id) {
-                    self.order.id = Some(id);
+                // Of an order that was listed twice every id is booked: he says which one is to be asked after.
+                if self.order.id != Some(id) && !booked {
                     let from = self.any_source();
                     self.charge(from, Some(id));
                 }
+                self.order.id = Some(id);
                 self.to(State::Ordered)
             }
             (_, Some(known)) if known == id => self.tell("that is the id it has"),
             (State::InDoubt | State::Held, None) if quiet_over => {
                 self.order.id = Some(id);
-                let from = self.any_source();
-                self.charge(from, Some(id));
+                self.charge_once(0, id);
                 self.presume_all_unproven();
                 self.to(State::Ordered)
             }
@@ -518,7 +514,7 @@ impl Draft {
             Source::Unaccounted => &mut self.order.unaccounted,
             Source::Presumed => &mut self.order.presumed,
             Source::Inferred => &mut self.order.inferred,
-            Source::InFlight | Source::None => return,
+            Source::InFlight | Source::Booked | Source::None => return,
         };
         *count = count.saturating_sub(1);
     }
@@ -527,6 +523,17 @@ impl Draft {
         self.take_from(from);
         self.order.charged = self.order.charged.saturating_add(1);
         self.effect(Effect::Charge { from, id });
+    }
+
+    /// Books an id of an order that had none, unless the charge is there: an export tells of charges and no ids, so the
+    /// first ids that come are those of the charges it told of. `before`: ids that came with this one.
+    fn charge_once(&mut self, before: u32, id: ProviderOrderId) {
+        if self.order.charged > before {
+            self.effect(Effect::Charge { from: Source::Booked, id: Some(id) });
+        } else {
+            let from = self.any_source();
+            self.charge(from, Some(id));
+        }
     }
 
     fn presume_unaccounted(&mut self) {

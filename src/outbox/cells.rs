@@ -1,6 +1,6 @@
 //! What a row's result says: its order, as it stands, in the columns that imeid adds.
 
-use crate::journal::{Link, ResultOrder, ResultRow};
+use crate::journal::{ExportedCells, Link, ResultOrder, ResultRow};
 use crate::order::State;
 use crate::result::{Header, ResultCells, RowStatus, fields};
 use crate::types::Money;
@@ -29,6 +29,7 @@ fn invalid(row: &ResultRow) -> ResultCells {
 /// The word for a row whose order is in this state.
 pub(super) fn status(row: &ResultRow, order: &ResultOrder) -> RowStatus {
     match order.state {
+        _ if row.link == Link::Left => RowStatus::Cancelled,
         State::Completed if row.link == Link::Earlier => RowStatus::Duplicate,
         State::Completed => RowStatus::Completed,
         State::Rejected => RowStatus::Rejected,
@@ -46,12 +47,27 @@ pub(super) fn status(row: &ResultRow, order: &ResultOrder) -> RowStatus {
 
 fn of_order(row: &ResultRow, order: &ResultOrder) -> ResultCells {
     let status = status(row, order);
+    if row.link == Link::Left {
+        let mut cells = ResultCells::new(status);
+        cells.cost = Some(Money::ZERO);
+        let note = format!(
+            "Stopped before it was sent. Nothing was paid here; the IMEI was ordered for {} row {} all the same.",
+            order.batch_name, order.first_row
+        );
+        add_note(&mut cells, &note);
+        return cells;
+    }
     // "Already exists" from an order of ours: the answer is that order's.
     let source = row.earlier.as_ref().unwrap_or(order);
     let mut cells = ResultCells::new(status);
     if let Some(code) = &source.code {
         match status {
-            RowStatus::Completed | RowStatus::Duplicate => cells = cells.with_fields(fields(code)),
+            RowStatus::Completed | RowStatus::Duplicate => {
+                cells = cells.with_fields(fields(code));
+                if let Some(exported) = &source.exported {
+                    fill_from_export(&mut cells, exported);
+                }
+            }
             RowStatus::Rejected => cells.code = fields(code).code,
             _ => {}
         }
@@ -74,27 +90,24 @@ fn cost(row: &ResultRow, order: &ResultOrder) -> Option<Money> {
     if row.link != Link::Own {
         return Some(Money::ZERO);
     }
-    match order.state {
-        _ if order.charged > Money::ZERO => Some(order.charged),
-        _ if order.presumed > Money::ZERO => Some(order.presumed),
+    let own = match order.state {
+        _ if order.charged > Money::ZERO => order.charged,
+        _ if order.presumed > Money::ZERO => order.presumed,
         // Whether it is charged isn't known.
-        _ if order.reserved > Money::ZERO => None,
-        _ => Some(Money::ZERO),
-    }
+        _ if order.reserved > Money::ZERO => return None,
+        _ => Money::ZERO,
+    };
+    own.checked_add(order.charged_before)
 }
 
 fn notes(row: &ResultRow, order: &ResultOrder, source: &ResultOrder, status: RowStatus) -> Vec<String> {
     let mut notes = Vec::new();
     match (row.link, status) {
-        (_, RowStatus::Duplicate) if order.has_result => {
-            notes.push(
-                "Answered free from the provider's export: it was ordered before, not by imeid.".to_owned(),
-            );
-        }
+        (_, RowStatus::Duplicate) if order.has_result => notes.push(answered_from_export(order)),
         (_, RowStatus::Duplicate) => notes.push(answered_from(source)),
         (Link::Joined, _) => notes.push(format!("same as {} row {}", order.batch_name, order.first_row)),
         (Link::Earlier, _) => notes.push(answered_from(order)),
-        (Link::Own | Link::Invalid, _) => {}
+        (Link::Own | Link::Invalid | Link::Left, _) => {}
     }
     if let Some(sentence) = what_it_means(order, status) {
         notes.push(sentence);
@@ -105,7 +118,40 @@ fn notes(row: &ResultRow, order: &ResultOrder, source: &ResultOrder, status: Row
             order.presumed
         ));
     }
+    if row.link == Link::Own && order.charged_before > Money::ZERO {
+        notes.push(format!(
+            "Ordered anew: {} of the cost was for the order before, which the provider gave back.",
+            order.charged_before
+        ));
+    }
     notes
+}
+
+/// Where the code doesn't tell a field, the export's own column may.
+fn fill_from_export(cells: &mut ResultCells, exported: &ExportedCells) {
+    for (cell, told) in [
+        (&mut cells.carrier, &exported.carrier),
+        (&mut cells.simlock, &exported.simlock),
+        (&mut cells.model, &exported.model),
+        (&mut cells.fmi, &exported.fmi),
+        (&mut cells.imei2, &exported.imei2),
+    ] {
+        if cell.is_none() && !told.is_empty() && told != "-" {
+            *cell = Some(told.clone());
+        }
+    }
+}
+
+fn answered_from_export(order: &ResultOrder) -> String {
+    let exported = order.exported.clone().unwrap_or_default();
+    let when = if exported.date.is_empty() {
+        String::new()
+    } else {
+        format!(", on {} by the provider's clock", exported.date)
+    };
+    let outcome =
+        if exported.rejected { " The provider gave it back: its reason is in imeid_code." } else { "" };
+    format!("Answered free from the provider's export: it was ordered before{when}, not by imeid.{outcome}")
 }
 
 fn answered_from(order: &ResultOrder) -> String {

@@ -87,11 +87,13 @@ impl Publisher {
         };
         let temporary = self.folder.join(format!(".{}.{kind}.csv.new", batch.name));
         let sha256 = self.write_temporary(&batch, &temporary).await?;
-        let (name, there) = self.name_for(&batch, kind, file, ours.as_ref()).await?;
+        let (name, there) = self.name_for(&batch, kind, file, &sha256).await?;
         let path = self.folder.join(&name);
         let done = match there {
             // A crash came between the rename and the journal. What became of open rows since goes into the settled one.
-            Some(there) if Some(&there) == ours.as_ref() => {
+            Some(there)
+                if Some(&there) == ours.as_ref() || file == ResultFile::Settled && there == sha256 =>
+            {
                 self.remove(temporary).await?;
                 all && there == sha256
             }
@@ -115,18 +117,19 @@ impl Publisher {
     }
 
     /// The name to publish under, and the hash of what has it already. A result's name is its batch's; a settled one,
-    /// whose batch has a published name, steps aside by itself.
+    /// whose batch has a published name, steps aside by itself: for another file, and for one of ours that says what
+    /// isn't so any more (a row was ordered anew since).
     async fn name_for(
         &self,
         batch: &BatchWork,
         kind: &str,
         file: ResultFile,
-        ours: Option<&String>,
+        sha256: &str,
     ) -> Result<(String, Option<String>), PublishError> {
         let mut name = format!("{}.{kind}.csv", batch.name);
         let mut there = hash_of(self.folder.join(&name)).await?;
         let mut n = 2u32;
-        while file == ResultFile::Settled && there.is_some() && there.as_ref() != ours {
+        while file == ResultFile::Settled && there.as_deref().is_some_and(|there| there != sha256) {
             name = format!("{}.{kind}-{n}.csv", batch.name);
             there = hash_of(self.folder.join(&name)).await?;
             n = n.saturating_add(1);

@@ -1,8 +1,12 @@
 //! Settling doubts, by evidence: ids that were told, the provider's listing, a probe; else a person.
 //!
+//! [`Reconcile`] brings the evidence that people have: the provider's own export, dropped into `reconcile/`.
+//!
 //! Nothing here releases or charges anything: it fetches evidence and hands it to the journal, where the table of
 //! [`order`](crate::order) decides.
 
+mod balance;
+mod reconcile;
 #[cfg(test)]
 mod tests;
 
@@ -13,17 +17,24 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use balance::Looks;
+
+use crate::balance::Verdict;
 use crate::clock::Clock;
 use crate::config::{DoubtPolicy, ListRecent};
 use crate::journal::{Doubt, DoubtTerms, Journal, JournalError, ListingFacts};
+use crate::meter::Meter;
 use crate::order::State;
 use crate::provider::Provider;
 use crate::schedule::LONGEST_WAIT;
 use crate::settings::Settings;
 use crate::types::{CallError, ServiceId, Timestamp};
 
+pub use reconcile::Reconcile;
+
 /// It looks again after this long by itself.
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
+const SHORTEST_WAIT: Duration = Duration::from_millis(20);
 /// The account whose provider was seen to list its orders: that isn't forgotten over a restart.
 const LISTS_FACT: &str = "lists";
 /// Titles of services are asked for again after this long.
@@ -44,18 +55,23 @@ pub struct Settle {
     titles: BTreeMap<ServiceId, BTreeSet<String>>,
     titles_at: Option<Timestamp>,
     listed_at: Option<Timestamp>,
+    meter: Arc<Meter>,
+    started: Timestamp,
+    looks: Looks,
 }
 
 impl Settle {
     /// The stage, with nothing found out yet.
     #[must_use]
-    pub const fn new(
+    pub fn new(
         journal: Journal,
         provider: Arc<dyn Provider>,
         clock: Clock,
         settings: watch::Receiver<Arc<Settings>>,
         can_list: watch::Sender<Option<bool>>,
+        meter: Arc<Meter>,
     ) -> Self {
+        let started = clock.now();
         Self {
             journal,
             provider,
@@ -65,6 +81,9 @@ impl Settle {
             titles: BTreeMap::new(),
             titles_at: None,
             listed_at: None,
+            meter,
+            started,
+            looks: Looks::default(),
         }
     }
 
@@ -92,8 +111,9 @@ impl Settle {
     /// The journal can't be read or written.
     pub async fn unit(&mut self) -> Result<Duration, JournalError> {
         let doubts = self.journal.read(|view| view.doubts()).await?;
+        let seen = self.look_at_balance().await?;
         if doubts.is_empty() {
-            return Ok(LOOK_AGAIN);
+            return Ok(seen.again_in.unwrap_or(LOOK_AGAIN).clamp(SHORTEST_WAIT, LOOK_AGAIN));
         }
         self.recall_listing().await?;
         self.look_up_told(&doubts).await?;
@@ -107,7 +127,7 @@ impl Settle {
         if ripe && self.listed_at.is_none_or(|at| now.since(at) >= interval) {
             self.list().await?;
         }
-        self.tend(&doubts).await?;
+        self.tend(&doubts, seen.verdict).await?;
         let next_quiet = doubts
             .iter()
             .map(|doubt| doubt.since.plus(quiet))
@@ -116,7 +136,8 @@ impl Settle {
             .map(|at| at.since(now));
         Ok(next_quiet
             .map_or(interval, |next| next.min(interval))
-            .clamp(Duration::from_millis(20), LOOK_AGAIN))
+            .min(seen.again_in.unwrap_or(interval))
+            .clamp(SHORTEST_WAIT, LOOK_AGAIN))
     }
 
     /// Ids that an unclear answer told are looked up before anything else: one of them is likely the order's.
@@ -209,18 +230,15 @@ impl Settle {
         if self.titles_at.is_some_and(|at| now.since(at) < TITLES_FOR) {
             return;
         }
-        let Ok(services) = self.provider.services().await else { return };
-        self.titles_at = Some(now);
         let settings = Arc::clone(&self.settings.borrow());
-        for service in services {
-            let network_id = crate::types::NetworkId(service.network_id);
-            if let Some(number) = settings.number(&network_id) {
-                self.titles.entry(number).or_default().insert(service.title);
-            }
+        let Ok(titles) = titles_at(self.provider.as_ref(), &settings).await else { return };
+        self.titles_at = Some(now);
+        for (number, titles) in titles {
+            self.titles.entry(number).or_default().extend(titles);
         }
     }
 
-    async fn tend(&self, doubts: &[Doubt]) -> Result<(), JournalError> {
+    async fn tend(&self, doubts: &[Doubt], balance: Verdict) -> Result<(), JournalError> {
         let settings = Arc::clone(&self.settings.borrow());
         let can_list = match settings.config.provider.list_recent {
             ListRecent::Yes => true,
@@ -230,7 +248,9 @@ impl Settle {
         };
         let terms = DoubtTerms {
             can_list,
-            policy_hold: settings.config.in_doubt.policy == DoubtPolicy::Hold,
+            policy_hold: settings.config.in_doubt.policy == DoubtPolicy::Hold
+                || self.journal.probes_are_unsafe().await?,
+            balance,
             probe_within: settings.config.in_doubt.probe_within,
         };
         let open: Vec<_> =
@@ -240,6 +260,21 @@ impl Settle {
         }
         self.journal.tend_doubts(open, terms, self.clock.now(), (*settings.rules).clone()).await
     }
+}
+
+/// What the provider calls the configured services now.
+async fn titles_at(
+    provider: &dyn Provider,
+    settings: &Settings,
+) -> Result<BTreeMap<ServiceId, BTreeSet<String>>, CallError> {
+    let mut titles: BTreeMap<ServiceId, BTreeSet<String>> = BTreeMap::new();
+    for service in provider.services().await? {
+        let network_id = crate::types::NetworkId(service.network_id);
+        if let Some(number) = settings.number(&network_id) {
+            titles.entry(number).or_default().insert(service.title);
+        }
+    }
+    Ok(titles)
 }
 
 /// Listings are fetched four times a quiet period while doubts are young, and further and further apart as they age.

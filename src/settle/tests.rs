@@ -105,7 +105,8 @@ impl Bench {
         let (tell, can_list) = watch::channel(None);
         let settings = watch::channel(Arc::clone(&self.settings)).1;
         let provider = Arc::clone(&self.provider);
-        let mut settle = Settle::new(self.journal.clone(), provider, self.clock.clone(), settings, tell);
+        let mut settle =
+            Settle::new(self.journal.clone(), provider, self.clock.clone(), settings, tell, Arc::default());
         settle.unit().await.unwrap();
         let doubts = self.journal.read(|view| view.doubts()).await.unwrap();
         let known = *can_list.borrow();

@@ -13,7 +13,7 @@ use crate::config::log_imei;
 use crate::gate::Scope;
 use crate::journal::{AttemptTicket, Journal};
 use crate::meter::Meter;
-use crate::order::PauseReason;
+use crate::order::{Alarm, PauseReason};
 use crate::pace::{self, Ended, Health, Smoothed};
 use crate::provider::Provider;
 use crate::types::{Money, NotTaken, Placed, Timestamp};
@@ -162,11 +162,10 @@ impl Pool {
             let _ = self.journal.return_attempt(ticket).await;
             return;
         }
+        let first_probe = ticket.is_first_probe();
         let canary = (ticket.is_canary() && !shared_account).then(|| (ticket.service(), ticket.price()));
-        let before = match canary {
-            Some(_) => self.balance().await,
-            None => None,
-        };
+        let before =
+            if !shared_account && (first_probe || canary.is_some()) { self.balance().await } else { None };
         let imei = ticket.imei();
         self.meter.began(self.clock.now());
         let sent = attempt::send(ticket, &*self.provider, &self.journal).await;
@@ -180,6 +179,11 @@ impl Pool {
             self.pausing.fetch_add(1, Ordering::AcqRel);
             let _ = sent.recorded.await;
             self.pausing.fetch_sub(1, Ordering::AcqRel);
+            return;
+        }
+        if first_probe {
+            let _ = sent.recorded.await;
+            self.judge_first_probe(&sent.outcome, before).await;
             return;
         }
         if let Some((Some(service), price)) = canary {
@@ -226,6 +230,32 @@ impl Pool {
                 (true, false) => tracing::info!("the provider answers orders again"),
                 _ => {}
             }
+        }
+    }
+
+    /// What the first probe showed: it was alone between two looks at the balance. Only a refusal proves that duplicates
+    /// are refused, and only while the balance doesn't show that it cost something.
+    async fn judge_first_probe(&self, outcome: &Placed, before: Option<Money>) {
+        if *outcome != Placed::AlreadyExists {
+            return;
+        }
+        let after = match before {
+            Some(_) => self.balance().await,
+            None => None,
+        };
+        let fell = before.zip(after).and_then(|(before, after)| before.checked_sub(after));
+        let now = self.clock.now();
+        let told = match fell.filter(|fell| *fell > Money::ZERO) {
+            None => self.journal.probes_are_refused(now).await,
+            Some(fell) => {
+                let text = format!(
+                    "a probe was refused as a duplicate, and the balance fell by {fell} all the same"
+                );
+                self.journal.balance_accuses(Alarm::Balance, text, now).await
+            }
+        };
+        if let Err(error) = told {
+            tracing::error!(alarm = "journal", "what a first probe showed can't be recorded: {error}");
         }
     }
 

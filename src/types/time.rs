@@ -59,6 +59,14 @@ impl serde::Serialize for Timestamp {
     }
 }
 
+impl<'de> serde::Deserialize<'de> for Timestamp {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = <String as serde::Deserialize>::deserialize(deserializer)?;
+        let time: jiff::Timestamp = text.parse().map_err(serde::de::Error::custom)?;
+        Ok(Self(time.as_millisecond()))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -66,6 +74,14 @@ mod tests {
     #[test]
     fn times_print_as_rfc_3339_in_utc() {
         assert_eq!(Timestamp::from_millis(1_763_091_180_999).to_string(), "2025-11-14T03:33:00Z");
+    }
+
+    #[test]
+    fn a_time_is_read_back_to_the_second() {
+        let text = serde_json::to_string(&Timestamp::from_millis(1_763_091_180_999)).unwrap();
+        let read: Timestamp = serde_json::from_str(&text).unwrap();
+        assert_eq!(read, Timestamp::from_millis(1_763_091_180_000));
+        assert!(serde_json::from_str::<Timestamp>("\"yesterday\"").is_err());
     }
 
     #[test]

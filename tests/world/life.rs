@@ -83,10 +83,17 @@ impl Life {
         let (tell_can_list, can_list) = watch::channel(None);
         let subscribe = || settings.subscribe();
         let (provider_of, clock_of) = (|| Arc::clone(&provider), || clock.clone());
-        let settle = Settle::new(journal.clone(), provider_of(), clock_of(), subscribe(), tell_can_list);
+        let meter = Arc::new(Meter::default());
+        let settle = Settle::new(
+            journal.clone(),
+            provider_of(),
+            clock_of(),
+            subscribe(),
+            tell_can_list,
+            Arc::clone(&meter),
+        );
         let poll = Poll::new(journal.clone(), provider_of(), clock_of(), subscribe());
         let outbox = Outbox::new(journal.clone(), clock_of(), subscribe());
-        let meter = Arc::new(Meter::default());
         let pool = Arc::new(Pool::new(journal, provider_of(), clock_of(), Arc::clone(&meter)));
         let view =
             Connection::open_with_flags(&config.journal.path, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
@@ -202,7 +209,7 @@ impl Life {
             meter: Arc::clone(&self.meter),
             taken,
         };
-        alive(|| self.runtime.block_on(work.to_the_end()))?.unwrap();
+        alive(|| self.runtime.block_on(work.finish()))?.unwrap();
         Ok(())
     }
 

@@ -35,7 +35,8 @@ CREATE TABLE batches (
     done_at       INTEGER,
     held_for      TEXT,
     result_sha256 TEXT,                         -- of what was, or is about to be, published as results.csv
-    settled_sha256 TEXT
+    settled_sha256 TEXT,
+    cancelled_at  INTEGER                       -- a person wants nothing more of it sent
 ) STRICT;
 CREATE INDEX batches_busy ON batches (state, id) WHERE state NOT IN (4, 5);
 CREATE INDEX batches_sha ON batches (sha256);
@@ -76,6 +77,7 @@ CREATE TABLE orders (
     held_for     TEXT,
     provider_id  INTEGER,
     earlier      INTEGER,                       -- the earlier order of ours whose duplicate it is
+    retry_of     INTEGER,                       -- the order of the same row that it was made anew of
     ordered_at   INTEGER,
     done_at      INTEGER,
     CHECK (unaccounted = 0 OR (state NOT IN (0, 8, 9) AND current = 1)),
@@ -93,11 +95,13 @@ CREATE INDEX orders_unsure ON orders (state, due_at, id) WHERE state IN (1, 2, 4
 CREATE TABLE rows (
     id       INTEGER PRIMARY KEY,               -- batch << 32 | row
     order_id INTEGER,                           -- NULL: not an IMEI
-    link     INTEGER NOT NULL,                  -- 0 the order's own row, 1 waits for it too, 2 answered by an earlier order, 3 invalid
+    link     INTEGER NOT NULL,                  -- 0 the order's own row, 1 waits for it too, 2 answered by an earlier order, 3 invalid,
+                                                -- 4 its batch was cancelled, its order went on for another row
     why_not  TEXT,
     raw      BLOB NOT NULL                      -- its cells, as one CSV record
 ) STRICT;
 CREATE INDEX rows_joined ON rows (order_id) WHERE link = 1;
+CREATE INDEX rows_others ON rows (order_id) WHERE link IN (2, 4);
 
 CREATE TABLE attempts (
     order_id   INTEGER NOT NULL,
@@ -124,6 +128,7 @@ CREATE TABLE charges (
     seen_at     INTEGER NOT NULL,
     PRIMARY KEY (account, provider_id)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX charges_order ON charges (order_id);
 
 -- The highest id of the provider's that we know: ids are compared, never times.
 CREATE TABLE watermarks (
@@ -153,7 +158,37 @@ CREATE INDEX answers_order ON answers (order_id);
 -- What a result is made of: the last status's text, beside the raw answers.
 CREATE TABLE results (
     order_id INTEGER PRIMARY KEY,
-    code     TEXT NOT NULL
+    code     TEXT NOT NULL,
+    exported TEXT                               -- JSON: what an export's row said beside the code
+) STRICT;
+
+-- What the provider calls a service: seen at our own orders. An export tells no other name.
+CREATE TABLE titles (
+    service INTEGER NOT NULL,
+    title   TEXT NOT NULL,
+    PRIMARY KEY (service, title)
+) STRICT, WITHOUT ROWID;
+
+-- Exports that were read to the end. Written before anything is moved, so that a crash in between ends the same way.
+CREATE TABLE exports (
+    id          INTEGER PRIMARY KEY,
+    taken_key   TEXT NOT NULL UNIQUE,
+    file_name   TEXT NOT NULL,
+    at          INTEGER NOT NULL,
+    counts      TEXT NOT NULL,                  -- JSON
+    reason_name TEXT UNIQUE,                    -- in rejected/; NULL: every row was matched
+    reason      TEXT,
+    done_at     INTEGER
+) STRICT;
+
+-- Rows of exports for orders that were on the wire, or whose file was still being taken in.
+CREATE TABLE kept_rows (
+    id       INTEGER PRIMARY KEY,
+    service  INTEGER NOT NULL,
+    imei     INTEGER NOT NULL,
+    kept_at  INTEGER NOT NULL,
+    exported TEXT NOT NULL,                     -- JSON: the row, dated by our clock
+    UNIQUE (service, imei, exported)
 ) STRICT;
 
 CREATE TABLE events (
@@ -224,3 +259,17 @@ CREATE TABLE alarms (
     acked_at INTEGER
 ) STRICT;
 CREATE INDEX alarms_open ON alarms (n) WHERE gone_at IS NULL AND acked_at IS NULL;
+
+-- What operators said: left here by a command, carried out by the daemon, or by the command where none runs.
+CREATE TABLE requests (
+    id      INTEGER PRIMARY KEY,
+    at      INTEGER NOT NULL,
+    who     TEXT NOT NULL,
+    word    TEXT NOT NULL,                      -- JSON
+    target  TEXT NOT NULL,                      -- JSON: an order's service and IMEI, or a batch
+    cursor  INTEGER NOT NULL DEFAULT 0,         -- the row up to which a word about a batch is carried out
+    count   INTEGER NOT NULL DEFAULT 0,         -- how many orders it has reached
+    done_at INTEGER,
+    answer  TEXT                                -- JSON
+) STRICT;
+CREATE INDEX requests_open ON requests (id) WHERE done_at IS NULL;

@@ -1,16 +1,23 @@
 use super::*;
+use crate::balance::Verdict;
+use crate::order::Alarm;
 
 fn terms(can_list: bool) -> DoubtTerms {
-    DoubtTerms { can_list, policy_hold: false, probe_within: Duration::from_secs(86_400) }
+    DoubtTerms {
+        can_list,
+        policy_hold: false,
+        probe_within: Duration::from_secs(86_400),
+        balance: Verdict::Silent,
+    }
 }
 
 impl Bench {
-    fn state(&self, order: OrderId) -> State {
+    pub(super) fn state(&self, order: OrderId) -> State {
         let code = self.number(&format!("SELECT state FROM orders WHERE id = {order}"));
         super::super::codes::state_of(code).unwrap()
     }
 
-    async fn doubt_one(&self) -> OrderId {
+    pub(super) async fn doubt_one(&self) -> OrderId {
         let ticket = self.claim(1).await.pop().unwrap();
         let order = ticket.order().unwrap();
         self.finish(
@@ -21,7 +28,7 @@ impl Bench {
         order
     }
 
-    fn told(&self, id: u64, of: Imei, status: ProviderStatus) -> ProviderOrder {
+    pub(super) fn told(&self, id: u64, of: Imei, status: ProviderStatus) -> ProviderOrder {
         ProviderOrder {
             id: ProviderOrderId(id),
             imei: Some(of),
@@ -34,7 +41,7 @@ impl Bench {
         }
     }
 
-    async fn judge(&self, listing: Vec<ProviderOrder>) -> usize {
+    pub(super) async fn judge(&self, listing: Vec<ProviderOrder>) -> usize {
         let facts = ListingFacts { asked_at: self.now(), titles: BTreeMap::new() };
         self.journal
             .judge_listing("main".to_owned(), listing, facts, self.now(), (*self.rules).clone())
@@ -43,7 +50,7 @@ impl Bench {
     }
 
     /// An older order of ours, a doubt, and, a quiet period later, a newer order: what a good listing shows.
-    async fn with_witnesses(&self) -> (OrderId, Vec<ProviderOrder>) {
+    pub(super) async fn with_witnesses(&self) -> (OrderId, Vec<ProviderOrder>) {
         self.batch("stock", &imeis(3)).await;
         self.order_one(10).await;
         let doubt = self.doubt_one().await;
@@ -233,20 +240,86 @@ async fn t1_a_probe_that_is_turned_away_leaves_the_first_attempt_reserved() {
 }
 
 #[tokio::test]
-async fn until_one_probe_is_proven_they_go_one_at_a_time() {
+async fn a_first_probe_goes_alone_until_one_was_refused_free_of_charge() {
     let bench = Bench::new().await;
-    bench.batch("stock", &imeis(4)).await;
+    bench.batch("stock", &imeis(7)).await;
     let mut doubts = Vec::new();
     for _ in 0..4 {
         doubts.push(bench.doubt_one().await);
     }
+    let in_flight = bench.claim(1).await.pop().unwrap();
     bench.pass(QUIET);
     bench.journal.tend_doubts(doubts, terms(false), bench.now(), (*bench.rules).clone()).await.unwrap();
+    assert!(bench.claim(9).await.is_empty(), "it waits for what is in flight, and nothing goes beside it");
+    bench.finish(in_flight, Placed::Taken(ProviderOrderId(70))).await;
     let mut first = bench.claim(9).await;
     assert_eq!(first.len(), 1);
+    let first = first.pop().unwrap();
+    assert!(first.is_first_probe());
     assert!(bench.claim(9).await.is_empty());
-    bench.finish(first.pop().unwrap(), Placed::AlreadyExists).await;
-    assert_eq!(bench.claim(9).await.len(), 3);
+    bench.finish(first, Placed::AlreadyExists).await;
+    let second = bench.claim(9).await.pop().unwrap();
+    assert!(second.is_first_probe(), "an answer alone proves nothing: the balance is looked at too");
+    bench.finish(second, Placed::AlreadyExists).await;
+    bench.journal.probes_are_refused(bench.now()).await.unwrap();
+    let rest = bench.claim(9).await;
+    assert_eq!(rest.len(), 4, "two probes and two orders");
+    assert!(rest.iter().all(|ticket| !ticket.is_first_probe()));
+}
+
+#[tokio::test]
+async fn after_the_balance_accused_no_probe_goes_until_a_person_has_seen_it() {
+    let bench = Bench::new().await;
+    bench.batch("stock", &imeis(1)).await;
+    let doubt = bench.doubt_one().await;
+    bench.pass(QUIET);
+    let text = "the balance fell by 0.08 all the same".to_owned();
+    for _ in 0..2 {
+        bench.journal.balance_accuses(Alarm::Balance, text.clone(), bench.now()).await.unwrap();
+    }
+    assert_eq!(bench.number("SELECT count(*) FROM alarms"), 1, "said once");
+    assert!(bench.journal.probes_are_unsafe().await.unwrap());
+    bench.journal.probes_are_refused(bench.now()).await.unwrap();
+    assert!(bench.journal.probes_are_unsafe().await.unwrap(), "an accusation outweighs a refusal");
+    bench.journal.tend_doubts(vec![doubt], terms(false), bench.now(), (*bench.rules).clone()).await.unwrap();
+    assert!(bench.claim(1).await.is_empty());
+    bench.journal.write(|tx| tx.execute("UPDATE alarms SET acked_at = 1", []).map(drop)).await.unwrap();
+    assert!(!bench.journal.probes_are_unsafe().await.unwrap());
+    assert_eq!(bench.claim(1).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_balance_that_fell_by_all_presumes_the_doubts_instead_of_probing_them() {
+    let bench = Bench::new().await;
+    bench.batch("stock", &imeis(1)).await;
+    let doubt = bench.doubt_one().await;
+    bench.pass(QUIET);
+    let terms = DoubtTerms { balance: Verdict::AllTaken, ..terms(false) };
+    let listing = DoubtTerms { can_list: true, ..terms };
+    bench.journal.tend_doubts(vec![doubt], listing, bench.now(), (*bench.rules).clone()).await.unwrap();
+    assert_eq!(bench.state(doubt), State::InDoubt, "where it lists, the listing decides");
+    bench.journal.tend_doubts(vec![doubt], terms, bench.now(), (*bench.rules).clone()).await.unwrap();
+    assert_eq!(bench.state(doubt), State::OrderedNoId);
+    let books = bench.journal.read_here(|view| view.books()).unwrap();
+    assert_eq!((books.presumed, books.presumed_without_id, books.reserved), (PRICE, PRICE, Money::ZERO));
+    bench.check_books();
+}
+
+#[tokio::test]
+async fn an_order_without_an_id_that_the_balance_contradicts_is_held() {
+    let bench = Bench::new().await;
+    bench.batch("stock", &imeis(1)).await;
+    let doubt = bench.doubt_one().await;
+    bench.pass(QUIET);
+    let all = DoubtTerms { balance: Verdict::AllTaken, ..terms(false) };
+    bench.journal.tend_doubts(vec![doubt], all, bench.now(), (*bench.rules).clone()).await.unwrap();
+    let silent = DoubtTerms { can_list: true, ..terms(false) };
+    bench.journal.tend_doubts(vec![doubt], silent, bench.now(), (*bench.rules).clone()).await.unwrap();
+    assert_eq!(bench.state(doubt), State::OrderedNoId);
+    let against = DoubtTerms { balance: Verdict::Contradicts, ..silent };
+    bench.journal.tend_doubts(vec![doubt], against, bench.now(), (*bench.rules).clone()).await.unwrap();
+    assert_eq!(bench.state(doubt), State::Held);
+    bench.check_books();
 }
 
 #[tokio::test]
@@ -275,5 +348,23 @@ async fn an_id_told_by_an_unclear_answer_settles_the_doubt_once_it_is_looked_up(
         .await
         .unwrap();
     assert_eq!(bench.state(doubt), State::Ordered);
+    bench.check_books();
+}
+
+#[tokio::test]
+async fn a_late_answer_with_an_id_that_a_listing_brought_changes_nothing() {
+    let bench = Bench::new().await;
+    bench.batch("stock", &imeis(2)).await;
+    bench.order_one(10).await;
+    let ticket = bench.claim(1).await.pop().unwrap();
+    let order = ticket.order().unwrap();
+    bench.journal.recover(bench.now(), (*bench.rules).clone()).await.unwrap();
+    let mut listing = [15, 16].map(|id| bench.told(id, imei(1), ProviderStatus::Pending)).to_vec();
+    listing.push(bench.told(10, imei(0), ProviderStatus::Pending));
+    bench.judge(listing).await;
+    assert_eq!(bench.state(order), State::Held, "listed twice");
+    let recorded = bench.finish(ticket, Placed::Taken(ProviderOrderId(16))).await;
+    assert_eq!((recorded.state, recorded.id), (State::Held, Some(ProviderOrderId(15))));
+    assert_eq!(bench.number("SELECT count(*) FROM charges"), 3);
     bench.check_books();
 }

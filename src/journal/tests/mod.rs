@@ -2,8 +2,10 @@
 
 mod claims;
 mod doubts;
+mod exports;
 mod intake;
 mod plans;
+mod words;
 mod writer;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,5 +1,6 @@
 //! The table as a golden file, and the traces that broke its drafts.
 
+mod booked_once;
 mod table;
 mod traces;
 

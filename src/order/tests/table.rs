@@ -150,10 +150,17 @@ fn events() -> Vec<(String, Event)> {
     add("cleared", Event::Cleared);
     for quiet_over in [false, true] {
         let quiet = if quiet_over { "" } else { ", not quiet yet" };
-        add(&format!("word: id #1{quiet}"), Event::Word(Word::OrderId { id: id(1), quiet_over }));
-        add(&format!("word: id #9{quiet}"), Event::Word(Word::OrderId { id: id(9), quiet_over }));
+        add(
+            &format!("word: id #1{quiet}"),
+            Event::Word(Word::OrderId { id: id(1), quiet_over, booked: false }),
+        );
+        add(
+            &format!("word: id #9{quiet}"),
+            Event::Word(Word::OrderId { id: id(9), quiet_over, booked: false }),
+        );
         add(&format!("word: not ordered{quiet}"), Event::Word(Word::NotOrdered { quiet_over }));
     }
+    add("word: id #9, booked", Event::Word(Word::OrderId { id: id(9), quiet_over: true, booked: true }));
     add("word: cancel", Event::Word(Word::Cancel));
     add("word: retry", Event::Word(Word::Retry { newer_live: false }));
     add("word: retry, a newer one lives", Event::Word(Word::Retry { newer_live: true }));

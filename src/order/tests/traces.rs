@@ -186,7 +186,7 @@ fn t17_one_id_for_two_attempts_clears_one_and_presumes_the_other() {
     for event in [
         Event::Listed(vec![id(5)]),
         Event::LateId(id(5)),
-        Event::Word(Word::OrderId { id: id(5), quiet_over: true }),
+        Event::Word(Word::OrderId { id: id(5), quiet_over: true, booked: false }),
     ] {
         let (after, _) = run(order(), &[Event::Claim, unclear(), probe(), unclear(), event.clone()]);
         assert_eq!(

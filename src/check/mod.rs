@@ -1,0 +1,162 @@
+//! What `imeid check` finds out about a configuration that could be read: whether the daemon could work with it here.
+//! Nothing is changed, made or left behind.
+
+mod filesystem;
+mod folders;
+mod provider;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+
+use crate::clock::Clock;
+use crate::config::{Config, KeyError, read_api_key};
+use crate::daemon;
+use crate::durable::LockFile;
+use crate::provider::GsmFusion;
+
+pub use provider::{not_asked, online};
+
+/// How one thing that was looked at is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Grade {
+    /// As it should be.
+    Ok,
+    /// It works, and someone should think about it.
+    Warning,
+    /// It can't work.
+    Wrong,
+    /// It can't work because of what is configured: starting again changes nothing.
+    BadConfig,
+    /// It could not be found out.
+    Unknown,
+}
+
+/// One thing that was looked at. Prints as one line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// How it is.
+    pub grade: Grade,
+    /// What was looked at, what is the matter, and what to do about it.
+    pub text: String,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let word = match self.grade {
+            Grade::Ok => "ok",
+            Grade::Warning => "warning",
+            Grade::Wrong | Grade::BadConfig | Grade::Unknown => "error",
+        };
+        write!(f, "{word:<8} {}", self.text)
+    }
+}
+
+fn ok(text: String) -> Finding {
+    Finding { grade: Grade::Ok, text }
+}
+
+fn warning(text: String) -> Finding {
+    Finding { grade: Grade::Warning, text }
+}
+
+fn wrong(text: String) -> Finding {
+    Finding { grade: Grade::Wrong, text }
+}
+
+fn bad_config(text: String) -> Finding {
+    Finding { grade: Grade::BadConfig, text }
+}
+
+fn unknown(text: String) -> Finding {
+    Finding { grade: Grade::Unknown, text }
+}
+
+/// What all findings together say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verdict {
+    /// Nothing is wrong; there may be warnings.
+    Fine,
+    /// Something could not be found out.
+    Unknown,
+    /// Something can't work.
+    Wrong,
+    /// What is configured, or the key, can't work.
+    BadConfig,
+}
+
+/// The worst of them.
+#[must_use]
+pub fn verdict(findings: &[Finding]) -> Verdict {
+    let of = |finding: &Finding| match finding.grade {
+        Grade::Ok | Grade::Warning => Verdict::Fine,
+        Grade::Unknown => Verdict::Unknown,
+        Grade::Wrong => Verdict::Wrong,
+        Grade::BadConfig => Verdict::BadConfig,
+    };
+    findings.iter().map(of).max().unwrap_or(Verdict::Fine)
+}
+
+/// Everything that this machine alone can tell. Blocks.
+#[must_use]
+pub fn offline(config: &Config) -> Vec<Finding> {
+    let mut findings = vec![ok(format!("config {}", config.path.display()))];
+    if rustix::process::geteuid().is_root() {
+        findings.push(warning(
+            "rights: root may do everything; run this as the daemon's user to see what that one may"
+                .to_owned(),
+        ));
+    }
+    findings.extend(folders::check(config));
+    findings.extend(credential(config));
+    findings.push(cap(config));
+    findings.push(daemon_line(config));
+    findings
+}
+
+fn credential(config: &Config) -> Vec<Finding> {
+    match read_api_key(config) {
+        Ok(key) => {
+            let directory = std::env::var_os("CREDENTIALS_DIRECTORY").filter(|value| !value.is_empty());
+            let directory = directory.map(PathBuf::from);
+            let path = config.api_key_path(directory.as_deref());
+            let mut findings = vec![ok(format!("API key {}", path.display()))];
+            let mode = std::fs::metadata(&path).map_or(0, |metadata| metadata.permissions().mode());
+            if mode & 0o004 != 0 {
+                findings.push(warning(format!(
+                    "API key: everyone on this machine can read it; chmod 600 {}",
+                    path.display()
+                )));
+            }
+            // Connects to nothing, but reads the certificates.
+            if let Err(error) = GsmFusion::new(&config.provider, key, Clock::system()) {
+                findings.push(bad_config(format!("provider: {error}")));
+            }
+            findings
+        }
+        Err(error @ KeyError::Hidden { .. }) => vec![warning(error.to_string())],
+        Err(error) => vec![bad_config(error.to_string())],
+    }
+}
+
+fn cap(config: &Config) -> Finding {
+    match config.budget.per_day {
+        Some(cap) => ok(format!("per_day: at most {cap} a day")),
+        None => {
+            warning("per_day is not set: nothing limits what a day may cost; set it in [budget]".to_owned())
+        }
+    }
+}
+
+fn daemon_line(config: &Config) -> Finding {
+    match LockFile::holder(&daemon::journal_lock(config)) {
+        Ok(Some(holder)) => {
+            let process = holder.pid.map(|pid| format!(", process {pid}")).unwrap_or_default();
+            ok(format!("the daemon is running{process}"))
+        }
+        Ok(None) => ok("the daemon is not running".to_owned()),
+        Err(error) => warning(format!("whether the daemon is running can't be told: {error}")),
+    }
+}

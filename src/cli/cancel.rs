@@ -1,0 +1,30 @@
+//! `imeid cancel`: stops what isn't sent yet, or gives a held order up for good.
+
+use std::path::Path;
+
+use clap::Args;
+
+use super::Exit;
+use super::words::Desk;
+use crate::journal::Said;
+
+#[derive(Debug, Args)]
+pub(super) struct CancelArgs {
+    /// An IMEI, or the NAME of a batch in the outbox
+    #[arg(value_name = "BATCH|IMEI")]
+    name: String,
+    /// The service, where the IMEI has orders of several
+    #[arg(long)]
+    service: Option<String>,
+}
+
+pub(super) fn run(config: &Path, args: &CancelArgs) -> Exit {
+    let desk = match Desk::open(config) {
+        Ok(desk) => desk,
+        Err(exit) => return exit,
+    };
+    match desk.target(&args.name, args.service.as_deref()) {
+        Ok(target) => desk.say(Said::Cancel, target),
+        Err(trouble) => trouble.tell(),
+    }
+}

@@ -1,0 +1,43 @@
+//! `imeid resolve`: a person says what became of an order in doubt or held.
+
+use std::path::Path;
+
+use clap::Args;
+
+use super::Exit;
+use super::words::Desk;
+use crate::journal::Said;
+
+#[derive(Debug, Args)]
+pub(super) struct ResolveArgs {
+    /// The IMEI of an order that is in doubt or held
+    imei: String,
+    #[command(flatten)]
+    outcome: Outcome,
+    /// The service, where the IMEI has orders of several
+    #[arg(long)]
+    service: Option<String>,
+}
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+struct Outcome {
+    /// It was ordered: its order id at the provider
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    order_id: Option<u64>,
+    /// It was not ordered: it is sent again
+    #[arg(long)]
+    not_ordered: bool,
+}
+
+pub(super) fn run(config: &Path, args: &ResolveArgs) -> Exit {
+    let desk = match Desk::open(config) {
+        Ok(desk) => desk,
+        Err(exit) => return exit,
+    };
+    let said = args.outcome.order_id.map_or(Said::NotOrdered, Said::OrderId);
+    match desk.target(&args.imei, args.service.as_deref()) {
+        Ok(target) => desk.say(said, target),
+        Err(trouble) => trouble.tell(),
+    }
+}

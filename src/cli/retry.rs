@@ -1,0 +1,60 @@
+//! `imeid retry`: orders anew what ended rejected, refused, elsewhere or cancelled.
+
+use std::path::Path;
+
+use clap::Args;
+
+use super::words::{Desk, Trouble};
+use super::{Exit, say};
+use crate::config::Config;
+use crate::journal::{Said, Target, View};
+use crate::types::{BatchId, Money, ServiceId};
+
+#[derive(Debug, Args)]
+pub(super) struct RetryArgs {
+    /// An IMEI, or the NAME of a batch in the outbox
+    #[arg(value_name = "BATCH|IMEI")]
+    name: String,
+    /// Do it; without this only the cost is told
+    #[arg(long)]
+    yes: bool,
+    /// The service, where the IMEI has orders of several
+    #[arg(long)]
+    service: Option<String>,
+}
+
+pub(super) fn run(config: &Path, args: &RetryArgs) -> Exit {
+    let desk = match Desk::open(config) {
+        Ok(desk) => desk,
+        Err(exit) => return exit,
+    };
+    let quoted = desk
+        .target(&args.name, args.service.as_deref())
+        .and_then(|target| quote(&desk.view, &desk.config, target).map(|quote| (target, quote)));
+    match quoted {
+        Ok((target, _)) if args.yes => desk.say(Said::Retry, target),
+        Ok((_, quote)) => {
+            say(&quote);
+            Trouble::usage("nothing was done: say it again with --yes").tell()
+        }
+        Err(trouble) => trouble.tell(),
+    }
+}
+
+/// What it would cost, in a sentence.
+fn quote(view: &View, config: &Config, target: Target) -> Result<String, Trouble> {
+    let (service, orders) = match target {
+        Target::Batch(id) => view.retryable(BatchId(id))?,
+        Target::Order { service, .. } => (ServiceId(service), 1),
+    };
+    if orders == 0 {
+        return Err(Trouble::failed("nothing in it ended rejected, refused, elsewhere or cancelled"));
+    }
+    let network_id = view.network_id(service)?;
+    let Some(price) = network_id.and_then(|id| config.service(&id).map(|service| service.price)) else {
+        return Err(Trouble::failed("its service is no longer configured"));
+    };
+    let cost = price.checked_mul(orders).unwrap_or(Money::ZERO);
+    let noun = if orders == 1 { "order" } else { "orders" };
+    Ok(format!("{orders} {noun} anew at {price} each: {cost} at most"))
+}

@@ -1,0 +1,329 @@
+//! `imeid show`: everything that happened to an IMEI or a batch, from file and line to order and result.
+
+use std::path::Path;
+
+use clap::Args;
+use serde::Serialize;
+
+use super::words::{Desk, Named, Trouble};
+use super::{Exit, say};
+use crate::journal::{
+    BatchWork, ShownAnswer, ShownAttempt, ShownBatch, ShownEvent, ShownOrder, ShownRow, ShownService, View,
+};
+use crate::outbox::by_status;
+use crate::types::{BatchId, Imei, Timestamp};
+
+#[derive(Debug, Args)]
+pub(super) struct ShowArgs {
+    /// An IMEI, or the NAME of a batch in the outbox
+    #[arg(value_name = "IMEI|BATCH")]
+    name: String,
+    /// For programs
+    #[arg(long)]
+    json: bool,
+    /// The service, where the IMEI has orders of several
+    #[arg(long)]
+    service: Option<String>,
+}
+
+pub(super) fn run(config: &Path, args: &ShowArgs) -> Exit {
+    let desk = match Desk::open(config) {
+        Ok(desk) => desk,
+        Err(exit) => return exit,
+    };
+    match shown(&desk, args) {
+        Ok(text) => {
+            say(&text);
+            Exit::Done
+        }
+        Err(trouble) => trouble.tell(),
+    }
+}
+
+fn shown(desk: &Desk, args: &ShowArgs) -> Result<String, Trouble> {
+    match desk.named(&args.name, args.service.as_deref())? {
+        Named::Imei(imei, services) => {
+            let orders = orders(&desk.view, imei, &services)?;
+            if args.json { json(&ImeiJson::new(imei, &orders)) } else { Ok(imei_text(imei, &orders)) }
+        }
+        Named::Batch(batch, name) => {
+            let missing = || Trouble::failed(format!("the batch {name} is gone"));
+            let (work, own) = batch_of(&desk.view, batch)?.ok_or_else(missing)?;
+            if args.json { json(&BatchJson::new(&work, &own)) } else { Ok(batch_text(&work, &own)) }
+        }
+    }
+}
+
+fn orders(view: &View, imei: Imei, services: &[ShownService]) -> Result<Vec<ShownOrder>, Trouble> {
+    let mut orders = Vec::new();
+    for service in services {
+        orders.extend(view.shown_orders(service, imei)?);
+    }
+    Ok(orders)
+}
+
+fn batch_of(view: &View, batch: BatchId) -> Result<Option<(BatchWork, ShownBatch)>, Trouble> {
+    Ok(view.batch(batch)?.zip(view.shown_batch(batch)?))
+}
+
+fn json(value: &impl Serialize) -> Result<String, Trouble> {
+    serde_json::to_string_pretty(value).map_err(|error| Trouble::failed(error.to_string()))
+}
+
+/// `show IMEI --json`.
+#[derive(Serialize)]
+struct ImeiJson<'a> {
+    schema: u32,
+    imei: String,
+    orders: &'a [ShownOrder],
+    timeline: Vec<Moment>,
+}
+
+impl<'a> ImeiJson<'a> {
+    fn new(imei: Imei, orders: &'a [ShownOrder]) -> Self {
+        Self { schema: 1, imei: imei.to_string(), orders, timeline: timeline(orders) }
+    }
+}
+
+/// `show BATCH --json`.
+#[derive(Serialize)]
+struct BatchJson<'a> {
+    schema: u32,
+    batch: &'a str,
+    state: &'static str,
+    rows: u64,
+    by_status: std::collections::BTreeMap<&'static str, u64>,
+    charged: String,
+    presumed: String,
+    reserved: String,
+    taken_at: Timestamp,
+    opened_at: Option<Timestamp>,
+    #[serde(flatten)]
+    own: &'a ShownBatch,
+}
+
+impl<'a> BatchJson<'a> {
+    fn new(work: &'a BatchWork, own: &'a ShownBatch) -> Self {
+        Self {
+            schema: 1,
+            batch: &work.name,
+            state: work.state.as_str(),
+            rows: work.rows_total,
+            by_status: by_status(work).into_iter().map(|(status, n)| (status.as_str(), n)).collect(),
+            charged: work.charged.to_string(),
+            presumed: work.presumed.to_string(),
+            reserved: work.reserved.to_string(),
+            taken_at: work.taken_at,
+            opened_at: work.opened_at,
+            own,
+        }
+    }
+}
+
+/// Something that happened, in a sentence.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+struct Moment {
+    at: Timestamp,
+    /// Of what happened at one time, what comes first.
+    #[serde(skip)]
+    rank: u8,
+    /// The order in the journal that it is about.
+    order: i64,
+    text: String,
+}
+
+/// All that happened to these orders, in time order.
+fn timeline(orders: &[ShownOrder]) -> Vec<Moment> {
+    let mut moments = Vec::new();
+    for order in orders {
+        let mut add = |at, rank, text| moments.push(Moment { at, rank, order: order.id.0, text });
+        for row in &order.rows {
+            add(row.taken_at, 0, row_text(row));
+        }
+        for attempt in &order.attempts {
+            add(attempt.claimed_at, 1, begun_text(attempt));
+            if let (Some(at), Some(verdict)) = (attempt.ended_at, attempt.verdict) {
+                add(at, 4, ended_text(attempt.n, verdict));
+            }
+        }
+        for answer in &order.answers {
+            add(answer.at, 2, answer_text(answer));
+        }
+        for charge in &order.charges {
+            add(charge.at, 3, format!("charged under order id {} ({})", charge.order_id, charge.via));
+        }
+        for ShownEvent { at, what, text } in &order.events {
+            add(*at, 5, format!("{what}: {text}"));
+        }
+    }
+    moments.sort();
+    moments
+}
+
+fn row_text(row: &ShownRow) -> String {
+    let ShownRow { batch, file, row, link, .. } = row;
+    let how = match *link {
+        "own" => "the order is made for it",
+        "joined" => "waits for the order that is there",
+        "left" => "its batch was cancelled, the order went on for another",
+        _ => "answered free from the order that is there",
+    };
+    format!("{file} taken as {batch}: row {row}, {how}")
+}
+
+fn begun_text(attempt: &ShownAttempt) -> String {
+    let ShownAttempt { n, kind, price, .. } = attempt;
+    match *kind {
+        "probe" => format!("attempt {n}, a probe, begun: {price} reserved"),
+        "evidence" => format!("attempt {n} entered on evidence: {price}"),
+        _ => format!("attempt {n} begun: {price} reserved"),
+    }
+}
+
+fn ended_text(n: u32, verdict: &str) -> String {
+    let how = match verdict {
+        "taken" => "it was taken, its price is charged",
+        "unsent" => "it was never sent, its price is free again",
+        "refused" => "it was refused by an answer, its price is free again",
+        "unknown" => "its outcome isn't known, its price stays reserved",
+        "presumed" => "its charge is presumed",
+        "absent" => "released: the provider's listing doesn't have it",
+        "word" => "released on a person's word",
+        "once" => "released: the provider takes an IMEI once",
+        "cleared" => "presumed for a while, then proven not to be there",
+        other => other,
+    };
+    format!("attempt {n} ended; as it stands now: {how}")
+}
+
+/// An answer on one line, cut where it is long: the whole of it is in `--json`.
+fn answer_text(answer: &ShownAnswer) -> String {
+    const MOST: usize = 300;
+    let line: String = answer.body.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let mut shown: String = line.trim().chars().take(MOST).collect();
+    if line.trim().chars().count() > MOST {
+        shown.push('…');
+    }
+    let http = answer.http.map(|http| format!(", HTTP {http}")).unwrap_or_default();
+    format!("answer ({}{http}): {shown}", answer.kind)
+}
+
+fn imei_text(imei: Imei, orders: &[ShownOrder]) -> String {
+    let mut lines = vec![format!("IMEI {imei}")];
+    for order in orders {
+        let id = order.order_id.map(|id| format!(", order id {id}")).unwrap_or_default();
+        let older = if order.newest { "" } else { ", a newer one took its place" };
+        let export = if order.from_export { ", answered by an export" } else { "" };
+        lines.push(format!("order {} of {}: {}{id}{export}{older}", order.id, order.service, order.state));
+        if let Some(code) = &order.code {
+            lines.push(format!("  {}", crate::result::fields(code).code));
+        }
+    }
+    let several = orders.len() > 1;
+    for Moment { at, order, text, .. } in timeline(orders) {
+        let which = if several { format!("order {order}: ") } else { String::new() };
+        lines.push(format!("{at}  {which}{text}"));
+    }
+    lines.join("\n")
+}
+
+fn batch_text(work: &BatchWork, own: &ShownBatch) -> String {
+    let mut lines = vec![format!("batch {}: {}", work.name, work.state.as_str())];
+    lines.push(format!(
+        "  from {} ({} bytes), {} rows, service {}, archived as {}",
+        own.file,
+        own.bytes,
+        work.rows_total,
+        own.service,
+        own.archived.as_deref().unwrap_or("(not yet)")
+    ));
+    let counts: Vec<String> =
+        by_status(work).into_iter().map(|(status, n)| format!("{status} {n}")).collect();
+    lines.push(format!("  {}", counts.join(", ")));
+    lines.push(format!(
+        "  charged {}, presumed {}, in flight or in doubt {}",
+        work.charged, work.presumed, work.reserved
+    ));
+    for open in &own.open {
+        lines.push(format!("  row {} IMEI {}: {}", open.row, open.imei, open.state));
+    }
+    for ShownEvent { at, what, text } in &own.events {
+        lines.push(format!("{at}  {what}: {text}"));
+    }
+    lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::OrderId;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_millis(seconds * 1000)
+    }
+
+    fn order() -> ShownOrder {
+        ShownOrder {
+            id: OrderId(7),
+            service: "check".into(),
+            state: "completed",
+            order_id: None,
+            newest: true,
+            from_export: false,
+            code: Some("Carrier: Unlocked".into()),
+            ordered_at: None,
+            done_at: None,
+            rows: vec![ShownRow {
+                batch: "stock".into(),
+                file: "stock.csv".into(),
+                row: 17,
+                link: "own",
+                taken_at: at(10),
+            }],
+            attempts: vec![ShownAttempt {
+                n: 1,
+                kind: "order",
+                price: crate::types::Money::from_micros(80_000),
+                claimed_at: at(20),
+                ended_at: Some(at(30)),
+                verdict: Some("taken"),
+            }],
+            charges: vec![],
+            answers: vec![ShownAnswer {
+                n: None,
+                at: at(25),
+                kind: "status".into(),
+                http: None,
+                body: "<imeis>\n<id>1</id>".into(),
+            }],
+            events: vec![ShownEvent { at: at(15), what: "word".into(), text: "anna: cancel".into() }],
+        }
+    }
+
+    #[test]
+    fn a_timeline_is_in_time_order_from_file_and_row_to_the_answer() {
+        let text = imei_text(Imei::from_parts(35_000_000, 1), &[order()]);
+        let lines: Vec<&str> = text.lines().skip(3).collect();
+        assert_eq!(
+            lines,
+            [
+                "1970-01-01T00:00:10Z  stock.csv taken as stock: row 17, the order is made for it",
+                "1970-01-01T00:00:15Z  word: anna: cancel",
+                "1970-01-01T00:00:20Z  attempt 1 begun: 0.08 reserved",
+                "1970-01-01T00:00:25Z  answer (status): <imeis> <id>1</id>",
+                "1970-01-01T00:00:30Z  attempt 1 ended; as it stands now: it was taken, its price is charged",
+            ]
+        );
+    }
+
+    #[test]
+    fn programs_get_the_same_as_json() {
+        let orders = [order()];
+        let text = serde_json::to_value(ImeiJson::new(Imei::from_parts(35_000_000, 1), &orders)).unwrap();
+        assert_eq!(text["schema"], 1);
+        assert_eq!(text["orders"][0]["attempts"][0]["price"], "0.08");
+        assert_eq!(text["orders"][0]["order_id"], serde_json::Value::Null);
+        assert_eq!(text["timeline"][0]["at"], "1970-01-01T00:00:10Z");
+        assert_eq!(text["timeline"].as_array().unwrap().len(), 5);
+    }
+}

@@ -1,0 +1,286 @@
+//! An operator's word: whom it may come from, what it is about, and how it is carried out.
+//!
+//! It is left in the journal as a request. A running daemon carries it out within two seconds; where none runs, the
+//! command takes the journal's lock and does it itself, through the same code.
+
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::{Exit, complain, load, runtime, say};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::daemon::journal_lock;
+use crate::durable::{LockError, LockFile};
+use crate::journal::{
+    Journal, JournalError, LetterBox, NewRequest, RequestAnswer, Said, ShownService, Target, View,
+};
+use crate::settings::Settings;
+use crate::types::{BatchId, Imei};
+
+/// The daemon answers within two seconds; a word about a large batch takes longer.
+const PATIENCE: Duration = Duration::from_secs(60);
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// Why a command can't do its work.
+pub(super) enum Trouble {
+    /// What is wrong, and what to do.
+    Said(String, Exit),
+    Journal(JournalError),
+}
+
+impl From<JournalError> for Trouble {
+    fn from(error: JournalError) -> Self {
+        Self::Journal(error)
+    }
+}
+
+impl Trouble {
+    pub(super) fn failed(text: impl Into<String>) -> Self {
+        Self::Said(text.into(), Exit::Failed)
+    }
+
+    pub(super) fn usage(text: impl Into<String>) -> Self {
+        Self::Said(text.into(), Exit::Usage)
+    }
+
+    pub(super) fn tell(self) -> Exit {
+        match self {
+            Self::Said(text, exit) => {
+                complain(&format!("imeid: {text}"));
+                exit
+            }
+            Self::Journal(error) => {
+                complain(&format!("imeid: {error}"));
+                Exit::Failed
+            }
+        }
+    }
+}
+
+/// What the person named.
+pub(super) enum Named {
+    /// An IMEI with orders of these services: one, unless none was named and it has several.
+    Imei(Imei, Vec<ShownService>),
+    Batch(BatchId, String),
+}
+
+/// The journal of this configuration, open for reading.
+pub(super) struct Desk {
+    pub(super) config: Config,
+    pub(super) view: View,
+}
+
+impl Desk {
+    /// Reads the configuration and opens the journal, for root and the daemon's own user.
+    pub(super) fn open(config: &Path) -> Result<Self, Exit> {
+        let config = load(config)?;
+        allowed(&config.journal.path).map_err(Trouble::tell)?;
+        let view = View::open(&config.journal.path).map_err(|error| Trouble::from(error).tell())?;
+        Ok(Self { config, view })
+    }
+
+    /// What `name` is: an IMEI that has orders, or the NAME of a batch.
+    pub(super) fn named(&self, name: &str, service: Option<&str>) -> Result<Named, Trouble> {
+        let imei = Imei::parse(name, false).ok();
+        if let Some(imei) = imei {
+            let known = self.view.services_of(imei)?;
+            if !known.is_empty() {
+                return Ok(Named::Imei(imei, self.of_service(known, service)?));
+            }
+        }
+        if let Some(batch) = self.view.batch_named(name)? {
+            return match service {
+                None => Ok(Named::Batch(batch, name.to_owned())),
+                Some(_) => Err(Trouble::usage("--service goes with an IMEI: a batch has one service")),
+            };
+        }
+        Err(Trouble::failed(match imei {
+            Some(imei) => format!("IMEI {imei} is in no file that was taken"),
+            None => format!(
+                "there is no batch {name:?}: give the NAME of its files in the outbox (NAME.results.csv), or an IMEI"
+            ),
+        }))
+    }
+
+    fn of_service(
+        &self,
+        known: Vec<ShownService>,
+        service: Option<&str>,
+    ) -> Result<Vec<ShownService>, Trouble> {
+        let Some(wanted) = service else { return Ok(known) };
+        let names: Vec<String> = known.iter().map(|known| known.name.clone()).collect();
+        let found: Vec<_> = known.into_iter().filter(|known| known.name == wanted).collect();
+        if found.is_empty() {
+            let names = names.join(", ");
+            return Err(Trouble::failed(format!(
+                "it has no order of the service {wanted:?}, only of {names}"
+            )));
+        }
+        Ok(found)
+    }
+
+    /// The one thing that a word can be about.
+    pub(super) fn target(&self, name: &str, service: Option<&str>) -> Result<Target, Trouble> {
+        match self.named(name, service)? {
+            Named::Batch(batch, _) => Ok(Target::batch(batch)),
+            Named::Imei(imei, services) => match &services[..] {
+                [one] => Ok(Target::order(one.id, imei)),
+                several => {
+                    let names: Vec<&str> = several.iter().map(|service| service.name.as_str()).collect();
+                    Err(Trouble::usage(format!(
+                        "IMEI {imei} has orders of several services: say which with --service {}",
+                        names.join(" or --service ")
+                    )))
+                }
+            },
+        }
+    }
+
+    /// Says it, waits for the answer, and prints it.
+    pub(super) fn say(self, said: Said, target: Target) -> Exit {
+        match self.carry(said, target) {
+            Ok(answer) if answer.done => {
+                say(&answer.text);
+                Exit::Done
+            }
+            Ok(answer) => {
+                complain(&format!("imeid: {}", answer.text));
+                Exit::Failed
+            }
+            Err(trouble) => trouble.tell(),
+        }
+    }
+
+    fn carry(self, said: Said, target: Target) -> Result<RequestAnswer, Trouble> {
+        // Opened for writing by what follows.
+        drop(self.view);
+        let clock = Clock::system();
+        let request = NewRequest { who: who(), said, target };
+        let lock_path = journal_lock(&self.config);
+        match LockFile::acquire(&lock_path) {
+            Ok(lock) => carry_out(self.config, lock, Work::New(request), clock),
+            Err(LockError::Held { .. }) => {
+                let letters = LetterBox::open(&self.config.journal.path)?;
+                let id = letters.leave(&request, clock.now())?;
+                wait(self.config, &lock_path, &letters, id, clock)
+            }
+            Err(error) => Err(Trouble::failed(error.to_string())),
+        }
+    }
+}
+
+/// What is to be carried out.
+enum Work {
+    New(NewRequest),
+    Left(i64),
+}
+
+/// Waits for the daemon's answer; should it have ended meanwhile, does its work.
+fn wait(
+    config: Config,
+    lock_path: &Path,
+    letters: &LetterBox,
+    id: i64,
+    clock: Clock,
+) -> Result<RequestAnswer, Trouble> {
+    let until = clock.now().plus(PATIENCE);
+    loop {
+        if let Some(answer) = letters.answer(id)? {
+            return Ok(answer);
+        }
+        if let Ok(lock) = LockFile::acquire(lock_path) {
+            return carry_out(config, lock, Work::Left(id), clock);
+        }
+        if clock.now() >= until {
+            return Err(Trouble::failed(
+                "the daemon hasn't answered yet; the word is in the journal and will be carried out",
+            ));
+        }
+        std::thread::sleep(LOOK_EVERY);
+    }
+}
+
+/// Does the daemon's work for one request, with its lock held.
+fn carry_out(config: Config, lock: LockFile, work: Work, clock: Clock) -> Result<RequestAnswer, Trouble> {
+    let runtime = runtime().map_err(|exit| Trouble::Said("nothing was done".to_owned(), exit))?;
+    let done = runtime.block_on(async {
+        let journal = Journal::open(&config.journal.path)?;
+        let settings = Settings::new(config, &journal).await?;
+        let rules = (*settings.rules).clone();
+        // As at every start: what was in flight when the last process ended is in doubt.
+        journal.recover(clock.now(), rules.clone()).await?;
+        let id = match work {
+            Work::New(request) => journal.leave_request(request, clock.now()).await?,
+            Work::Left(id) => id,
+        };
+        journal.carry_out(id, clock.now(), rules).await
+    });
+    drop(lock);
+    Ok(done?)
+}
+
+/// A word is for root and the daemon's own user, and so is a look at what it would be about.
+fn allowed(journal: &Path) -> Result<(), Trouble> {
+    let own = match std::fs::metadata(journal) {
+        Ok(metadata) => metadata.uid(),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let path = journal.display();
+            return Err(Trouble::failed(format!("there is no journal yet ({path}): no file was ever taken")));
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+            return Err(Trouble::failed(not_allowed("the daemon's own user")));
+        }
+        Err(error) => return Err(Trouble::failed(format!("{}: {error}", journal.display()))),
+    };
+    let me = rustix::process::geteuid().as_raw();
+    if me == 0 || me == own {
+        return Ok(());
+    }
+    Err(Trouble::failed(not_allowed(&format!("the user {}", user_name(own)))))
+}
+
+fn not_allowed(user: &str) -> String {
+    format!("this is for root and {user}: try it with sudo")
+}
+
+/// Who says it: the person behind sudo, where there is one.
+fn who() -> String {
+    let me = rustix::process::getuid().as_raw();
+    let name = user_name(me);
+    match std::env::var("SUDO_USER") {
+        Ok(person) if me == 0 && !person.is_empty() && person != name => {
+            let person: String = person.chars().filter(|c| !c.is_control()).take(64).collect();
+            format!("{person} as {name}")
+        }
+        _ => name,
+    }
+}
+
+/// The user's name, where `/etc/passwd` has one; else his number.
+fn user_name(uid: u32) -> String {
+    let users = std::fs::read_to_string(PathBuf::from("/etc/passwd")).unwrap_or_default();
+    name_in(&users, uid).unwrap_or_else(|| format!("uid {uid}"))
+}
+
+fn name_in(users: &str, uid: u32) -> Option<String> {
+    users.lines().find_map(|line| {
+        let mut cells = line.split(':');
+        let (name, number) = (cells.next()?, cells.nth(1)?);
+        (number.parse() == Ok(uid) && !name.is_empty()).then(|| name.to_owned())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_user_is_told_by_his_name_or_else_by_his_number() {
+        let users = "root:x:0:0:root:/root:/bin/sh\nanna:x:1000:1000::/srv/anna:/bin/sh\nbroken\n:x:7:7\n";
+        assert_eq!(name_in(users, 0).as_deref(), Some("root"));
+        assert_eq!(name_in(users, 1000).as_deref(), Some("anna"));
+        assert_eq!(name_in(users, 7), None);
+        assert_eq!(name_in(users, 4), None);
+    }
+}

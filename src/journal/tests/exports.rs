@@ -1,0 +1,354 @@
+//! The provider's export, held against a real journal.
+
+use super::*;
+
+const COMPLETED: u8 = 2;
+const REJECTED: u8 = 3;
+const PENDING: u8 = 1;
+
+impl Bench {
+    /// A row whose date is placed at `at` of our clock, give or take two seconds.
+    fn row(&self, n: u32, status: u8, at: Timestamp) -> ExportRow {
+        ExportRow {
+            line: u64::from(n) + 2,
+            service: self.service.0,
+            imei: imei(n).as_u64(),
+            status,
+            code: format!("Model: {n}"),
+            cells: ExportedCells {
+                carrier: "Unlocked".into(),
+                rejected: status == REJECTED,
+                ..ExportedCells::default()
+            },
+            told_at: Some(at.millis()),
+            placed: Some((at.millis() - 2000, at.millis() + 2000)),
+            raw: "raw".into(),
+        }
+    }
+
+    async fn sort(&self, rows: Vec<ExportRow>) -> Vec<Sorted> {
+        let sorted = self.journal.sort_export(rows, self.now(), (*self.rules).clone()).await.unwrap();
+        self.recount();
+        sorted
+    }
+
+    /// Both steps, as for an export that holds nothing else.
+    async fn export(&self, rows: Vec<ExportRow>) -> Vec<SettledBy> {
+        let sorted = self.sort(rows).await;
+        let wanted = sorted.into_iter().map(|sorted| match sorted {
+            Sorted::Wanted(row) => *row,
+            other => panic!("{other:?}"),
+        });
+        self.settle(wanted.collect()).await
+    }
+
+    async fn settle(&self, rows: Vec<ExportRow>) -> Vec<SettledBy> {
+        let settled = self.journal.settle_by_export(rows, self.now(), (*self.rules).clone()).await.unwrap();
+        self.recount();
+        settled
+    }
+
+    fn alarms(&self) -> i64 {
+        self.number("SELECT count(*) FROM alarms")
+    }
+
+    /// Everything that says something of orders and money.
+    fn picture(&self) -> Vec<String> {
+        let sql = "SELECT group_concat(x, ';') FROM (SELECT id || ',' || state || ',' || charged || ',' || presumed || ',' \
+             || inferred || ',' || unaccounted || ',' || has_result || ',' || current AS x FROM orders ORDER BY id)";
+        let orders: String =
+            self.journal.read_here(|view| view.find(sql, [], |row| row.get(0))).unwrap().unwrap();
+        let count = |table: &str| self.number(&format!("SELECT count(*) FROM {table}"));
+        vec![
+            orders,
+            count("ledger").to_string(),
+            count("attempts").to_string(),
+            count("alarms").to_string(),
+            count("results").to_string(),
+        ]
+    }
+}
+
+#[tokio::test]
+async fn a_doubt_is_settled_by_the_row_that_was_ordered_since() {
+    let bench = Bench::new().await;
+    let batch = bench.batch("stock", &imeis(1)).await;
+    let began = bench.now();
+    let doubt = bench.doubt_one().await;
+    assert_eq!(bench.export(vec![bench.row(0, COMPLETED, began)]).await, [SettledBy::Settled]);
+    assert_eq!(bench.state(doubt), State::Completed);
+    let shown = bench.row_of(batch, 1).order.unwrap();
+    assert_eq!((shown.charged, shown.code.as_deref()), (PRICE, Some("Model: 0")));
+    assert_eq!(shown.exported.unwrap().carrier, "Unlocked");
+}
+
+#[tokio::test]
+async fn t15_a_row_from_before_the_first_attempt_is_not_this_order() {
+    let bench = Bench::new().await;
+    bench.batch("stock", &imeis(1)).await;
+    let by_hand = bench.now();
+    bench.pass(Duration::from_secs(10));
+    let doubt = bench.doubt_one().await;
+    let settled = bench.export(vec![bench.row(0, COMPLETED, by_hand)]).await;
+    assert_eq!(settled, [SettledBy::Unmatched(Unmatched::Before)]);
+    assert_eq!(bench.state(doubt), State::InDoubt);
+    assert_eq!(bench.number("SELECT reserved FROM totals WHERE scope = 'day'"), PRICE.micros());
+}
+
+#[tokio::test]
+async fn a_row_whose_date_can_not_be_placed_settles_nothing() {
+    let bench = Bench::new().await;
+    bench.batch("stock", &imeis(1)).await;
+    let doubt = bench.doubt_one().await;
+    let row = ExportRow { placed: None, ..bench.row(0, COMPLETED, bench.now()) };
+    assert_eq!(bench.export(vec![row]).await, [SettledBy::Unmatched(Unmatched::NoDate)]);
+    assert_eq!(bench.state(doubt), State::InDoubt);
+}
+
+#[tokio::test]
+async fn t15_the_other_attempts_of_a_settled_order_stay_presumed() {
+    let bench = Bench::new().await;
+    bench.batch("stock", &imeis(1)).await;
+    let began = bench.now();
+    let doubt = bench.doubt_one().await;
+    bench.pass(QUIET);
+    bench.said_of(Said::NotOrdered, 0).await;
+    bench.doubt_one().await;
+    bench.export(vec![bench.row(0, REJECTED, began)]).await;
+    assert_eq!(bench.state(doubt), State::Rejected);
+    assert_eq!(bench.number("SELECT charged FROM orders"), 1);
+    assert_eq!(bench.number("SELECT presumed FROM orders"), 1);
+    assert_eq!(bench.number("SELECT refund FROM totals WHERE scope = 'day'"), PRICE.micros());
+}
+
+#[tokio::test]
+async fn an_order_that_is_in_it_twice_is_held_with_one_alarm_however_often_it_is_read() {
+    let bench = Bench::new().await;
+    bench.batch("stock", &imeis(1)).await;
+    let began = bench.now();
+    let doubt = bench.doubt_one().await;
+    let rows = vec![bench.row(0, COMPLETED, began), bench.row(0, PENDING, began.plus(QUIET))];
+    for _ in 0..3 {
+        bench.export(rows.clone()).await;
+        assert_eq!(bench.state(doubt), State::Held);
+        assert_eq!(bench.alarms(), 1);
+        assert_eq!(bench.number("SELECT charged FROM orders"), 2);
+    }
+}
+
+#[tokio::test]
+async fn read_again_an_export_changes_nothing() {
+    let bench = Bench::new().await;
+    bench.batch("stock", &imeis(4)).await;
+    let began = bench.now();
+    bench.order_one(17).await;
+    bench.doubt_one().await;
+    bench.doubt_one().await;
+    let rows: Vec<ExportRow> = [(0, COMPLETED), (1, COMPLETED), (2, PENDING), (3, COMPLETED), (4, REJECTED)]
+        .into_iter()
+        .map(|(n, status)| bench.row(n, status, began))
+        .collect();
+    let mut before = None;
+    for _ in 0..3 {
+        for sorted in bench.sort(rows.clone()).await {
+            if let Sorted::Wanted(row) = sorted {
+                bench.settle(vec![*row]).await;
+            }
+        }
+        let picture = bench.picture();
+        assert_eq!(before.get_or_insert_with(|| picture.clone()), &picture);
+    }
+    assert_eq!(bench.alarms(), 0);
+}
+
+#[tokio::test]
+async fn a_row_for_an_order_on_the_wire_is_kept_for_its_answer() {
+    let bench = Bench::new().await;
+    bench.batch("stock", &imeis(2)).await;
+    let began = bench.now();
+    let mut tickets = bench.claim(2).await;
+    for n in 0..2 {
+        assert_eq!(bench.export(vec![bench.row(n, COMPLETED, began)]).await, [SettledBy::Kept]);
+    }
+    let rules = || (*bench.rules).clone();
+    assert_eq!(bench.journal.use_kept_rows(bench.now(), rules()).await.unwrap(), 2);
+    let unclear = Unclear { what: "timed out".into(), ids: vec![], retry_after: None };
+    bench.finish(tickets.pop().unwrap(), Placed::Unclear(unclear)).await;
+    bench.finish(tickets.pop().unwrap(), Placed::Taken(ProviderOrderId(17))).await;
+    assert_eq!(bench.journal.use_kept_rows(bench.now(), rules()).await.unwrap(), 0);
+    assert_eq!(bench.state(bench.current(0)), State::Ordered, "its answer told more");
+    assert_eq!(bench.state(bench.current(1)), State::Completed);
+    assert_eq!(bench.number("SELECT count(*) FROM kept_rows"), 0);
+    bench.recount();
+}
+
+#[tokio::test]
+async fn what_was_ordered_by_hand_is_remembered_and_a_later_drop_is_answered_free() {
+    let bench = Bench::new().await;
+    let old = Timestamp::from_millis(5);
+    let rows = vec![bench.row(0, COMPLETED, old), bench.row(1, REJECTED, old), bench.row(2, PENDING, old)];
+    let sorted = bench.sort(rows).await;
+    assert_eq!(sorted, [Sorted::Remembered, Sorted::Remembered, Sorted::Unfinished]);
+    let batch = bench.batch("stock", &imeis(4)).await;
+    bench.recount();
+    assert_eq!(
+        bench.tallies(batch),
+        [(TallyState::Order(State::Queued), Link::Own, 2), (TallyState::Duplicate, Link::Earlier, 2)]
+    );
+    let tickets = bench.claim(9).await;
+    let sent: Vec<Imei> = tickets.iter().map(|ticket| ticket.place_order().unwrap().imei).collect();
+    assert_eq!(sent, [imei(2), imei(3)]);
+    let shown = bench.row_of(batch, 1).order.unwrap();
+    assert_eq!(
+        (shown.has_result, shown.code.as_deref(), shown.charged),
+        (true, Some("Model: 0"), Money::ZERO)
+    );
+}
+
+#[tokio::test]
+async fn a_queued_order_that_someone_had_ordered_by_hand_is_answered_and_not_sent() {
+    let bench = Bench::new().await;
+    let batch = bench.batch("stock", &imeis(2)).await;
+    assert_eq!(bench.sort(vec![bench.row(0, PENDING, bench.now())]).await, [Sorted::Unfinished]);
+    assert_eq!(bench.sort(vec![bench.row(0, COMPLETED, bench.now())]).await, [Sorted::Remembered]);
+    assert_eq!(
+        bench.tallies(batch),
+        [(TallyState::Order(State::Queued), Link::Own, 1), (TallyState::Duplicate, Link::Own, 1)]
+    );
+    assert_eq!(bench.claim(9).await.len(), 1);
+}
+
+#[tokio::test]
+async fn an_order_that_the_provider_had_already_gets_its_answer_from_the_export() {
+    let bench = Bench::new().await;
+    let batch = bench.batch("stock", &imeis(1)).await;
+    let ticket = bench.claim(1).await.pop().unwrap();
+    bench.finish(ticket, Placed::AlreadyExists).await;
+    let long_ago = Timestamp::from_millis(5);
+    bench.sort(vec![bench.row(0, COMPLETED, long_ago)]).await;
+    assert_eq!(bench.tallies(batch), [(TallyState::Duplicate, Link::Own, 1)]);
+    // A newer answer takes its place, an older one or a rejection doesn't.
+    for (status, at, code) in [(COMPLETED, 9, "newer"), (COMPLETED, 7, "older"), (REJECTED, 11, "rejected")] {
+        let row = bench.row(0, status, Timestamp::from_millis(at));
+        bench.sort(vec![ExportRow { code: code.into(), ..row }]).await;
+    }
+    assert_eq!(bench.row_of(batch, 1).order.unwrap().code.as_deref(), Some("newer"));
+}
+
+#[tokio::test]
+async fn nothing_in_an_export_makes_an_order_of_ours_look_unpaid() {
+    let bench = Bench::new().await;
+    bench.batch("stock", &imeis(4)).await;
+    let ordered = bench.order_one(17).await;
+    let rejected = bench.order_one(18).await;
+    bench.reject(rejected, 18, 1).await;
+    let doubt = bench.doubt_one().await;
+    bench.pass(QUIET);
+    bench.said_of(Said::NotOrdered, 2).await;
+    bench.said_of(Said::Cancel, 2).await;
+    let charged = bench.number("SELECT charged FROM totals WHERE scope = 'day'");
+    for status in [PENDING, COMPLETED, REJECTED] {
+        let rows: Vec<ExportRow> = (0..3).map(|n| bench.row(n, status, Timestamp::from_millis(5))).collect();
+        for sorted in bench.sort(rows).await {
+            match sorted {
+                Sorted::Wanted(row) => {
+                    bench.settle(vec![*row]).await;
+                }
+                other => assert!(matches!(other, Sorted::Ours(_)), "{other:?}"),
+            }
+        }
+    }
+    assert_eq!(bench.number("SELECT charged FROM totals WHERE scope = 'day'"), charged);
+    assert_eq!(bench.state(ordered), State::Ordered);
+    assert_eq!(bench.state(rejected), State::Rejected);
+    assert_eq!(
+        (bench.state(doubt), bench.number("SELECT count(*) FROM orders WHERE inferred = 1")),
+        (State::Cancelled, 1)
+    );
+}
+
+#[tokio::test]
+async fn an_order_made_anew_is_not_settled_by_the_row_of_the_one_before() {
+    let bench = Bench::new().await;
+    bench.batch("stock", &imeis(1)).await;
+    let began = bench.now();
+    let old = bench.order_one(17).await;
+    bench.reject(old, 17, 0).await;
+    bench.said_of(Said::Retry, 0).await;
+    let row = || bench.row(0, REJECTED, began);
+    assert_eq!(bench.sort(vec![row()]).await, [Sorted::Ours(None)]);
+    assert_eq!(bench.state(bench.current(0)), State::Queued);
+    // In doubt a second later: its own row could have that date as well.
+    bench.pass(Duration::from_secs(1));
+    let doubt = bench.doubt_one().await;
+    assert_eq!(bench.export(vec![row()]).await, [SettledBy::Unmatched(Unmatched::OlderOrder)]);
+    assert_eq!(bench.state(doubt), State::InDoubt);
+}
+
+#[tokio::test]
+async fn an_order_that_was_given_up_is_answered_and_not_charged_again() {
+    let bench = Bench::new().await;
+    bench.batch("stock", &imeis(1)).await;
+    let began = bench.now();
+    let order = bench.order_one(17).await;
+    let given_up = PollResult { order, told: PollTold::GivenUp("for too long".into()), next: bench.now() };
+    bench.journal.record_polls(vec![given_up], bench.now(), (*bench.rules).clone()).await.unwrap();
+    bench.export(vec![bench.row(0, COMPLETED, began)]).await;
+    assert_eq!(bench.state(order), State::Completed);
+    assert_eq!(bench.number("SELECT charged FROM totals WHERE scope = 'day'"), PRICE.micros());
+}
+
+#[tokio::test]
+async fn an_order_of_a_file_that_is_being_taken_in_waits_for_its_row() {
+    let bench = Bench::new().await;
+    let (batch, _) = bench.journal.begin_batch(bench.new_batch("stock", 1), bench.now()).await.unwrap();
+    let wanted = vec![OrderFor { imei: imei(0), row: 1 }];
+    bench.journal.link_orders(batch, bench.service, wanted, None).await.unwrap();
+    bench.sort(vec![bench.row(0, COMPLETED, bench.now())]).await;
+    let rules = || (*bench.rules).clone();
+    assert_eq!(bench.journal.use_kept_rows(bench.now(), rules()).await.unwrap(), 1);
+    bench.fill(batch, &imeis(1)).await;
+    bench.journal.open_batch(batch, bench.now()).await.unwrap();
+    assert_eq!(bench.journal.use_kept_rows(bench.now(), rules()).await.unwrap(), 0);
+    assert_eq!(bench.tallies(batch), [(TallyState::Duplicate, Link::Own, 1)]);
+    bench.recount();
+}
+
+#[tokio::test]
+async fn what_was_cancelled_unsent_makes_room_for_an_answer_from_elsewhere() {
+    let bench = Bench::new().await;
+    let first = bench.batch("first", &imeis(1)).await;
+    bench.said_of(Said::Cancel, 0).await;
+    assert_eq!(bench.sort(vec![bench.row(0, COMPLETED, bench.now())]).await, [Sorted::Remembered]);
+    let second = bench.batch("second", &imeis(1)).await;
+    assert_eq!(bench.tallies(first), [(TallyState::Order(State::Cancelled), Link::Own, 1)]);
+    assert_eq!(bench.tallies(second), [(TallyState::Duplicate, Link::Earlier, 1)]);
+    assert!(bench.claim(9).await.is_empty());
+}
+
+#[tokio::test]
+async fn an_order_of_ours_with_an_id_tells_when_it_was_ordered() {
+    let bench = Bench::new().await;
+    bench.batch("stock", &imeis(1)).await;
+    let began = bench.now();
+    let ticket = bench.claim(1).await.pop().unwrap();
+    bench.pass(Duration::from_secs(3));
+    bench.finish(ticket, Placed::Taken(ProviderOrderId(17))).await;
+    let told = bench.sort(vec![bench.row(0, PENDING, began)]).await;
+    assert_eq!(told, [Sorted::Ours(Some((began, bench.now())))]);
+}
+
+#[tokio::test]
+async fn an_id_that_is_listed_after_an_export_is_put_to_the_charge_that_is_booked() {
+    let bench = Bench::new().await;
+    let (doubt, mut listing) = bench.with_witnesses().await;
+    bench.export(vec![bench.row(1, PENDING, bench.now())]).await;
+    assert_eq!(bench.state(doubt), State::OrderedNoId);
+    let charged = bench.number("SELECT charged FROM totals WHERE scope = 'day'");
+    listing.push(bench.told(15, imei(1), ProviderStatus::Pending));
+    bench.judge(listing).await;
+    assert_eq!(bench.state(doubt), State::Ordered);
+    assert_eq!(bench.number("SELECT charged FROM totals WHERE scope = 'day'"), charged);
+    assert_eq!(bench.number("SELECT order_id FROM charges WHERE provider_id = 15"), doubt.0);
+    bench.recount();
+}

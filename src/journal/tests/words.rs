@@ -1,0 +1,321 @@
+//! Operators' words, carried out on a real journal.
+
+use super::*;
+
+impl Bench {
+    pub(super) async fn said(&self, said: Said, target: Target) -> RequestAnswer {
+        let new = NewRequest { who: "anna".to_owned(), said, target };
+        let id = self.journal.leave_request(new, self.now()).await.unwrap();
+        let answer = self.journal.carry_out(id, self.now(), (*self.rules).clone()).await.unwrap();
+        let again = self.journal.carry_out(id, self.now(), (*self.rules).clone()).await.unwrap();
+        assert_eq!(again, answer, "carried out once");
+        self.recount();
+        answer
+    }
+
+    pub(super) async fn said_of(&self, said: Said, n: u32) -> RequestAnswer {
+        self.said(said, Target::order(self.service, imei(n))).await
+    }
+
+    pub(super) fn current(&self, n: u32) -> OrderId {
+        OrderId(self.number(&format!("SELECT id FROM orders WHERE imei = {} AND current = 1", imei(n))))
+    }
+
+    pub(super) fn row_of(&self, batch: BatchId, row: u32) -> ResultRow {
+        let rows = self.journal.read_here(|view| view.result_rows(batch, row - 1, 1)).unwrap();
+        rows.into_iter().next().unwrap()
+    }
+
+    fn batch_state(&self, batch: BatchId) -> BatchState {
+        self.journal.read_here(|view| view.batch(batch)).unwrap().unwrap().state
+    }
+
+    pub(super) async fn reject(&self, order: OrderId, id: u64, n: u32) {
+        let told = self.told(id, imei(n), ProviderStatus::Rejected);
+        let result = PollResult { order, told: PollTold::Status(told), next: self.now() };
+        self.journal.record_polls(vec![result], self.now(), (*self.rules).clone()).await.unwrap();
+    }
+
+    /// The tallies are what a count of the rows says, and the books agree.
+    pub(super) fn recount(&self) {
+        self.check_books();
+        let counted = "SELECT count(*) FROM (SELECT rows.id >> 32 AS batch, rows.link AS link, \
+             CASE WHEN rows.link = 4 THEN 10 WHEN o.id IS NULL THEN 100 \
+             WHEN o.state = 9 AND (o.has_result OR o.earlier IS NOT NULL) THEN 101 ELSE o.state END AS state, \
+             count(*) AS n FROM rows LEFT JOIN orders o ON o.id = rows.order_id GROUP BY 1, 2, 3) c \
+             LEFT JOIN tallies t ON t.batch = c.batch AND t.link = c.link AND t.state = c.state \
+             WHERE t.n IS NOT c.n";
+        assert_eq!(self.number(counted), 0, "tallies that a recount contradicts");
+    }
+}
+
+#[tokio::test]
+async fn an_order_id_from_a_person_settles_a_doubt_and_the_log_says_who() {
+    let bench = Bench::new().await;
+    bench.batch("stock", &imeis(1)).await;
+    let doubt = bench.doubt_one().await;
+    bench.pass(QUIET);
+    assert!(bench.said_of(Said::OrderId(17), 0).await.done);
+    assert_eq!(bench.state(doubt), State::Ordered);
+    assert_eq!(bench.number("SELECT count(*) FROM charges WHERE provider_id = 17 AND via = 'word'"), 1);
+    assert_eq!(
+        bench.number("SELECT count(*) FROM events WHERE what = 'word' AND detail LIKE '%anna%17%'"),
+        1
+    );
+}
+
+#[tokio::test]
+async fn a_word_before_the_quiet_period_is_over_changes_nothing() {
+    let bench = Bench::new().await;
+    bench.batch("stock", &imeis(1)).await;
+    let doubt = bench.doubt_one().await;
+    bench.pass(QUIET - Duration::from_millis(1));
+    for said in [Said::NotOrdered, Said::OrderId(17)] {
+        let answer = bench.said_of(said, 0).await;
+        assert!(!answer.done && answer.text.contains("quiet period"), "{answer:?}");
+        assert_eq!(bench.state(doubt), State::InDoubt);
+    }
+    bench.pass(Duration::from_millis(1));
+    assert!(bench.said_of(Said::NotOrdered, 0).await.done);
+    assert_eq!(bench.state(doubt), State::Queued);
+    assert_eq!(bench.claim(9).await.len(), 1);
+}
+
+#[tokio::test]
+async fn an_id_that_is_another_orders_settles_nothing() {
+    let bench = Bench::new().await;
+    bench.batch("stock", &imeis(2)).await;
+    bench.order_one(17).await;
+    let doubt = bench.doubt_one().await;
+    bench.pass(QUIET);
+    let answer = bench.said_of(Said::OrderId(17), 1).await;
+    assert!(!answer.done && answer.text.contains(&imei(0).to_string()), "{answer:?}");
+    assert_eq!(bench.state(doubt), State::InDoubt);
+}
+
+#[tokio::test]
+async fn not_ordered_is_refused_where_an_id_is_known() {
+    let bench = Bench::new().await;
+    bench.batch("stock", &imeis(1)).await;
+    let order = bench.order_one(17).await;
+    let given_up = PollResult { order, told: PollTold::GivenUp("for too long".into()), next: bench.now() };
+    bench.journal.record_polls(vec![given_up], bench.now(), (*bench.rules).clone()).await.unwrap();
+    assert_eq!(bench.state(order), State::Held);
+    let answer = bench.said_of(Said::NotOrdered, 0).await;
+    assert!(!answer.done && answer.text.contains("order id is known"), "{answer:?}");
+    assert!(bench.said_of(Said::Cancel, 0).await.text.contains("charged"));
+    assert_eq!(bench.state(order), State::Cancelled);
+    // Charged: the IMEI stays taken.
+    assert!(!bench.said_of(Said::Retry, 0).await.done);
+}
+
+#[tokio::test]
+async fn cancelling_a_batch_stops_what_is_not_sent_and_leaves_the_rest() {
+    let bench = Bench::new().await;
+    let batch = bench.batch("stock", &imeis(500)).await;
+    let ordered = bench.order_one(17).await;
+    let doubt = bench.doubt_one().await;
+    let answer = bench.said(Said::Cancel, Target::batch(batch)).await;
+    assert!(answer.done, "{answer:?}");
+    assert!(answer.text.contains("498 rows are cancelled, 2 are ordered"), "{answer:?}");
+    assert_eq!((bench.state(ordered), bench.state(doubt)), (State::Ordered, State::InDoubt));
+    assert!(bench.claim(9).await.is_empty());
+    bench.journal.published(batch, false, bench.now()).await.unwrap();
+    assert!(bench.said(Said::Cancel, Target::batch(batch)).await.done, "said twice, it stays so");
+}
+
+#[tokio::test]
+async fn nothing_of_a_batch_is_sent_once_its_cancelling_is_durable() {
+    let bench = Bench::new().await;
+    let batch = bench.batch("stock", &imeis(3)).await;
+    let new = NewRequest { who: "anna".to_owned(), said: Said::Cancel, target: Target::batch(batch) };
+    let id = bench.journal.leave_request(new, bench.now()).await.unwrap();
+    // Its first slice, and a crash.
+    let (now, rules) = (bench.now(), (*bench.rules).clone());
+    let first =
+        bench.journal.write(move |tx| super::super::requests::carry_out_slice(tx, id, now, &rules)).await;
+    assert_eq!(first.unwrap(), None);
+    assert_eq!(bench.tallies(batch), [(TallyState::Order(State::Queued), Link::Own, 3)]);
+    assert!(bench.claim(9).await.is_empty());
+    assert!(bench.journal.carry_out(id, bench.now(), (*bench.rules).clone()).await.unwrap().done);
+    assert_eq!(bench.tallies(batch), [(TallyState::Order(State::Cancelled), Link::Own, 3)]);
+}
+
+#[tokio::test]
+async fn an_order_that_comes_back_to_the_queue_of_a_cancelled_batch_is_cancelled_too() {
+    let bench = Bench::new().await;
+    let batch = bench.batch("stock", &imeis(1)).await;
+    let ticket = bench.claim(1).await.pop().unwrap();
+    bench.said(Said::Cancel, Target::batch(batch)).await;
+    bench.finish(ticket, Placed::NotTaken(NotTaken::Throttled(None))).await;
+    assert!(bench.claim(9).await.is_empty());
+    assert_eq!(bench.journal.read_here(View::cancelled_batches).unwrap(), [batch]);
+    bench.journal.sweep_cancelled(batch, bench.now(), (*bench.rules).clone()).await.unwrap();
+    assert_eq!(bench.tallies(batch), [(TallyState::Order(State::Cancelled), Link::Own, 1)]);
+    assert!(bench.journal.read_here(View::cancelled_batches).unwrap().is_empty());
+    bench.journal.published(batch, true, bench.now()).await.unwrap();
+    assert_eq!(bench.batch_state(batch), BatchState::Cancelled);
+}
+
+#[tokio::test]
+async fn an_order_that_another_batch_waits_for_passes_to_its_row() {
+    let bench = Bench::new().await;
+    let first = bench.batch("first", &imeis(2)).await;
+    let second = bench.batch("second", &[imei(1), imei(2)]).await;
+    assert!(bench.said(Said::Cancel, Target::batch(first)).await.done);
+    assert_eq!(
+        bench.tallies(first),
+        [
+            (TallyState::Order(State::Cancelled), Link::Own, 1),
+            (TallyState::Order(State::Cancelled), Link::Left, 1)
+        ]
+    );
+    assert_eq!(bench.tallies(second), [(TallyState::Order(State::Queued), Link::Own, 2)]);
+    let tickets = bench.claim(9).await;
+    assert_eq!(tickets.len(), 2, "both of the second batch");
+    for (ticket, id) in tickets.into_iter().zip(10..) {
+        bench.finish(ticket, Placed::Taken(ProviderOrderId(id))).await;
+    }
+    bench.recount();
+    let left = bench.row_of(first, 2);
+    assert_eq!(left.link, Link::Left);
+    assert_eq!(
+        bench.number(&format!("SELECT charged FROM totals WHERE scope = 'batch' AND key = {second}")),
+        160_000
+    );
+}
+
+#[tokio::test]
+async fn a_rejected_order_is_made_anew_for_its_row_which_shows_both_charges() {
+    let bench = Bench::new().await;
+    let batch = bench.batch("stock", &[imei(0), imei(0), imei(1)]).await;
+    let old = bench.order_one(17).await;
+    bench.order_one(18).await;
+    bench.reject(old, 17, 0).await;
+    bench.journal.published(batch, false, bench.now()).await.unwrap();
+    assert!(bench.said_of(Said::Retry, 0).await.done);
+    let new = bench.current(0);
+    assert_ne!(new, old);
+    assert_eq!((bench.state(old), bench.state(new)), (State::Rejected, State::Queued));
+    assert!(!bench.said_of(Said::Retry, 0).await.done, "once");
+    bench.order_one(19).await;
+    bench.recount();
+    for (row, link) in [(1, Link::Own), (2, Link::Joined)] {
+        let row = bench.row_of(batch, row);
+        assert_eq!((row.link, row.order.as_ref().unwrap().id), (link, new));
+    }
+    let shown = bench.row_of(batch, 1).order.unwrap();
+    assert_eq!((shown.charged, shown.charged_before), (PRICE, PRICE));
+}
+
+#[tokio::test]
+async fn a_batch_is_ordered_anew_where_it_ended_without_an_answer_and_nowhere_else() {
+    let bench = Bench::new().await;
+    let batch = bench.batch("stock", &imeis(4)).await;
+    let rejected = bench.order_one(17).await;
+    bench.reject(rejected, 17, 0).await;
+    let ticket = bench.claim(1).await.pop().unwrap();
+    bench.finish(ticket, Placed::NotTaken(NotTaken::InvalidImei("Invalid IMEI".into()))).await;
+    bench.order_one(18).await;
+    bench.said_of(Said::Cancel, 3).await;
+    let quoted = bench.journal.read_here(|view| view.retryable(batch)).unwrap();
+    assert_eq!(quoted, (bench.service, 3));
+    let answer = bench.said(Said::Retry, Target::batch(batch)).await;
+    assert_eq!(answer.text, "3 orders are made anew");
+    assert_eq!(bench.claim(9).await.len(), 3);
+    assert_eq!(bench.number("SELECT count(*) FROM orders WHERE current = 0"), 3);
+}
+
+#[tokio::test]
+async fn a_batch_that_was_done_is_reopened_and_is_not_done_while_a_new_order_waits() {
+    let bench = Bench::new().await;
+    let batch = bench.batch("stock", &imeis(1)).await;
+    let old = bench.order_one(17).await;
+    bench.reject(old, 17, 0).await;
+    bench.journal.published(batch, true, bench.now()).await.unwrap();
+    assert_eq!(bench.batch_state(batch), BatchState::Done);
+    assert!(bench.said(Said::Retry, Target::batch(batch)).await.done);
+    assert_eq!(bench.batch_state(batch), BatchState::Published);
+    // The outbox had read the batch before the word came.
+    bench.journal.published(batch, true, bench.now()).await.unwrap();
+    assert_eq!(bench.batch_state(batch), BatchState::Published);
+    assert_eq!(bench.claim(9).await.len(), 1);
+}
+
+#[tokio::test]
+async fn an_order_whose_attempts_may_have_been_taken_is_not_made_anew() {
+    let bench = Bench::new().await;
+    let batch = bench.batch("stock", &imeis(1)).await;
+    bench.doubt_one().await;
+    bench.pass(QUIET);
+    bench.said_of(Said::NotOrdered, 0).await;
+    bench.said_of(Said::Cancel, 0).await;
+    let answer = bench.said_of(Said::Retry, 0).await;
+    assert!(!answer.done && answer.text.contains("paid twice"), "{answer:?}");
+    assert!(!bench.said(Said::Retry, Target::batch(batch)).await.done);
+    assert_eq!(bench.number("SELECT count(*) FROM orders"), 1);
+}
+
+#[tokio::test]
+async fn a_row_answered_from_another_batch_gets_an_order_of_its_own() {
+    let bench = Bench::new().await;
+    let first = bench.batch("first", &imeis(1)).await;
+    let old = bench.order_one(17).await;
+    bench.reject(old, 17, 0).await;
+    let second = bench.batch("second", &[imei(0), imei(0)]).await;
+    assert_eq!(bench.row_of(second, 1).link, Link::Earlier);
+    assert!(bench.said(Said::Retry, Target::batch(second)).await.done);
+    let new = bench.current(0);
+    assert_eq!(bench.row_of(second, 1).order.unwrap().id, new);
+    assert_eq!(bench.row_of(second, 2).link, Link::Joined);
+    let shown = bench.row_of(first, 1).order.unwrap();
+    assert_eq!((shown.id, shown.state), (old, State::Rejected));
+    assert_eq!(bench.row_of(second, 1).order.unwrap().charged_before, Money::ZERO);
+}
+
+#[tokio::test]
+async fn a_command_beside_the_daemon_leaves_its_word_and_reads_the_answer() {
+    let bench = Bench::new().await;
+    bench.batch("stock", &imeis(1)).await;
+    let letters = LetterBox::open(&bench.path).unwrap();
+    let target = Target::order(bench.service, imei(0));
+    let new = NewRequest { who: "anna".to_owned(), said: Said::Cancel, target };
+    let id = letters.leave(&new, bench.now()).unwrap();
+    assert_eq!(letters.answer(id).unwrap(), None);
+    assert_eq!(bench.journal.read_here(View::open_requests).unwrap(), [id]);
+    let answer = bench.journal.carry_out(id, bench.now(), (*bench.rules).clone()).await.unwrap();
+    assert_eq!(letters.answer(id).unwrap(), Some(answer));
+    assert!(bench.journal.read_here(View::open_requests).unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn an_order_of_a_file_that_is_still_being_taken_in_is_left_alone() {
+    let bench = Bench::new().await;
+    let (batch, _) = bench.journal.begin_batch(bench.new_batch("stock", 1), bench.now()).await.unwrap();
+    let wanted = vec![OrderFor { imei: imei(0), row: 1 }];
+    bench.journal.link_orders(batch, bench.service, wanted, None).await.unwrap();
+    let new = |target| NewRequest { who: "anna".to_owned(), said: Said::Cancel, target };
+    for target in [Target::order(bench.service, imei(0)), Target::batch(batch)] {
+        let id = bench.journal.leave_request(new(target), bench.now()).await.unwrap();
+        let answer = bench.journal.carry_out(id, bench.now(), (*bench.rules).clone()).await.unwrap();
+        assert!(!answer.done && answer.text.contains("still being taken in"), "{answer:?}");
+    }
+    bench.fill(batch, &imeis(1)).await;
+    bench.journal.open_batch(batch, bench.now()).await.unwrap();
+    bench.recount();
+    assert_eq!(bench.claim(9).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_person_says_which_of_two_listed_orders_it_is_and_nothing_is_charged_again() {
+    let bench = Bench::new().await;
+    let (doubt, mut listing) = bench.with_witnesses().await;
+    listing.push(bench.told(15, imei(1), ProviderStatus::Pending));
+    listing.push(bench.told(16, imei(1), ProviderStatus::Pending));
+    bench.judge(listing).await;
+    assert_eq!(bench.state(doubt), State::Held);
+    let charged = bench.number("SELECT charged FROM totals WHERE scope = 'day'");
+    assert!(bench.said_of(Said::OrderId(16), 1).await.done);
+    assert_eq!(bench.number(&format!("SELECT provider_id FROM orders WHERE id = {doubt}")), 16);
+    assert_eq!(bench.number("SELECT charged FROM totals WHERE scope = 'day'"), charged);
+}

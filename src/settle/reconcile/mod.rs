@@ -1,0 +1,217 @@
+//! `reconcile/`: the provider's own export, dropped by a person.
+//!
+//! It settles orders in doubt, held or without an id, and its finished orders that aren't ours are remembered with their
+//! result, at 0, so that a later drop of them is answered free. It is read as a stream. Rows that may settle an order
+//! wait until all of it was read, for only then can its dates, in the provider's unknown time zone, be placed by our own
+//! orders in it ([`dates`]), and only then is it known whether an IMEI is in it twice.
+//!
+//! # An export's way, and what start-up does
+//!
+//! | it lies in | the journal says | what happened | start-up does |
+//! |---|---|---|---|
+//! | `reconcile/` | nothing | not complete, or not taken yet | the next look finds it as if new |
+//! | `.taken` | nothing | a crash while it was read: some rows may be remembered, some orders settled | it is read again from the start: what is so already changes nothing |
+//! | `.taken` | read | a crash before it was moved | its reason is written once more under its name, and it is moved |
+//! | `.taken` and `archive/` | read | a crash between copy and unlink, across filesystems | it is moved again, as `NAME-2`: a copy too many, never one too few |
+//! | `archive/` | read | done | nothing |
+//! | `.taken` | refused | no export; a crash before it was moved | it is moved to `rejected/` |
+//! | `rejected/` | refused | done | nothing |
+//!
+//! Rows for an order on the wire are kept in the journal until its answer is there: a crash leaves them there, or the
+//! export in `.taken`.
+
+mod dates;
+mod file;
+mod read;
+mod reason;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+use crate::inbox::{self, Inbox, Ready, TakeError, Taken};
+use crate::journal::{Journal, JournalError};
+use crate::provider::Provider;
+use crate::settings::Settings;
+use crate::types::ServiceId;
+
+use read::{Titles, title_key};
+
+/// An export that could not be worked through is tried again after this long.
+const AGAIN_AFTER: Duration = Duration::from_secs(10);
+/// Rows that were kept for an order's answer are looked at so often.
+const KEPT_EVERY: Duration = Duration::from_secs(1);
+
+/// The stage.
+pub struct Reconcile {
+    /// What exports are held against.
+    pub journal: Journal,
+    /// Who tells what the services are called.
+    pub provider: Arc<dyn Provider>,
+    /// The time.
+    pub clock: Clock,
+    /// The configuration in force.
+    pub settings: watch::Receiver<Arc<Settings>>,
+    /// The folder that is watched.
+    pub inbox: Inbox,
+}
+
+impl Reconcile {
+    /// Reads exports until `stop`: first those that were taken before the last process ended.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let mut left = self.work_through_taken().await;
+        while !stop.is_cancelled() {
+            let kept = self.use_kept().await;
+            let pause = if kept > 0 { KEPT_EVERY } else { AGAIN_AFTER };
+            let ready = tokio::select! {
+                ready = self.inbox.next_ready(&stop) => ready,
+                () = tokio::time::sleep(pause) => {
+                    if left {
+                        left = self.work_through_taken().await;
+                    }
+                    continue;
+                }
+            };
+            match ready {
+                Ok(Some(ready)) => left |= !self.take(ready).await,
+                Ok(None) => return,
+                Err(error) => {
+                    tracing::error!(
+                        alarm = "reconcile",
+                        "the folder reconcile can't be looked through: {error}"
+                    );
+                    tokio::time::sleep(AGAIN_AFTER).await;
+                }
+            }
+        }
+    }
+
+    /// Uses rows that were kept for an order's answer, where it is there. How many orders still wait.
+    async fn use_kept(&self) -> usize {
+        let rules = (*self.settings.borrow().rules).clone();
+        match self.journal.use_kept_rows(self.clock.now(), rules).await {
+            Ok(left) => left,
+            Err(error) => {
+                tracing::warn!("rows kept from an export can't be used yet, trying again: {error}");
+                1
+            }
+        }
+    }
+
+    /// Takes one complete file and works it through. False: it lies in `.taken`, to be tried again.
+    async fn take(&self, ready: Ready) -> bool {
+        let (settings, now) = (self.inbox.settings().clone(), self.clock.now());
+        let shown = ready.path.display().to_string();
+        let taken = tokio::task::spawn_blocking(move || inbox::take(&settings, &ready, now)).await;
+        match taken {
+            Ok(Ok(taken)) => self.work_through(taken).await,
+            // It settles again, and is offered again.
+            Ok(Err(TakeError::Changed)) => true,
+            Ok(Err(TakeError::Io(error))) => {
+                tracing::warn!(file = %shown, "can't be taken now, trying again: {error}");
+                true
+            }
+            Err(error) => {
+                tracing::error!(alarm = "reconcile", file = %shown, "taking it failed: {error}");
+                true
+            }
+        }
+    }
+
+    /// Works through every export that was taken and isn't archived yet. True: some are left.
+    async fn work_through_taken(&self) -> bool {
+        let folder: PathBuf = self.settings.borrow().config.folders.reconcile.clone();
+        let listed = tokio::task::spawn_blocking(move || inbox::list_taken(&folder)).await;
+        let taken = match listed {
+            Ok(Ok(taken)) => taken,
+            Ok(Err(error)) => {
+                tracing::warn!("exports taken before can't be listed, trying again: {error}");
+                return true;
+            }
+            Err(_) => return true,
+        };
+        let mut left = false;
+        for file in taken {
+            left |= !self.work_through(file).await;
+        }
+        left
+    }
+
+    /// Works a taken export through to the archive or to `rejected/`. False: not now.
+    pub async fn work_through(&self, taken: Taken) -> bool {
+        let name = taken.shown_name();
+        let settings = Arc::clone(&self.settings.borrow());
+        let titles = match self.titles(&settings).await {
+            Ok(Some(titles)) => titles,
+            Ok(None) => {
+                tracing::warn!(file = %name, "an export names services by their titles, and the provider can't be asked for them: trying again");
+                return false;
+            }
+            Err(error) => {
+                tracing::warn!(file = %name, "not read yet, trying again: {error}");
+                return false;
+            }
+        };
+        let (journal, clock) = (self.journal.clone(), self.clock.clone());
+        let work = file::Work { journal, clock, settings, titles, taken };
+        // It reads files: off the runtime's thread. The journal is waited for there too.
+        let handle = tokio::runtime::Handle::current();
+        let done = tokio::task::spawn_blocking(move || handle.block_on(work.finish())).await;
+        match done {
+            Ok(Ok(())) => true,
+            Ok(Err(error)) => {
+                tracing::warn!(file = %name, "not read yet, trying again: {error}");
+                false
+            }
+            Err(error) => {
+                tracing::error!(alarm = "reconcile", file = %name, "reading it failed: {error}");
+                false
+            }
+        }
+    }
+
+    /// What the provider calls our services, as it says now and as seen at our own orders. `None`: a configured service
+    /// has no title that is known, and the provider can't be asked.
+    async fn titles(&self, settings: &Settings) -> Result<Option<Titles>, JournalError> {
+        let account = settings.config.provider.account.clone();
+        let mut by_service: BTreeMap<ServiceId, BTreeSet<String>> = BTreeMap::new();
+        for (service, title) in self.journal.read(move |view| view.titles(&account)).await? {
+            by_service.entry(service).or_default().insert(title);
+        }
+        match super::titles_at(self.provider.as_ref(), settings).await {
+            Ok(told) => {
+                for (service, titles) in told {
+                    by_service.entry(service).or_default().extend(titles);
+                }
+            }
+            Err(error) => {
+                tracing::debug!("the provider's services can't be asked for: {error}");
+                if settings.rules.terms.keys().any(|service| !by_service.contains_key(service)) {
+                    return Ok(None);
+                }
+            }
+        }
+        Ok(Some(by_title(&by_service)))
+    }
+}
+
+/// The other way round. A title of several services names none of them.
+fn by_title(by_service: &BTreeMap<ServiceId, BTreeSet<String>>) -> Titles {
+    let mut titles = Titles::new();
+    for (service, names) in by_service {
+        for name in names {
+            titles
+                .entry(title_key(name))
+                .and_modify(|known| *known = known.filter(|known| known == service))
+                .or_insert(Some(*service));
+        }
+    }
+    titles
+}

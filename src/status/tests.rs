@@ -1,0 +1,310 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rusqlite::Connection;
+
+use super::*;
+use crate::balance::Books;
+use crate::daemon::LIVE_FACT;
+use crate::gate::Scope;
+use crate::inbox::Why;
+use crate::journal::{AttemptTicket, ClaimRequest, Journal, NewBatch, NewRow, OrderFor, Rules, ServiceTerms};
+use crate::order::PauseReason;
+use crate::types::{BatchId, Imei, NetworkId, Placed, ProviderOrderId, Reply, ServiceId, Unclear};
+
+const NOW: Timestamp = Timestamp::from_millis(1_763_091_180_000);
+
+fn clock() -> Clock {
+    Clock::from_fn(|| NOW)
+}
+
+fn config(dir: &Path) -> Config {
+    let text = r#"
+        [provider]
+        base_url = "https://example.com"
+        user_id = "reseller"
+        [folders]
+        inbox = "inbox"
+        outbox = "outbox"
+        reconcile = "reconcile"
+        archive = "archive"
+        rejected = "rejected"
+        [journal]
+        path = "journal.db"
+        [budget]
+        per_day = "2000"
+        [[service]]
+        name = "iphone-check"
+        network_id = "1739"
+        price = "0.08"
+    "#;
+    crate::config::parse(text, &dir.join("imeid.toml")).unwrap()
+}
+
+/// A journal with work in it.
+struct Bench {
+    _dir: tempfile::TempDir,
+    config: Config,
+    journal: Journal,
+    service: ServiceId,
+}
+
+impl Bench {
+    async fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let config = config(dir.path());
+        let journal = Journal::open(&config.journal.path).unwrap();
+        let network_id = NetworkId("1739".to_owned());
+        let service =
+            journal.service("reseller".to_owned(), network_id, "iphone-check".to_owned()).await.unwrap();
+        Self { _dir: dir, config, journal, service }
+    }
+
+    /// A batch of `count` orders and a row that is none.
+    async fn batch(&self, stem: &str, serial: u32, count: u32) -> BatchId {
+        let new = NewBatch {
+            key: format!("1739~{stem}"),
+            stem: stem.to_owned(),
+            file_name: format!("{stem}.csv"),
+            sha256: String::new(),
+            bytes: 0,
+            service: self.service,
+            header: "{}".to_owned(),
+            rows: u64::from(count) + 1,
+            occupied: BTreeSet::new(),
+        };
+        let (id, _) = self.journal.begin_batch(new, NOW.minus(Duration::from_secs(600))).await.unwrap();
+        let imei = |row: u32| Imei::from_parts(35_000_000, serial + row);
+        let mut wanted: Vec<_> = (1..=count).map(|row| OrderFor { imei: imei(row), row }).collect();
+        wanted.sort();
+        let linked = self.journal.link_orders(id, self.service, wanted, None).await.unwrap();
+        let ordered = linked.iter().map(|row| (row.row, Some((row.order, row.link)), None));
+        let invalid = (count + 1, None, Some("too short".to_owned()));
+        let row = |(row, order, why_not)| NewRow { row, order, why_not, raw: vec![] };
+        let rows = ordered.chain([invalid]).map(row).collect();
+        self.journal.insert_rows(id, rows).await.unwrap();
+        self.journal.open_batch(id, NOW).await.unwrap();
+        id
+    }
+
+    async fn claim(&self, want: usize) -> Vec<AttemptTicket> {
+        let terms = ServiceTerms {
+            id: self.service,
+            network_id: NetworkId("1739".to_owned()),
+            name: "iphone-check".to_owned(),
+            price: self.config.services[0].price,
+            canary: 0,
+            params: vec![],
+        };
+        let rules = Rules {
+            max_attempts: 3,
+            quiet: Duration::from_secs(120),
+            first_poll: Duration::from_secs(10),
+            terms: BTreeMap::from([(self.service, terms)]),
+        };
+        let request = ClaimRequest {
+            want,
+            day: clock().local_day(NOW),
+            per_day: None,
+            after: BatchId(0),
+            rules: Arc::new(rules),
+            probe: None,
+            keep_witness: false,
+        };
+        self.journal.begin_attempts(request, clock()).await.unwrap().tickets
+    }
+
+    async fn finish(&self, ticket: AttemptTicket, outcome: Placed) {
+        let reply = Reply { outcome, http: Some(200), body: vec![] };
+        self.journal.finish_attempt(ticket, reply).await.unwrap().unwrap();
+    }
+
+    /// The note of a daemon in this process.
+    async fn note(&self, change: impl FnOnce(&mut Live)) {
+        let mut live = Live {
+            pid: std::process::id(),
+            since_ms: NOW.minus(Duration::from_secs(3_600)).millis(),
+            busy: 1,
+            workers: 30,
+            per_1000_s: 8_333,
+            p50_ms: 3_600,
+            p99_ms: 9_000,
+            draining: false,
+            inbox: vec![Waiting {
+                name: "late.csv".to_owned(),
+                why: Why::BeingWritten,
+                since: NOW.minus(Duration::from_secs(5)),
+            }],
+        };
+        change(&mut live);
+        let note = serde_json::to_string(&live).unwrap();
+        self.journal.set_fact(LIVE_FACT, note).await.unwrap();
+    }
+
+    fn lock(&self) -> LockFile {
+        LockFile::acquire(&daemon::journal_lock(&self.config)).unwrap()
+    }
+
+    /// As if something had been written that nothing here can be brought to write.
+    fn plant(&self, sql: &str) {
+        Connection::open(&self.config.journal.path).unwrap().execute(sql, []).unwrap();
+    }
+
+    fn read(&self) -> Status {
+        Status::read(&self.config, &clock()).unwrap()
+    }
+}
+
+/// What differs from run to run is set.
+fn steady(mut status: Status) -> Status {
+    status.version = "1.2.3".to_owned();
+    status.daemon.pid = status.daemon.pid.map(|_| 4711);
+    status.disk = Disk { journal_bytes: Some(5_000_000), free_bytes: Some(50_000_000_000) };
+    status
+}
+
+/// Everything that a status can show.
+async fn busy() -> (Bench, Status) {
+    let bench = Bench::new().await;
+    bench.batch("stock", 0, 4).await;
+    let mut tickets = bench.claim(3).await;
+    let unclear = Unclear { what: "timed out".to_owned(), ids: vec![], retry_after: None };
+    bench.finish(tickets.remove(0), Placed::Taken(ProviderOrderId(501))).await;
+    bench.finish(tickets.remove(0), Placed::Unclear(unclear)).await;
+    bench.batch("big", 100, 2).await;
+    bench.plant("UPDATE batches SET state = 2, held_for = 'confirm_above' WHERE name = 'big'");
+    bench.batch("last", 200, 0).await;
+    bench.journal.published(BatchId(3), true, NOW).await.unwrap();
+    let service = Scope::Service(bench.service);
+    bench.journal.pause(service, PauseReason::Service, "Invalid value".to_owned(), NOW).await.unwrap();
+    bench.plant(&format!(
+        "INSERT INTO alarms (at, name, text) VALUES ({}, 'double_charge', 'IMEI 1 was ordered twice')",
+        NOW.minus(Duration::from_secs(90)).millis()
+    ));
+    let at_ms = NOW.minus(Duration::from_secs(300)).millis();
+    let balance = Baseline { at_ms, balance: Money::from_micros(150_000_000), books: Books::default() };
+    bench.journal.set_baseline("reseller".to_owned(), balance).await.unwrap();
+    bench.note(|_| ()).await;
+    let _lock = bench.lock();
+    let status = steady(bench.read());
+    drop(tickets);
+    (bench, status)
+}
+
+#[tokio::test]
+async fn the_json_has_every_field() {
+    let (_bench, status) = busy().await;
+    insta::assert_snapshot!("json", serde_json::to_string_pretty(&status).unwrap());
+}
+
+#[tokio::test]
+async fn people_are_shown_files_pauses_alarms_orders_and_money() {
+    let (_bench, status) = busy().await;
+    insta::assert_snapshot!("text", text::text(&status));
+}
+
+#[test]
+fn before_the_first_start_there_is_no_journal_and_that_is_said() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = config(dir.path());
+    fs::create_dir(&config.folders.inbox).unwrap();
+    fs::write(config.folders.inbox.join("a.csv"), "x").unwrap();
+    let status = Status::read(&config, &clock()).unwrap();
+    assert_eq!(status.daemon.state, DaemonState::Stopped);
+    assert_eq!(status.disk.journal_bytes, None);
+    assert!(status.needs_attention());
+    let text = text::text(&status);
+    assert!(text.contains("no journal yet") && text.contains("a.csv: waits for the daemon"), "{text}");
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "nothing is made");
+}
+
+#[tokio::test]
+async fn a_note_of_a_daemon_that_is_gone_says_nothing_of_now() {
+    let bench = Bench::new().await;
+    bench.batch("stock", 0, 4).await;
+    bench.note(|live| live.draining = true).await;
+    let stopped = bench.read();
+    assert_eq!(
+        stopped.daemon,
+        Daemon { running: false, pid: None, since: None, state: DaemonState::Stopped }
+    );
+    assert_eq!((stopped.rate_per_s, stopped.batches[0].eta, stopped.inbox.len()), (None, None, 0));
+
+    bench.note(|live| live.pid += 1).await;
+    let _lock = bench.lock();
+    let another = bench.read();
+    assert_eq!((another.daemon.pid, another.daemon.since), (Some(std::process::id()), None));
+    assert_eq!((another.rate_per_s, another.batches[0].eta), (None, None));
+}
+
+#[tokio::test]
+async fn a_daemon_is_idle_working_paused_or_draining() {
+    let bench = Bench::new().await;
+    let _lock = bench.lock();
+    bench.note(|_| ()).await;
+    assert_eq!(bench.read().daemon.state, DaemonState::Idle);
+    assert!(!bench.read().needs_attention(), "nothing is wrong");
+    bench.batch("stock", 0, 4).await;
+    assert_eq!(bench.read().daemon.state, DaemonState::Working);
+    assert!(!bench.read().needs_attention(), "work is nothing wrong");
+    bench.journal.pause(Scope::All, PauseReason::Credit, String::new(), NOW).await.unwrap();
+    assert_eq!(bench.read().daemon.state, DaemonState::Paused);
+    bench.note(|live| live.draining = true).await;
+    assert_eq!(bench.read().daemon.state, DaemonState::Draining);
+}
+
+#[tokio::test]
+async fn an_alarm_a_pause_something_held_or_no_daemon_wants_a_person() {
+    let bench = Bench::new().await;
+    bench.batch("stock", 0, 4).await;
+    assert!(bench.read().needs_attention(), "no daemon");
+    let _lock = bench.lock();
+    for (plant, mend) in [
+        ("INSERT INTO alarms (at, name, text) VALUES (1, 'journal', '')", "UPDATE alarms SET acked_at = 2"),
+        ("INSERT INTO pauses (scope, reason, text, since) VALUES (0, 'cap', '', 1)", "DELETE FROM pauses"),
+        ("UPDATE batches SET state = 2", "UPDATE batches SET state = 1"),
+        ("UPDATE tallies SET state = 5 WHERE state = 0", "UPDATE tallies SET state = 0 WHERE state = 5"),
+    ] {
+        assert!(!bench.read().needs_attention(), "before {plant}");
+        bench.plant(plant);
+        assert!(bench.read().needs_attention(), "{plant}");
+        bench.plant(mend);
+    }
+}
+
+#[tokio::test]
+async fn files_that_take_turns_hold_each_other_up() {
+    let bench = Bench::new().await;
+    bench.batch("large", 0, 100).await;
+    bench.batch("small", 1_000, 10).await;
+    bench.note(|live| live.per_1000_s = 1_000).await;
+    let _lock = bench.lock();
+    let eta = |status: &Status, at: usize| status.batches[at].eta.map(|eta| eta.since(NOW).as_secs());
+    let status = bench.read();
+    assert_eq!((eta(&status, 0), eta(&status, 1)), (Some(110), Some(20)));
+    bench.journal.pause(Scope::All, PauseReason::Credit, String::new(), NOW).await.unwrap();
+    assert_eq!(eta(&bench.read(), 0), None, "nothing is sent");
+}
+
+#[tokio::test]
+async fn names_cannot_steer_a_terminal() {
+    let (_bench, mut status) = busy().await;
+    status.batches[0].name = "\u{1b}[2Jstock\nforged".to_owned();
+    status.inbox[0].name = "\u{202e}vsc\r".to_owned();
+    status.alarms[0].text = "\u{9b}31m".to_owned();
+    let text = text::text(&status);
+    assert!(!text.contains(['\u{1b}', '\u{202e}', '\u{9b}', '\r']), "{text:?}");
+    assert!(!text.lines().any(|line| line.trim_start().starts_with("forged")), "{text}");
+}
+
+#[test]
+fn a_journal_that_cannot_be_read_says_whom_status_is_for() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("journal.db"), "this is no journal, and long enough to be looked at as one")
+        .unwrap();
+    let error = Status::read(&config(dir.path()), &clock()).unwrap_err();
+    assert!(error.to_string().contains("the user that imeid runs as"), "{error}");
+}

@@ -1,0 +1,161 @@
+//! A status for people.
+
+use std::fmt::Write;
+
+use comfy_table::Table;
+use comfy_table::presets::NOTHING;
+
+use super::{Batch, DaemonState, PauseLine, Status};
+use crate::inbox::{Waiting, Why};
+use crate::journal::BatchState;
+use crate::types::{Money, Timestamp};
+use crate::words;
+
+/// The whole of it, without a line end behind it. File names and the provider's words can hold anything: what would
+/// steer a terminal is shown as `\u{fffd}`.
+#[must_use]
+pub fn text(status: &Status) -> String {
+    let mut parts = vec![head(status)];
+    parts.extend(files(status));
+    parts.extend(list("Pauses", status.pauses.iter().map(|pause| self::pause(pause, status.at))));
+    parts.extend(list(
+        "Alarms",
+        status.alarms.iter().map(|alarm| {
+            let ago = words::span(status.at.since(alarm.since));
+            format!("{}: {} (for {ago}; seen? imeid ack {})", alarm.name, alarm.text, alarm.n)
+        }),
+    ));
+    parts.extend(list("In the inbox", status.inbox.iter().map(|waiting| self::waiting(waiting, status))));
+    parts.push(figures(status));
+    parts.join("\n\n")
+}
+
+fn head(status: &Status) -> String {
+    let daemon = &status.daemon;
+    let mut head = format!("imeid {}: ", status.version);
+    head += match daemon.state {
+        DaemonState::Stopped => "no daemon runs",
+        state => state.as_str(),
+    };
+    if let Some(pid) = daemon.pid {
+        let _ = write!(head, ", process {pid}");
+    }
+    if let Some(since) = daemon.since {
+        let _ = write!(head, ", up {}", words::span(status.at.since(since)));
+    }
+    if status.disk.journal_bytes.is_none() {
+        head += "\nThere is no journal yet: nothing was ever taken in.";
+    }
+    head
+}
+
+fn files(status: &Status) -> Option<String> {
+    if status.batches.is_empty() {
+        return None;
+    }
+    let mut table = Table::new();
+    table.load_style(NOTHING);
+    table.set_header(["FILE", "SERVICE", "STATE", "DONE", "ROWS", "COST", "SENT IN", "RESULT"]);
+    for batch in &status.batches {
+        table.add_row([
+            plain(&batch.name),
+            batch.service.clone(),
+            state(batch),
+            format!("{}/{}", batch.done_rows(), batch.rows),
+            counts(batch),
+            batch.cost.to_string(),
+            batch.eta.map_or_else(|| "-".to_owned(), |eta| words::span(eta.since(status.at))),
+            batch.result.as_deref().map_or_else(|| "-".to_owned(), plain),
+        ]);
+    }
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    Some(table.trim_fmt())
+}
+
+fn state(batch: &Batch) -> String {
+    match &batch.why {
+        Some(why) => format!("{}: {}", batch.state.as_str(), plain(why)),
+        None if batch.state == BatchState::Published => "published, rows open".to_owned(),
+        None => batch.state.as_str().to_owned(),
+    }
+}
+
+fn counts(batch: &Batch) -> String {
+    let counts = batch.by_status.iter().map(|(status, n)| format!("{n} {status}"));
+    counts.collect::<Vec<_>>().join(", ")
+}
+
+fn pause(pause: &PauseLine, now: Timestamp) -> String {
+    let scope = match &pause.service {
+        Some(service) => format!("service {service}"),
+        None => "everything".to_owned(),
+    };
+    let ago = words::span(now.since(pause.since));
+    let next = match pause.next_try {
+        Some(at) => format!("tried again in {}", words::span(at.since(now))),
+        None => "until its cause is gone or someone says so".to_owned(),
+    };
+    format!("{scope}: {}: {} (for {ago}, {next})", pause.reason, pause.text)
+}
+
+fn waiting(waiting: &Waiting, status: &Status) -> String {
+    let ago = words::span(status.at.since(waiting.since));
+    let why = match waiting.why {
+        Why::BeingWritten if !status.daemon.running => "waits for the daemon".to_owned(),
+        why => why.to_string(),
+    };
+    format!("{}: {why}, for {ago}", waiting.name)
+}
+
+fn list(title: &str, lines: impl Iterator<Item = String>) -> Option<String> {
+    let lines: Vec<String> = lines.map(|line| format!("  {}", plain(&line))).collect();
+    (!lines.is_empty()).then(|| format!("{title}\n{}", lines.join("\n")))
+}
+
+fn figures(status: &Status) -> String {
+    let orders = &status.orders;
+    let mut figures = format!(
+        "Orders   {} queued, {} submitting, {} in doubt, {} ordered, {} held",
+        orders.queued, orders.submitting, orders.in_doubt, orders.ordered, orders.held
+    );
+    if let (Some(busy), Some(limit)) = (status.workers.busy, status.workers.limit) {
+        let rate = status.rate_per_s.map_or(0, |rate| rate.per_1000_s);
+        let _ = write!(figures, "\nWorkers  {busy} of {limit} busy, {} calls a second", words::rate(rate));
+        if let (Some(p50), Some(p99)) = (status.latency_ms.p50, status.latency_ms.p99) {
+            let _ = write!(figures, ", half within {p50} ms, 99% within {p99} ms");
+        }
+    }
+    let today = &status.money.today;
+    let cap = today.per_day.map_or_else(|| "no limit".to_owned(), |cap| format!("{cap} allowed"));
+    let _ = write!(
+        figures,
+        "\nToday    {} charged, {} in flight, {} in doubt, {cap}",
+        today.charged, today.in_flight, today.in_doubt
+    );
+    if today.refund_due > Money::ZERO {
+        let _ = write!(figures, ", {} to be refunded", today.refund_due);
+    }
+    if let (Some(balance), Some(at)) = (status.money.balance, status.money.balance_at) {
+        let _ = write!(figures, "\nBalance  {balance} ({} ago)", words::span(status.at.since(at)));
+    }
+    if let (Some(journal), Some(free)) = (status.disk.journal_bytes, status.disk.free_bytes) {
+        let _ = write!(figures, "\nDisk     journal {}, {} free", mebibytes(journal), mebibytes(free));
+    }
+    figures
+}
+
+fn mebibytes(bytes: u64) -> String {
+    format!("{} MiB", bytes.div_ceil(1024 * 1024))
+}
+
+/// Without what would steer a terminal.
+fn plain(text: &str) -> String {
+    text.chars().map(|c| if steers(c) { '\u{fffd}' } else { c }).collect()
+}
+
+/// Control characters, and those that turn the direction of writing.
+fn steers(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}')
+}

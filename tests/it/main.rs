@@ -1,0 +1,30 @@
+//! The real binary, the simulator over HTTP, real folders and real signals. One module a capability.
+//!
+//! `#[cfg(test)]` is always true here; it tells the lints that all of this is test code.
+
+#[cfg(test)]
+mod check;
+#[cfg(test)]
+mod config;
+#[cfg(test)]
+mod demo;
+#[cfg(test)]
+mod journal_first;
+#[cfg(test)]
+mod killed;
+#[cfg(test)]
+mod paused;
+#[cfg(test)]
+mod reconcile;
+#[cfg(test)]
+mod status;
+#[cfg(test)]
+mod stopped;
+#[cfg(test)]
+mod support;
+#[cfg(test)]
+mod whole_way;
+#[cfg(test)]
+mod words;
+#[cfg(test)]
+mod worst;

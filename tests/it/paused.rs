@@ -1,0 +1,38 @@
+//! Submission stands still for a reason that passes, and goes on by itself.
+
+use std::time::Duration;
+
+use imeid::simulator::{Change, Delay, Options, Share};
+use imeid::types::Money;
+
+use crate::support::{Sim, Workplace, file_of, imei};
+
+#[test]
+fn credit_for_half_of_a_file_leaves_the_rest_queued_and_a_refill_finishes_it() {
+    let sim = Sim::start(Options {
+        credit: Money::from_micros(20 * 80_000),
+        latency: Delay::Fixed(Duration::from_millis(20)),
+        completion: Delay::Fixed(Duration::from_millis(200)),
+        rejected: Share::from_ppm(0),
+        ..Options::default()
+    });
+    let mut place = Workplace::new(&sim.url(), &[("outbox", "partial_every = \"1s\"")]);
+    place.start();
+    place.drop_file("stock.csv", &file_of((0..40).map(imei)));
+    place.until("the pause is told", |place| place.log().contains("pause scope=all reason=credit"));
+    place.until("what was paid for is answered", |place| {
+        let partial = place.path("outbox/stock.partial.csv");
+        partial.exists() && {
+            let table = crate::support::Table::read(&partial);
+            let counts = table.counts("imeid_status");
+            counts.get("completed") == Some(&20) && counts.get("queued") == Some(&20)
+        }
+    });
+    assert_eq!(sim.ledger().charges, 20);
+    sim.change(&Change { add_credit: Some(Money::from_micros(20 * 80_000)), ..Change::default() });
+    let table = place.result("stock.results.csv");
+    assert_eq!(table.counts("imeid_status").into_iter().collect::<Vec<_>>(), [("completed", 40)]);
+    assert_eq!((sim.ledger().charges, sim.ledger().paid_twice), (40, 0));
+    assert!(place.log().contains("pause ended scope=all reason=credit"), "{}", place.log());
+    assert_eq!(place.names("outbox"), ["READ ME.txt", "stock.results.csv"]);
+}

@@ -1,0 +1,307 @@
+//! A workplace for one test: folders, a config, the simulator, the daemon as a process.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use imeid::simulator::{self, Change, LedgerSummary, Options, OrderLine, Running};
+use imeid::types::Imei;
+
+/// No condition here takes longer, even on a machine that is busy with something else.
+const PATIENCE: Duration = Duration::from_secs(120);
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+const TAC: u32 = 35_332_211;
+
+/// An IMEI that no phone has.
+pub(crate) fn imei(serial: u32) -> String {
+    Imei::from_parts(TAC, serial).to_string()
+}
+
+/// A file's text: a header, then a row an IMEI.
+pub(crate) fn file_of(imeis: impl IntoIterator<Item = String>) -> String {
+    let mut text = String::from("shelf,imei\n");
+    for (n, imei) in imeis.into_iter().enumerate() {
+        text.push_str(&format!("S{n},{imei}\n"));
+    }
+    text
+}
+
+/// The program under test.
+pub(crate) fn program() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_imeid"));
+    command.env_remove("IMEID_CONFIG").env_remove("CREDENTIALS_DIRECTORY").env_remove("NOTIFY_SOCKET");
+    command
+}
+
+/// A provider on loopback, in a thread of its own.
+pub(crate) struct Sim {
+    running: Option<Running>,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl Sim {
+    pub(crate) fn start(options: Options) -> Self {
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
+        let running = runtime.block_on(simulator::start(options, any)).unwrap();
+        Self { running: Some(running), runtime }
+    }
+
+    fn running(&self) -> &Running {
+        self.running.as_ref().unwrap()
+    }
+
+    pub(crate) fn url(&self) -> String {
+        self.running().url()
+    }
+
+    pub(crate) fn ledger(&self) -> LedgerSummary {
+        self.running().ledger()
+    }
+
+    pub(crate) fn orders(&self) -> Vec<OrderLine> {
+        self.running().orders()
+    }
+
+    pub(crate) fn change(&self, change: &Change) {
+        self.running().change(change);
+    }
+}
+
+impl Drop for Sim {
+    fn drop(&mut self) {
+        if let Some(running) = self.running.take() {
+            self.runtime.block_on(running.stop());
+        }
+    }
+}
+
+/// Folders and a config in a directory of the test's own. Dropped, it kills its daemon and removes everything.
+pub(crate) struct Workplace {
+    dir: tempfile::TempDir,
+    daemon: Option<Child>,
+}
+
+impl Workplace {
+    /// For a provider at `url`. `changes`: TOML lines by table, in place of or beside those of the test's own config.
+    pub(crate) fn new(url: &str, changes: &[(&str, &str)]) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("api-key"), "a-key-of-no-account\n").unwrap();
+        let place = Self { dir, daemon: None };
+        place.configure(url, changes);
+        place
+    }
+
+    /// Writes the config anew.
+    pub(crate) fn configure(&self, url: &str, changes: &[(&str, &str)]) {
+        let mut tables: BTreeMap<&str, BTreeMap<String, String>> = BTreeMap::new();
+        let url = format!("base_url = \"{url}\"");
+        let base = [
+            ("provider", url.as_str()),
+            ("provider", "user_id = \"tester\""),
+            ("provider", "timeout = \"2s\""),
+            ("provider", "connect_timeout = \"1s\""),
+            ("folders", "inbox = \"inbox\""),
+            ("folders", "outbox = \"outbox\""),
+            ("folders", "reconcile = \"reconcile\""),
+            ("folders", "archive = \"archive\""),
+            ("folders", "rejected = \"rejected\""),
+            ("folders", "settle = \"200ms\""),
+            ("folders", "rescan = \"2s\""),
+            ("journal", "path = \"state/journal.db\""),
+            ("journal", "min_free = \"1MiB\""),
+            ("submit", "drain = \"5s\""),
+            ("poll", "first_after = \"500ms\""),
+            ("poll", "every = \"2s\""),
+            ("in_doubt", "quiet = \"2s\""),
+            ("budget", "per_day = \"2000\""),
+        ];
+        for (table, line) in base.iter().chain(changes) {
+            let (key, value) = line.split_once('=').unwrap();
+            tables.entry(table).or_default().insert(key.trim().to_owned(), value.trim().to_owned());
+        }
+        let mut text = String::new();
+        for (table, lines) in tables {
+            text.push_str(&format!("[{table}]\n"));
+            for (key, value) in lines {
+                text.push_str(&format!("{key} = {value}\n"));
+            }
+        }
+        text.push_str("[[service]]\nname = \"iphone-check\"\nnetwork_id = \"1739\"\nprice = \"0.08\"\n");
+        fs::write(self.config(), text).unwrap();
+    }
+
+    pub(crate) fn config(&self) -> PathBuf {
+        self.dir.path().join("imeid.toml")
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// Starts the daemon; returns once it is ready.
+    pub(crate) fn start(&mut self) {
+        let log = fs::OpenOptions::new().create(true).append(true).open(self.path("log")).unwrap();
+        let ready_before = self.log().matches("INFO  ready ").count();
+        let child = program()
+            .arg("run")
+            .arg("--config")
+            .arg(self.config())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        self.daemon = Some(child);
+        self.until("the daemon is ready", |place| {
+            if let Some(status) = place.ended() {
+                panic!("the daemon ended with {status}:\n{}", place.log());
+            }
+            place.log().matches("INFO  ready ").count() > ready_before
+        });
+    }
+
+    /// How the daemon ended, if it did.
+    pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
+        self.daemon.as_mut().and_then(|daemon| daemon.try_wait().unwrap())
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.daemon.as_ref().unwrap().id()
+    }
+
+    /// `kill -9`.
+    pub(crate) fn kill(&mut self) {
+        let mut daemon = self.daemon.take().unwrap();
+        daemon.kill().unwrap();
+        daemon.wait().unwrap();
+    }
+
+    pub(crate) fn signal(&self, signal: rustix::process::Signal) {
+        let pid = rustix::process::Pid::from_child(self.daemon.as_ref().unwrap());
+        rustix::process::kill_process(pid, signal).unwrap();
+    }
+
+    /// SIGTERM, and how it ended.
+    pub(crate) fn stop(&mut self) -> ExitStatus {
+        self.signal(rustix::process::Signal::TERM);
+        let began = Instant::now();
+        loop {
+            if let Some(status) = self.ended() {
+                self.daemon = None;
+                return status;
+            }
+            assert!(began.elapsed() < PATIENCE, "it doesn't stop:\n{}", self.log());
+            std::thread::sleep(LOOK_EVERY);
+        }
+    }
+
+    /// Runs another command of the program to its end.
+    pub(crate) fn run(&self, args: &[&str]) -> Output {
+        program().args(args).arg("--config").arg(self.config()).output().unwrap()
+    }
+
+    /// Drops a file as most programs do: written under another name, then renamed in.
+    pub(crate) fn drop_file(&self, name: &str, text: &str) {
+        let inbox = self.path("inbox");
+        let temporary = inbox.join(format!(".{name}.part"));
+        fs::create_dir_all(&inbox).unwrap();
+        fs::write(&temporary, text).unwrap();
+        // A drop isn't the daemon's doing: nothing of it need be durable.
+        #[allow(clippy::disallowed_methods, reason = "as another program does it")]
+        fs::rename(temporary, inbox.join(name)).unwrap();
+    }
+
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.path("log")).unwrap_or_default()
+    }
+
+    /// Waits for a condition.
+    pub(crate) fn until(&mut self, what: &str, mut is_so: impl FnMut(&mut Self) -> bool) {
+        let began = Instant::now();
+        while !is_so(self) {
+            assert!(began.elapsed() < PATIENCE, "not in time: {what}\n{}", self.log());
+            std::thread::sleep(LOOK_EVERY);
+        }
+    }
+
+    /// Waits for a file in the outbox and reads it as a table.
+    pub(crate) fn result(&mut self, name: &str) -> Table {
+        let path = self.path("outbox").join(name);
+        self.until(name, |place| {
+            if let Some(status) = place.ended() {
+                panic!("the daemon ended with {status}:\n{}", place.log());
+            }
+            path.exists()
+        });
+        Table::read(&path)
+    }
+
+    /// The names in one of the folders, sorted.
+    pub(crate) fn names(&self, folder: &str) -> Vec<String> {
+        let mut names: Vec<String> = fs::read_dir(self.path(folder))
+            .map(|entries| entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect())
+            .unwrap_or_default();
+        names.sort();
+        names
+    }
+}
+
+impl Drop for Workplace {
+    fn drop(&mut self) {
+        if self.daemon.is_some() {
+            self.kill();
+        }
+    }
+}
+
+/// A result file, by the names of its columns.
+pub(crate) struct Table {
+    pub(crate) columns: Vec<String>,
+    pub(crate) rows: Vec<Vec<String>>,
+}
+
+impl Table {
+    pub(crate) fn read(path: &Path) -> Self {
+        let text = fs::read_to_string(path).unwrap();
+        let text = text.strip_prefix('\u{feff}').expect("a BOM, as spreadsheets want it");
+        let mut reader = csv::ReaderBuilder::new().from_reader(text.as_bytes());
+        let columns = reader.headers().unwrap().iter().map(str::to_owned).collect();
+        let rows = reader.records().map(|row| row.unwrap().iter().map(str::to_owned).collect()).collect();
+        Self { columns, rows }
+    }
+
+    pub(crate) fn column(&self, name: &str) -> Vec<&str> {
+        let at = self.columns.iter().position(|column| column == name).unwrap();
+        self.rows.iter().map(|row| row[at].as_str()).collect()
+    }
+
+    /// How often each word stands in a column.
+    pub(crate) fn counts(&self, name: &str) -> BTreeMap<&str, usize> {
+        let mut counts = BTreeMap::new();
+        for word in self.column(name) {
+            *counts.entry(word).or_default() += 1;
+        }
+        counts
+    }
+
+    /// The sum of `imeid_cost`, in micro-dollars.
+    pub(crate) fn cost(&self) -> i64 {
+        let money = |text: &&str| text.parse::<imeid::types::Money>().unwrap().micros();
+        self.column("imeid_cost").iter().filter(|text| !text.is_empty()).map(money).sum()
+    }
+}
+
+/// Every row that has an order id has that of the order which the provider took for its IMEI.
+pub(crate) fn every_id_is_on_its_own_row(table: &Table, orders: &[OrderLine]) {
+    let by_id: BTreeMap<String, String> =
+        orders.iter().map(|order| (order.id.to_string(), order.imei.to_string())).collect();
+    let rows = table.column("imei").into_iter().zip(table.column("imeid_order_id"));
+    for (imei, id) in rows.filter(|(_, id)| !id.is_empty()) {
+        assert_eq!(by_id.get(id).map(String::as_str), Some(imei), "order {id}");
+    }
+}
