@@ -232,6 +232,7 @@ impl World {
         self.life.as_mut().map_or(Ok(()), Life::give_up_calls)?;
         self.life = None;
         self.wire.hang_up();
+        oracle::check_stopped(&self.journal());
         Ok(())
     }
 
