@@ -87,13 +87,16 @@ enum Kind {
     Patient,
     /// Listings of every kind, at a provider that charges whatever is sent twice: all hangs on their evidence.
     Listings,
+    /// No listing, at a provider that refuses duplicates: all hangs on probes.
+    Probes,
 }
 
 impl Kind {
     fn of(seed: u64) -> Self {
-        match seed % 3 {
+        match seed % 4 {
             0 => Self::Listings,
-            1 => Self::Patient,
+            1 => Self::Probes,
+            2 => Self::Patient,
             _ => Self::Hasty,
         }
     }
@@ -103,13 +106,40 @@ impl Kind {
         match self {
             Self::Hasty => [100, 2_000, 5_000, 20_000, 150_000],
             Self::Patient => [2_000, 20_000, 130_000, 300_000, 900_000],
-            Self::Listings => [30_000, 90_000, 130_000, 130_000, 400_000],
+            Self::Listings | Self::Probes => [30_000, 90_000, 130_000, 130_000, 400_000],
         }
     }
 
     /// The number of files that are dropped at most, and of different IMEIs in them.
     fn stock(self) -> (usize, u32) {
-        if self == Self::Listings { (12, 900) } else { (5, 24) }
+        if self.is_calm() { (12, 900) } else { (5, 24) }
+    }
+
+    /// Nothing but files, losses on the way and crashes.
+    fn is_calm(self) -> bool {
+        matches!(self, Self::Listings | Self::Probes)
+    }
+
+    fn provider(self, options: Options) -> Options {
+        match self {
+            Self::Hasty | Self::Patient => options,
+            Self::Listings => Options {
+                duplicates: Duplicates::Charge,
+                listing: true,
+                // Some are finished long before others.
+                completion: Delay::Uniform(seconds(5), seconds(1_500)),
+                ..options
+            },
+            Self::Probes => Options { duplicates: Duplicates::Refuse, listing: false, ..options },
+        }
+    }
+
+    fn knobs(self, knobs: Knobs) -> Knobs {
+        if self.is_calm() {
+            Knobs { list_recent: "auto", per_day: None, canary: 0, max_attempts: 3, hold: false, ..knobs }
+        } else {
+            knobs
+        }
     }
 }
 
@@ -152,11 +182,12 @@ fn act(world: &mut World, rng: &mut Rng, kind: Kind) -> Result<(), Crashed> {
             let file = files::random(rng, world.dropped.len(), rows, stock);
             world.drop_file(file);
         }
-        n if kind == Kind::Listings && n > 6 => pass(world, rng, kind)?,
+        n if kind.is_calm() && n > 6 => pass(world, rng, kind)?,
         6 => return Err(Crashed),
         7 => points::stop_at(rng.usize(1..60)),
         8 => {
-            world.stop()?;
+            // Where even the usual drain is too short, calls are given up.
+            world.stop(seconds(rng.choice([0, 3, 130]).unwrap()))?;
             world.start()?;
         }
         9 => {
@@ -251,20 +282,17 @@ fn run(seed: u64, kinds: &mut BTreeMap<String, u64>) -> u64 {
     let mut rng = world::rng(seed);
     fastrand::seed(seed);
     let kind = Kind::of(seed);
-    let mut options = provider(&mut rng, seed);
-    let mut knobs = knobs(&mut rng, options.listing);
-    if kind == Kind::Listings {
-        options = Options { duplicates: Duplicates::Charge, listing: true, ..options };
-        knobs = Knobs { list_recent: "auto", per_day: None, canary: 0, max_attempts: 3, ..knobs };
-    }
+    let options = kind.provider(provider(&mut rng, seed));
+    let knobs = kind.knobs(knobs(&mut rng, options.listing));
     let mut world = World::new(options.clone(), knobs);
     world.pays_twice =
         options.duplicates == Duplicates::Charge && (!options.listing || world.knobs.list_recent == "no");
     let told = catch_unwind(AssertUnwindSafe(|| {
         crash(&mut world);
-        let first = if kind == Kind::Listings { LOSSES.to_owned() } else { faults(&mut rng) };
+        let first = if kind.is_calm() { LOSSES.to_owned() } else { faults(&mut rng) };
         change(&mut world, &first, Change::default());
-        for _ in 0..rng.usize(15..50) {
+        let more = if kind == Kind::Listings { 20 } else { 0 };
+        for _ in 0..rng.usize(15..50) + more {
             if act(&mut world, &mut rng, kind).is_err() {
                 crash(&mut world);
             }

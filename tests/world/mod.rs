@@ -218,11 +218,11 @@ impl World {
     }
 
     /// A clean stop: what is on the wire gets its time, the rest is in doubt.
-    pub(crate) fn stop(&mut self) -> Result<(), Crashed> {
-        self.note("stop");
+    pub(crate) fn stop(&mut self, drain: Duration) -> Result<(), Crashed> {
+        self.note(format!("stop within {drain:?}"));
         let Some(life) = &self.life else { return Ok(()) };
         life.pool.close();
-        let until = self.time.now().plus(self.config().submit.drain);
+        let until = self.time.now().plus(drain);
         while self.life.as_ref().is_some_and(|life| !life.is_idle_for_good()) {
             match self.wire.next().filter(|at| *at <= until) {
                 Some(at) => self.pass_until(at)?,
@@ -232,6 +232,7 @@ impl World {
         self.life.as_mut().map_or(Ok(()), Life::give_up_calls)?;
         self.life = None;
         self.wire.hang_up();
+        oracle::check_stopped(&self.journal());
         Ok(())
     }
 

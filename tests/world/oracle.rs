@@ -7,7 +7,7 @@ use std::path::Path;
 
 use imeid::simulator::EntryKind;
 use imeid::types::{Imei, Money, ProviderOrderId};
-use rusqlite::Connection;
+use rusqlite::{Connection, OpenFlags};
 
 use super::files::Dropped;
 use super::outbox;
@@ -29,6 +29,13 @@ pub(crate) fn check(world: &mut World) {
     let raced = world.wire.raced().filter(|_| !world.jumped_ahead);
     assert_eq!(raced, None, "two requests for one IMEI raced each other");
     outbox::check(world);
+}
+
+/// What must hold after a clean stop: nothing is left to be found in flight.
+pub(crate) fn check_stopped(journal: &Path) {
+    let view = Connection::open_with_flags(journal, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
+    let in_flight = strings(&view, "SELECT 'order ' || id FROM orders WHERE state = 1");
+    assert!(in_flight.is_empty(), "in flight after a clean stop: {in_flight:?}");
 }
 
 /// What must hold besides once faults are over and time went on.
