@@ -68,7 +68,7 @@ impl Taken {
 
     /// The name of its folder in `.taken`: what the journal knows it by.
     #[must_use]
-    pub fn place(&self) -> Option<String> {
+    pub fn key(&self) -> Option<String> {
         self.path.parent().and_then(Path::file_name).and_then(OsStr::to_str).map(str::to_owned)
     }
 

@@ -86,7 +86,7 @@ impl Work {
 
     /// Its folder in `.taken`, which is its identity.
     fn key(&self) -> Result<String, WorkError> {
-        self.taken.place().ok_or_else(|| io::Error::other("it lies in no folder of its own").into())
+        self.taken.key().ok_or_else(|| io::Error::other("it lies in no folder of its own").into())
     }
 
     async fn begin(&self, key: String) -> Result<(), WorkError> {

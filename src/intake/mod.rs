@@ -110,7 +110,7 @@ impl Intake {
         });
         let taken = match listed.await {
             Ok(Ok((taken, true))) => {
-                let places = taken.iter().filter_map(Taken::place).collect();
+                let places = taken.iter().filter_map(Taken::key).collect();
                 if let Err(error) = self.journal.take_back_without_file(places, self.clock.now()).await {
                     tracing::error!(alarm = "journal", "files that are gone can't be looked for: {error}");
                 }

@@ -369,12 +369,15 @@ impl<'a> Judging<'a> {
     /// In doubt, ordered or held without an id, and queued after a release.
     fn doubts(&self) -> Result<Vec<Loaded>, JournalError> {
         let mut found = Vec::new();
-        let unsure = format!(
-            "SELECT {COLUMNS} FROM orders WHERE state IN (1, 2, 4, 5) AND state IN (2, 4, 5) AND provider_id IS NULL ORDER BY id"
-        );
-        let mut statement = self.tx.prepare(&unsure)?;
-        for order in statement.query_map([], orders::read)? {
-            found.push(order?);
+        for which in [
+            "state IN (1, 2, 4, 5) AND state IN (2, 4, 5) AND provider_id IS NULL",
+            "state = 0 AND inferred > 0",
+        ] {
+            let sql = format!("SELECT {COLUMNS} FROM orders WHERE {which} ORDER BY id");
+            let mut statement = self.tx.prepare(&sql)?;
+            for order in statement.query_map([], orders::read)? {
+                found.push(order?);
+            }
         }
         Ok(found)
     }

@@ -88,6 +88,8 @@ CREATE TABLE orders (
 CREATE UNIQUE INDEX orders_current ON orders (service, imei) WHERE current = 1;
 CREATE INDEX orders_older ON orders (service, imei) WHERE current = 0;
 CREATE INDEX orders_queued ON orders (batch, due_at, id) WHERE state = 0;
+-- Sent once, released, and queued again: a listing can still show the attempt.
+CREATE INDEX orders_released ON orders (id) WHERE state = 0 AND inferred > 0;
 CREATE INDEX orders_due ON orders (due_at, id) WHERE state = 3;
 -- SQLite uses a partial index only where a query repeats its predicate as it stands here.
 CREATE INDEX orders_unsure ON orders (state, due_at, id) WHERE state IN (1, 2, 4, 5);

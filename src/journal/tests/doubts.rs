@@ -90,6 +90,21 @@ async fn an_order_absent_from_two_good_listings_a_quiet_period_apart_is_queued_a
 }
 
 #[tokio::test]
+async fn an_order_queued_after_a_release_is_found_in_a_listing_that_shows_it_after_all() {
+    let bench = Bench::new().await;
+    let (doubt, mut listing) = bench.with_witnesses().await;
+    bench.judge(listing.clone()).await;
+    bench.pass(QUIET);
+    bench.judge(listing.clone()).await;
+    assert_eq!(bench.state(doubt), State::Queued);
+    listing.push(bench.told(15, imei(1), ProviderStatus::Pending));
+    assert_eq!(bench.judge(listing).await, 1);
+    assert_eq!(bench.state(doubt), State::Ordered);
+    assert!(bench.claim(1).await.is_empty(), "it isn't sent again");
+    bench.check_books();
+}
+
+#[tokio::test]
 async fn t2_a_listing_without_a_later_order_of_ours_is_no_absence() {
     let bench = Bench::new().await;
     let (doubt, listing) = bench.with_witnesses().await;

@@ -12,6 +12,7 @@ async fn no_hot_statement_scans_a_table_that_grows() {
         "SELECT id FROM orders WHERE state IN (1, 2, 4, 5) AND state IN (2, 4, 5) AND provider_id IS NULL ORDER BY id",
         "SELECT id FROM orders WHERE state IN (1, 2, 4, 5) AND state = 1",
         "SELECT count(*) FROM orders WHERE state IN (1, 2, 4, 5) AND state = 1 AND (NULL IS NULL OR service = 1)",
+        "SELECT id FROM orders WHERE state = 0 AND inferred > 0 ORDER BY id",
         "SELECT id FROM orders WHERE state = 3 AND due_at <= 5 ORDER BY due_at, id LIMIT 3",
         "SELECT min(due_at) FROM orders WHERE state = 3",
         "SELECT id FROM orders WHERE service = 1 AND imei = 1 AND current = 1",
