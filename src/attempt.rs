@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
+use crate::durable::crash_point;
 use crate::journal::{AttemptTicket, Journal, JournalError, Recorded};
 use crate::provider::Provider;
 use crate::types::Placed;
@@ -28,8 +29,10 @@ pub struct Sent {
 /// there, so is the ticket, and the order is in doubt at once.
 pub async fn send(ticket: AttemptTicket, provider: &dyn Provider, journal: &Journal) -> Option<Sent> {
     let order = ticket.place_order()?.clone();
+    crash_point("attempt.send.before");
     let began = Instant::now();
     let reply = provider.place(&order).await;
+    crash_point("attempt.answered");
     let took = began.elapsed();
     let outcome = reply.outcome.clone();
     let recorded = journal.finish_attempt(ticket, reply);

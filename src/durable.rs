@@ -32,18 +32,28 @@ const NAMES_TRIED_MAX: u32 = 100_000;
 const TEMP_MARK: &str = ".imeid-";
 const TEMP_SUFFIX: &str = ".tmp";
 
-static CRASH_POINT_HOOK: OnceLock<fn(&'static str)> = OnceLock::new();
+/// What a test does at a crash point: told its name and, where it is about a file or folder, its path.
+pub type CrashPointHook = fn(&'static str, Option<&Path>);
+
+static CRASH_POINT_HOOK: OnceLock<CrashPointHook> = OnceLock::new();
 
 /// Has `hook` called at every [`crash_point`] from now on, for tests that count the points or stop at one.
 /// Returns false, and changes nothing, if there is a hook already.
-pub fn set_crash_point_hook(hook: fn(&'static str)) -> bool {
+pub fn set_crash_point_hook(hook: CrashPointHook) -> bool {
     CRASH_POINT_HOOK.set(hook).is_ok()
 }
 
 /// A place where a crash leaves a state of its own. Does nothing unless a test set a hook.
 pub fn crash_point(name: &'static str) {
     if let Some(hook) = CRASH_POINT_HOOK.get() {
-        hook(name);
+        hook(name, None);
+    }
+}
+
+/// A [`crash_point`] about this file or folder.
+fn crash_point_at(name: &'static str, path: &Path) {
+    if let Some(hook) = CRASH_POINT_HOOK.get() {
+        hook(name, Some(path));
     }
 }
 
@@ -55,11 +65,14 @@ pub fn crash_point(name: &'static str) {
 /// What opening or fsyncing the directory says. A filesystem that has no fsync for directories (some network mounts)
 /// is not an error: there is nothing better to be had there.
 pub fn fsync_dir(dir: &Path) -> io::Result<()> {
+    crash_point_at("durable.fsync_dir.before", dir);
     let opened = File::open(if dir.as_os_str().is_empty() { Path::new(".") } else { dir })?;
     match rustix::fs::fsync(&opened) {
-        Err(Errno::INVAL | Errno::OPNOTSUPP) | Ok(()) => Ok(()),
-        Err(error) => Err(error.into()),
+        Err(Errno::INVAL | Errno::OPNOTSUPP) | Ok(()) => {}
+        Err(error) => return Err(error.into()),
     }
+    crash_point_at("durable.fsync_dir.after", dir);
+    Ok(())
 }
 
 /// Makes a file's content durable, whoever wrote it.
@@ -67,7 +80,15 @@ pub fn fsync_dir(dir: &Path) -> io::Result<()> {
 /// # Errors
 /// What opening (links are not followed) or fsyncing it says.
 pub fn fsync_file(path: &Path) -> io::Result<()> {
-    open_regular(path)?.sync_all()
+    sync(&open_regular(path)?, path)
+}
+
+/// Makes the content of the open file at `path` durable.
+fn sync(file: &File, path: &Path) -> io::Result<()> {
+    crash_point_at("durable.fsync_file.before", path);
+    file.sync_all()?;
+    crash_point_at("durable.fsync_file.after", path);
+    Ok(())
 }
 
 /// Opens a regular file for reading. A link, fifo, device or socket that took its name meanwhile is never followed
@@ -281,7 +302,7 @@ fn write_temp(
     let (mut file, path) = made.keep().map_err(|kept| kept.error)?;
     let written = write(&mut file)
         .and_then(|()| file.set_permissions(fs::Permissions::from_mode(mode)))
-        .and_then(|()| file.sync_all());
+        .and_then(|()| sync(&file, &path));
     or_remove(&path, written)?;
     Ok(path)
 }
@@ -308,6 +329,7 @@ pub fn remove_leftovers(dir: &Path) -> io::Result<usize> {
         let name = entry.file_name().to_string_lossy().into_owned();
         let ours = name.starts_with('.') && name.contains(TEMP_MARK) && name.ends_with(TEMP_SUFFIX);
         if ours && entry.file_type()?.is_file() {
+            crash_point("durable.remove_leftovers.before");
             fs::remove_file(entry.path())?;
             removed += 1;
         }
@@ -338,6 +360,7 @@ pub fn remove_file(path: &Path) -> io::Result<()> {
 /// # Errors
 /// [`io::ErrorKind::AlreadyExists`] if the name is taken, or what making it says.
 pub fn make_dir(path: &Path, mode: u32) -> io::Result<()> {
+    crash_point("durable.make_dir.before");
     fs::create_dir(path)?;
     fs::set_permissions(path, fs::Permissions::from_mode(mode))?;
     crash_point("durable.make_dir.made");
@@ -349,6 +372,7 @@ pub fn make_dir(path: &Path, mode: u32) -> io::Result<()> {
 /// # Errors
 /// [`io::ErrorKind::DirectoryNotEmpty`] if something is in it, or what removing it says.
 pub fn remove_dir(path: &Path) -> io::Result<()> {
+    crash_point("durable.remove_dir.before");
     fs::remove_dir(path)?;
     fsync_dir(parent(path))
 }

@@ -32,7 +32,7 @@
 //! | | [`provider`] | what the stages ask of a provider, and the HTTP client behind it | `types`, `config`, `clock` |
 //! | | [`journal`] | every row, order, attempt, cent and event, in one SQLite file with one writer | `types`, `order`, `gate`, `schedule`, `balance`, `durable`, `clock` |
 //! | | [`settings`] | the configuration in force, with the journal's numbers for its services | `types`, `config`, `journal` |
-//! | | [`attempt`] | record, send, record: the only caller of `Provider::place` | `types`, `order`, `journal`, `provider` |
+//! | | [`attempt`] | record, send, record: the only caller of `Provider::place` | `types`, `order`, `durable`, `journal`, `provider` |
 //! | stages | [`inbox`] | finds dropped files, waits until they are complete, takes them | pure, adapters |
 //! | | [`intake`] | files become batches, rows and orders, or are refused with a reason | pure, adapters, `inbox` |
 //! | | [`submit`] | keeps the workers full with what the gate lets go | pure, adapters |

@@ -109,8 +109,31 @@ pub async fn run_with(
     clock: Clock,
     stop: CancellationToken,
 ) -> Result<(), DaemonError> {
+    let Opened { journal, settings, _locks } = open(config, &clock).await?;
+    let daemon =
+        Daemon { journal, provider, clock, settings: watch::channel(settings).0, meter: Arc::default() };
+    daemon.run(stop).await
+}
+
+/// What a daemon works on, recovered from the last one's end.
+#[derive(Debug)]
+pub struct Opened {
+    /// The journal: nothing in it is in flight.
+    pub journal: Journal,
+    /// The configuration, with the journal's numbers.
+    pub settings: Arc<Settings>,
+    /// Held for as long as it works.
+    _locks: [LockFile; 2],
+}
+
+/// Makes the folders, locks them, opens the journal and recovers: what was in flight when the last process ended is in
+/// doubt.
+///
+/// # Errors
+/// Another daemon has them, or something can't be made, opened or written.
+pub async fn open(config: Config, clock: &Clock) -> Result<Opened, DaemonError> {
     make_folders(&config)?;
-    let _locks = lock(&config)?;
+    let locks = lock(&config)?;
     sweep(&config);
     let journal = Journal::open(&config.journal.path)?;
     check_account(&journal, &config).await?;
@@ -119,9 +142,7 @@ pub async fn run_with(
     if lost > 0 {
         tracing::warn!(orders = lost, "in flight when the last process ended: in doubt");
     }
-    let daemon =
-        Daemon { journal, provider, clock, settings: watch::channel(settings).0, meter: Arc::default() };
-    daemon.run(stop).await
+    Ok(Opened { journal, settings, _locks: locks })
 }
 
 struct Daemon {

@@ -31,23 +31,33 @@ const USUAL_LATENCY: Duration = Duration::from_millis(3600);
 
 /// Why a file isn't worked through now. It lies in `.taken`, and is tried again.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum WorkError {
+pub enum WorkError {
+    /// The journal can't be written.
     #[error(transparent)]
     Journal(#[from] JournalError),
+    /// The file can't be read or moved.
     #[error("{0}")]
     Io(#[from] io::Error),
+    /// It isn't the file any more that was taken.
     #[error("it was changed while it was being read; nothing of it is sent")]
     Changed,
+    /// Its service is no longer configured.
     #[error("no service has the network id {0} any more")]
     NoService(String),
 }
 
-pub(super) struct Work {
-    pub(super) journal: Journal,
-    pub(super) clock: Clock,
-    pub(super) settings: Arc<Settings>,
-    pub(super) meter: Arc<Meter>,
-    pub(super) taken: Taken,
+/// One taken file, to be worked through.
+pub struct Work {
+    /// Where its rows go.
+    pub journal: Journal,
+    /// The time.
+    pub clock: Clock,
+    /// The configuration in force.
+    pub settings: Arc<Settings>,
+    /// How long calls take, for the estimate in the log.
+    pub meter: Arc<Meter>,
+    /// The file.
+    pub taken: Taken,
 }
 
 /// What became of a file's rows.
@@ -60,8 +70,11 @@ struct Counts {
 }
 
 impl Work {
-    /// Does what is left to do for it, whatever the last process had done.
-    pub(super) async fn finish(&self) -> Result<(), WorkError> {
+    /// Does what is left to do for it, whatever the last process had done, up to the archive or `rejected/`. Blocks.
+    ///
+    /// # Errors
+    /// Not now: it lies in `.taken`, and is tried again.
+    pub async fn finish(&self) -> Result<(), WorkError> {
         let key = self.key()?;
         match self.journal.open_file(key.clone()).await? {
             None => self.begin(key).await,

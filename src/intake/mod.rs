@@ -26,6 +26,7 @@ use crate::journal::Journal;
 use crate::meter::Meter;
 use crate::settings::Settings;
 
+pub use file::{Work, WorkError};
 pub use reader::{OpenError, ReadError, Row, Rows, Table};
 pub use reason::{Refusal, invalid_note};
 

@@ -110,13 +110,7 @@ const fn passes(outcome: &Placed) -> bool {
 /// An id that is another order's of ours proves nothing about this one: one id, one order.
 fn distrust(tx: &Tx<'_>, order: &Loaded, outcome: &Placed, now: Timestamp) -> Result<Placed, JournalError> {
     let Placed::Taken(id) = outcome else { return Ok(outcome.clone()) };
-    let owner: Option<i64> = tx.find(
-        "SELECT charges.order_id FROM charges JOIN services ON services.account = charges.account \
-         WHERE services.id = ?1 AND charges.provider_id = ?2",
-        (order.service.0, books::provider_id(*id)),
-        |row| row.get(0),
-    )?;
-    match owner {
+    match owner(tx, order, *id)? {
         Some(owner) if owner != order.id.0 => {
             let what = format!("the provider answered with id {id}, which is order {owner}'s");
             books::alarm(tx, now, Alarm::Journal, &what, order)?;
@@ -140,10 +134,23 @@ fn late(
     telling: &Telling<'_>,
 ) -> Result<(), JournalError> {
     tx.event(now, Some(order.id), None, "late answer", &format!("to attempt {}: {}", claim.n, telling.text))?;
-    if let Placed::Taken(id) = outcome {
+    // A listing may have brought the id before its answer came: what is booked is known.
+    if let Placed::Taken(id) = outcome
+        && owner(tx, order, *id)?.is_none()
+    {
         orders::advance(tx, order, &Event::LateId(*id), now, &claim.rules, telling)?;
     }
     Ok(())
+}
+
+/// The order of ours that an id is booked for.
+fn owner(tx: &Tx<'_>, like: &Loaded, id: ProviderOrderId) -> Result<Option<i64>, JournalError> {
+    tx.find(
+        "SELECT charges.order_id FROM charges JOIN services ON services.account = charges.account \
+         WHERE services.id = ?1 AND charges.provider_id = ?2",
+        (like.service.0, books::provider_id(id)),
+        |row| row.get(0),
+    )
 }
 
 /// What is known of the key beside this order.

@@ -13,7 +13,7 @@ use super::tx::Tx;
 use super::{Journal, JournalError};
 use crate::clock::Clock;
 use crate::gate::{self, Brake, Pause, Scope};
-use crate::order::{Event, PauseReason, ProbeFacts, State};
+use crate::order::{Event, PauseReason, ProbeFacts, State, step};
 use crate::provider::PlaceOrder;
 use crate::types::{AttemptNo, BatchId, Money, ServiceId, Timestamp};
 
@@ -214,7 +214,7 @@ impl<'a> Claiming<'a> {
         let sql = format!(
             "SELECT {COLUMNS} FROM orders WHERE state IN (1, 2, 4, 5) AND state = 2 AND probe_ok = 1 AND due_at <= ?1 ORDER BY due_at, id LIMIT ?2"
         );
-        for order in self.select(&sql, (self.now.millis(), count(limit)))? {
+        for mut order in self.select(&sql, (self.now.millis(), count(limit)))? {
             let facts = ProbeFacts {
                 quiet_over: order
                     .doubt_since
@@ -226,6 +226,11 @@ impl<'a> Claiming<'a> {
                     .doubt_first
                     .is_some_and(|first| self.now.millis().saturating_sub(first.millis()) <= terms.within_ms),
             };
+            // A pause or a reload can have come between settle's asking and now: settle holds what may go no more.
+            order.life.max_attempts = self.request.rules.max_attempts;
+            if step(&order.life, &Event::Probe(facts)).is_err() {
+                continue;
+            }
             if self.left == 0 {
                 break;
             }

@@ -71,6 +71,7 @@ pub use tx::Tx;
 pub use view::View;
 pub use wake::Wakes;
 
+use crate::durable::crash_point;
 use crate::types::Timestamp;
 
 /// Why the journal could not be opened, read or written.
@@ -276,6 +277,7 @@ impl Journal {
     }
 
     fn send(&self, operation: Box<dyn writer::Operation>) {
+        crash_point("journal.ask");
         let refused = match self.shared.operations.lock() {
             Ok(sender) => match sender.as_ref() {
                 Some(sender) => sender.send(operation).err().map(|refused| refused.0),

@@ -103,15 +103,6 @@ impl View {
         )?;
         Ok(found.is_some())
     }
-
-    /// Whether any id of the account is known at all.
-    ///
-    /// # Errors
-    /// What SQLite says.
-    pub fn knows_ids(&self, account: &str) -> Result<bool, JournalError> {
-        let found = self.find("SELECT 1 FROM watermarks WHERE account = ?1", [account], |_| Ok(()))?;
-        Ok(found.is_some())
-    }
 }
 
 impl Journal {

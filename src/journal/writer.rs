@@ -10,6 +10,7 @@ use rusqlite::{Connection, TransactionBehavior};
 
 use super::tx::Tx;
 use super::{JournalError, Wakes};
+use crate::durable::crash_point;
 
 /// At most this many operations in one transaction.
 const GROUP_OPERATIONS: usize = 512;
@@ -49,11 +50,13 @@ impl Writer {
             if self.run_group(&mut group).is_ok() {
                 for operation in group {
                     operation.done(Ok(()));
+                    crash_point("journal.told");
                 }
                 continue;
             }
             for operation in group {
                 self.run_alone(operation);
+                crash_point("journal.told");
             }
         }
         // SQLite checkpoints and removes the WAL as the last connection closes.
@@ -83,6 +86,7 @@ impl Writer {
     /// Runs `group`, and whatever else arrives meanwhile, in one transaction.
     fn run_group(&mut self, group: &mut Vec<Box<dyn Operation>>) -> Result<(), JournalError> {
         let began = Instant::now();
+        crash_point("journal.begin.before");
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let tx = Tx::new(&transaction);
         for operation in group.iter_mut() {
@@ -101,7 +105,9 @@ impl Writer {
             }
         }
         let rung = tx.rung();
+        crash_point("journal.commit.before");
         transaction.commit()?;
+        crash_point("journal.commit.after");
         self.wakes.ring(rung);
         Ok(())
     }
@@ -118,11 +124,14 @@ impl Writer {
     }
 
     fn commit_alone(&mut self, operation: &mut dyn Operation) -> Result<(), JournalError> {
+        crash_point("journal.begin.before");
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let tx = Tx::new(&transaction);
         operation.run(&tx)?;
         let rung = tx.rung();
+        crash_point("journal.commit.before");
         transaction.commit()?;
+        crash_point("journal.commit.after");
         self.wakes.ring(rung);
         Ok(())
     }

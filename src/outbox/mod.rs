@@ -27,7 +27,8 @@ use crate::types::{BatchId, Timestamp};
 pub use table::ResultWriter;
 pub use tally::{by_status, row_status};
 
-use publish::{PublishError, Publisher};
+pub use publish::PublishError;
+use publish::Publisher;
 
 /// It looks again after this long by itself.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
@@ -92,7 +93,7 @@ impl Outbox {
     ///
     /// # Errors
     /// The journal can't be read, or the outbox not written.
-    async fn unit(&mut self) -> Result<Duration, PublishError> {
+    pub async fn unit(&mut self) -> Result<Duration, PublishError> {
         let publisher = Publisher {
             journal: self.journal.clone(),
             clock: self.clock.clone(),

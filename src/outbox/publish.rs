@@ -26,13 +26,17 @@ const READ_ME: &str = "READ ME.txt";
 
 /// Why nothing could be put into the outbox. It is tried again.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum PublishError {
+pub enum PublishError {
+    /// The journal can't be read or written.
     #[error(transparent)]
     Journal(#[from] JournalError),
+    /// The outbox can't be written.
     #[error("{0}")]
     Io(#[from] io::Error),
+    /// What the journal says about how to read a batch's rows makes no sense.
     #[error("the header of batch {0} can't be read: {1}")]
     Header(BatchId, serde_json::Error),
+    /// A defect of ours ended it, or not every row was there.
     #[error("writing broke off")]
     Broken,
 }

@@ -38,9 +38,14 @@ pub struct Poll {
     unknown: Vec<String>,
 }
 
-/// Why a round ended early.
-enum Stopped {
+/// Why a look at what is due ended early.
+#[derive(Debug, thiserror::Error)]
+pub enum Stopped {
+    /// The provider doesn't answer.
+    #[error(transparent)]
     Provider(CallError),
+    /// The journal can't be read or written.
+    #[error(transparent)]
     Journal(JournalError),
 }
 
@@ -108,7 +113,7 @@ impl Poll {
     ///
     /// # Errors
     /// The provider doesn't answer, or the journal can't be read or written.
-    async fn unit(&mut self) -> Result<usize, Stopped> {
+    pub async fn unit(&mut self) -> Result<usize, Stopped> {
         let now = self.clock.now();
         let due =
             self.journal.read(move |view| view.due_polls(now, BATCH)).await.map_err(Stopped::Journal)?;

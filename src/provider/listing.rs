@@ -14,7 +14,10 @@ use crate::types::{
 ///
 /// All or nothing: an order without a readable id makes the whole answer [`CallError::Unreadable`], because what is
 /// absent from a listing is evidence, and an order that was skipped would look absent.
-pub(super) fn orders(answer: &Answer) -> Result<Vec<ProviderOrder>, CallError> {
+///
+/// # Errors
+/// Everything that isn't a whole answer of that form.
+pub fn orders(answer: &Answer) -> Result<Vec<ProviderOrder>, CallError> {
     read(answer, "result", |document| {
         let orders = numbered_orders(document).map_err(|defect| CallError::Unreadable(defect.to_string()))?;
         Ok(orders.iter().map(Numbered::to_order).collect())
@@ -22,7 +25,10 @@ pub(super) fn orders(answer: &Answer) -> Result<Vec<ProviderOrder>, CallError> {
 }
 
 /// The products of an `imeiservices` answer. One without a `PackageId` can't be ordered and is left out.
-pub(super) fn services(answer: &Answer) -> Result<Vec<ProviderService>, CallError> {
+///
+/// # Errors
+/// Everything that isn't a whole answer of that form.
+pub fn services(answer: &Answer) -> Result<Vec<ProviderService>, CallError> {
     read(answer, "Packages", |document| {
         let packages = document.items.iter().filter(|item| item.name == "Package");
         Ok(packages.map(service).filter(|service| !service.network_id.is_empty()).collect())
@@ -30,7 +36,10 @@ pub(super) fn services(answer: &Answer) -> Result<Vec<ProviderService>, CallErro
 }
 
 /// The account of an `accountinfo` answer.
-pub(super) fn account(answer: &Answer) -> Result<AccountInfo, CallError> {
+///
+/// # Errors
+/// Everything that isn't a whole answer of that form.
+pub fn account(answer: &Answer) -> Result<AccountInfo, CallError> {
     read(answer, "Client", |document| {
         let credits = document.items.iter().find(|item| item.name == "ClientCredits");
         let credits_raw = credits.map(|item| item.text.trim().to_owned()).unwrap_or_default();

@@ -1,6 +1,8 @@
 //! The provider: the trait the stages speak to, and the HTTP client for GSM Fusion's ordering API behind it.
 //!
-//! Knows nothing of orders' lives or of the journal: it makes one call and says what the answer proves.
+//! Knows nothing of orders' lives or of the journal: it makes one call and says what the answer proves. What an
+//! [`Answer`] proves is a pure matter of its bytes, however they came: [`read_placed`], [`read_orders`],
+//! [`read_services`], [`read_account`].
 
 mod amount;
 mod client;
@@ -18,6 +20,9 @@ use std::future::Future;
 use std::pin::Pin;
 
 pub use client::{ClientError, GsmFusion};
+pub use listing::{account as read_account, orders as read_orders, services as read_services};
+pub use place::sort as read_placed;
+pub use wire::{Answer, BodyEnd};
 
 use crate::types::{
     AccountInfo, CallError, Imei, NetworkId, Placed, ProviderOrder, ProviderOrderId, ProviderService, Reply,

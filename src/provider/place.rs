@@ -15,8 +15,9 @@ use crate::types::{Imei, NotTaken, Placed, ProviderOrderId, Unclear};
 /// More ids than this in an answer to a call for one order are noise.
 const IDS_LIMIT: usize = 100;
 
-/// Sorts an answer to the order for `imei`.
-pub(super) fn sort(imei: Imei, answer: &Answer) -> Placed {
+/// What an answer of `placeorder` proves about the one order for `imei`.
+#[must_use]
+pub fn sort(imei: Imei, answer: &Answer) -> Placed {
     let text = decode(&answer.body);
     let ids = told_ids(&text);
     match proven(imei, answer, &text, &ids) {

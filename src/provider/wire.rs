@@ -71,18 +71,21 @@ pub(super) fn reading(config: &ProviderConfig) -> Result<ClientBuilder, ClientEr
 }
 
 /// An answer that began: its status came.
-#[derive(Debug)]
-pub(super) struct Answer {
-    pub(super) http: u16,
-    pub(super) retry_after: Option<Duration>,
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// The HTTP status.
+    pub http: u16,
+    /// `Retry-After`, where it said so.
+    pub retry_after: Option<Duration>,
     /// The body as far as it was read, without the key.
-    pub(super) body: Vec<u8>,
-    pub(super) end: BodyEnd,
+    pub body: Vec<u8>,
+    /// How it ended.
+    pub end: BodyEnd,
 }
 
 /// How a body ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum BodyEnd {
+pub enum BodyEnd {
     /// As HTTP says that it ends.
     Whole,
     /// It went on behind this many bytes, and was left there.

@@ -7,6 +7,8 @@
 
 mod balance;
 mod reconcile;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -26,13 +28,15 @@ use crate::order::State;
 use crate::provider::Provider;
 use crate::schedule::LONGEST_WAIT;
 use crate::settings::Settings;
-use crate::types::{CallError, ProviderOrder, ServiceId, Timestamp};
+use crate::types::{CallError, ServiceId, Timestamp};
 
 pub use reconcile::Reconcile;
 
 /// It looks again after this long by itself.
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
 const SHORTEST_WAIT: Duration = Duration::from_millis(20);
+/// The account whose provider was seen to list its orders: that isn't forgotten over a restart.
+const LISTS_FACT: &str = "lists";
 /// Titles of services are asked for again after this long.
 const TITLES_FOR: Duration = Duration::from_secs(3600);
 
@@ -105,12 +109,13 @@ impl Settle {
     ///
     /// # Errors
     /// The journal can't be read or written.
-    async fn unit(&mut self) -> Result<Duration, JournalError> {
+    pub async fn unit(&mut self) -> Result<Duration, JournalError> {
         let doubts = self.journal.read(|view| view.doubts()).await?;
         let seen = self.look_at_balance().await?;
         if doubts.is_empty() {
             return Ok(seen.again_in.unwrap_or(LOOK_AGAIN).clamp(SHORTEST_WAIT, LOOK_AGAIN));
         }
+        self.recall_listing().await?;
         self.look_up_told(&doubts).await?;
         let now = self.clock.now();
         let quiet = self.settings.borrow().rules.quiet;
@@ -169,20 +174,25 @@ impl Settle {
         let listing = match answer {
             Ok(listing) => listing,
             Err(error) => {
-                let refuses = matches!(error, CallError::InvalidOrderId | CallError::Refused(_));
                 tracing::debug!("the provider doesn't list orders: {error}");
-                if mode == ListRecent::Auto && refuses {
+                // Any other failure, an unknown error text too, can pass; and who listed before does list.
+                let lists = *self.can_list.borrow() == Some(true);
+                if mode == ListRecent::Auto && error == CallError::InvalidOrderId && !lists {
                     self.found_out(Some(false));
                 }
                 return Ok(());
             }
         };
-        let lists = mode == ListRecent::Yes || self.shows_something(&listing).await?;
-        if !lists {
+        // An empty list shows nothing either way: ours may be finished and left out, or younger than a cached list.
+        // Neither a probe nor an absence is built on it.
+        if mode == ListRecent::Auto && listing.is_empty() {
             return Ok(());
         }
-        self.found_out(Some(true));
         let account = self.settings.borrow().config.provider.account.clone();
+        if mode == ListRecent::Auto && *self.can_list.borrow() != Some(true) {
+            self.journal.set_fact(LISTS_FACT, account.clone()).await?;
+        }
+        self.found_out(Some(true));
         let facts = ListingFacts { asked_at, titles: self.titles.clone() };
         let rules = (*self.settings.borrow().rules).clone();
         let settled = self.journal.judge_listing(account, listing, facts, self.clock.now(), rules).await?;
@@ -192,17 +202,15 @@ impl Settle {
         Ok(())
     }
 
-    /// Whether an install lists orders. An empty list, where it must hold some of ours, is none; where we know of none,
-    /// it shows nothing either way, and neither a probe nor an absence is built on it.
-    async fn shows_something(&self, listing: &[ProviderOrder]) -> Result<bool, JournalError> {
-        if !listing.is_empty() {
-            return Ok(true);
+    /// Whether the provider was seen to list its orders, by this process or an earlier one.
+    async fn recall_listing(&self) -> Result<(), JournalError> {
+        if self.can_list.borrow().is_none() {
+            let listed = self.journal.read(|view| view.fact(LISTS_FACT)).await?;
+            if listed.as_ref() == Some(&self.settings.borrow().config.provider.account) {
+                self.found_out(Some(true));
+            }
         }
-        let account = self.settings.borrow().config.provider.account.clone();
-        if self.journal.read(move |view| view.knows_ids(&account)).await? {
-            self.found_out(Some(false));
-        }
-        Ok(false)
+        Ok(())
     }
 
     fn found_out(&self, can_list: Option<bool>) {

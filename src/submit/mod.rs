@@ -22,7 +22,8 @@ use crate::provider::Provider;
 use crate::settings::Settings;
 use crate::types::{BatchId, Timestamp};
 
-use pool::Pool;
+pub use pool::Pool;
+pub use retry::try_pauses;
 
 /// With nothing to do, it looks again after this long by itself: a wake that was lost costs no more.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
@@ -117,24 +118,7 @@ impl Submit {
     }
 
     fn request(&self, settings: &Settings, want: usize, after: BatchId) -> ClaimRequest {
-        let config = &settings.config;
-        let can_list = match config.provider.list_recent {
-            ListRecent::Yes => Some(true),
-            ListRecent::No => Some(false),
-            ListRecent::Auto => *self.can_list.borrow(),
-        };
-        let may_probe = can_list == Some(false) && config.in_doubt.policy == DoubtPolicy::Probe;
-        let within_ms = i64::try_from(config.in_doubt.probe_within.as_millis()).unwrap_or(i64::MAX);
-        ClaimRequest {
-            want,
-            day: self.clock.local_day(self.clock.now()),
-            per_day: config.budget.per_day,
-            after,
-            rules: Arc::clone(&settings.rules),
-            probe: may_probe.then_some(ProbeTerms { within_ms }),
-            // Unknown counts as listing: a witness too many costs a quiet period, one too few a day.
-            keep_witness: can_list != Some(false),
-        }
+        claim_request(settings, *self.can_list.borrow(), &self.clock, want, after)
     }
 
     fn start(&self, claimed: Claimed, pool: &Arc<Pool>, calls: &TaskTracker) {
@@ -156,5 +140,35 @@ impl Submit {
             () = self.journal.wakes().submit.notified(), if !full => {}
             () = tokio::time::sleep(pause) => {}
         }
+    }
+}
+
+/// What may be claimed under these settings: at most `want` orders, the batch behind `after` first. `can_list`: whether
+/// the provider is known to list its orders.
+#[must_use]
+pub fn claim_request(
+    settings: &Settings,
+    can_list: Option<bool>,
+    clock: &Clock,
+    want: usize,
+    after: BatchId,
+) -> ClaimRequest {
+    let config = &settings.config;
+    let can_list = match config.provider.list_recent {
+        ListRecent::Yes => Some(true),
+        ListRecent::No => Some(false),
+        ListRecent::Auto => can_list,
+    };
+    let may_probe = can_list == Some(false) && config.in_doubt.policy == DoubtPolicy::Probe;
+    let within_ms = i64::try_from(config.in_doubt.probe_within.as_millis()).unwrap_or(i64::MAX);
+    ClaimRequest {
+        want,
+        day: clock.local_day(clock.now()),
+        per_day: config.budget.per_day,
+        after,
+        rules: Arc::clone(&settings.rules),
+        probe: may_probe.then_some(ProbeTerms { within_ms }),
+        // Unknown counts as listing: a witness too many costs a quiet period, one too few a day.
+        keep_witness: can_list != Some(false),
     }
 }

@@ -23,7 +23,8 @@ const FIRST_LATENCY: Duration = Duration::from_secs(4);
 /// Answers that are not committed yet: at most so many, then the workers wait.
 const UNCOMMITTED: usize = 64;
 
-pub(super) struct Pool {
+/// The workers of one run of the daemon, and what is known of the provider's health. Lost in a crash without harm.
+pub struct Pool {
     journal: Journal,
     provider: Arc<dyn Provider>,
     clock: Clock,
@@ -50,12 +51,9 @@ struct State {
 }
 
 impl Pool {
-    pub(super) fn new(
-        journal: Journal,
-        provider: Arc<dyn Provider>,
-        clock: Clock,
-        meter: Arc<Meter>,
-    ) -> Self {
+    /// Workers that have nothing to do yet.
+    #[must_use]
+    pub fn new(journal: Journal, provider: Arc<dyn Provider>, clock: Clock, meter: Arc<Meter>) -> Self {
         Self {
             journal,
             provider,
@@ -73,8 +71,8 @@ impl Pool {
         }
     }
 
-    /// How many attempts to claim now.
-    pub(super) fn want(&self, workers: usize, now: Timestamp) -> usize {
+    /// How many attempts to claim now, with this many workers configured.
+    pub fn want(&self, workers: usize, now: Timestamp) -> usize {
         self.resize(workers);
         if self.pausing.load(Ordering::Acquire) > 0 {
             return 0;
@@ -105,39 +103,48 @@ impl Pool {
     }
 
     /// Until when nothing is sent at all.
-    pub(super) fn opens_at(&self, now: Timestamp) -> Option<Timestamp> {
+    #[must_use]
+    pub fn opens_at(&self, now: Timestamp) -> Option<Timestamp> {
         self.state.lock().ok().and_then(|state| state.health.closed_until(now))
     }
 
     /// How long a claim's commit took.
-    pub(super) fn committed(&self, took: Duration) {
+    pub fn committed(&self, took: Duration) {
         if let Ok(mut state) = self.state.lock() {
             state.commit.add(took);
         }
     }
 
     /// An attempt was claimed.
-    pub(super) fn take_in(&self) {
+    pub fn take_in(&self) {
         self.out.fetch_add(1, Ordering::AcqRel);
     }
 
     /// Nothing more is sent.
-    pub(super) fn close(&self) {
+    pub fn close(&self) {
         self.closed.store(true, Ordering::Release);
     }
 
     /// Calls in flight are given up; their orders are in doubt.
-    pub(super) fn abort(&self) {
+    pub fn abort(&self) {
         self.abort.cancel();
     }
 
     /// Rings when an attempt has ended.
-    pub(super) async fn freed(&self) {
+    pub async fn freed(&self) {
         self.freed.notified().await;
     }
 
-    /// Sends one attempt as soon as a slot is free, unless something has come up against it by then.
-    pub(super) async fn work(&self, ticket: AttemptTicket, shared_account: bool) {
+    /// Returns once every answer that was handed to the journal without waiting is recorded, or can't be.
+    pub async fn all_recorded(&self) {
+        let all = u32::try_from(UNCOMMITTED).unwrap_or(u32::MAX);
+        // The semaphore is never closed, and the permits go back at once.
+        drop(self.uncommitted.acquire_many(all).await);
+    }
+
+    /// The unit: sends one attempt as soon as a slot is free, unless something has come up against it by then. The
+    /// caller has [taken it in](Pool::take_in).
+    pub async fn work(&self, ticket: AttemptTicket, shared_account: bool) {
         tokio::select! {
             biased;
             // Dropping the ticket puts its order in doubt.

@@ -7,7 +7,7 @@ use tokio::sync::watch;
 
 use crate::clock::Clock;
 use crate::gate::Pause;
-use crate::journal::Journal;
+use crate::journal::{Journal, JournalError};
 use crate::order::PauseReason;
 use crate::provider::Provider;
 use crate::settings::Settings;
@@ -23,25 +23,37 @@ pub(super) async fn run(
     settings: watch::Receiver<Arc<Settings>>,
 ) {
     loop {
-        let pauses = match journal.pauses().await {
-            Ok(pauses) => pauses,
-            Err(error) => {
-                tracing::error!(alarm = "journal", "pauses can't be read: {error}");
-                Vec::new()
-            }
-        };
-        let now = clock.now();
-        let due = |pause: &&Pause| !pause.one && pause.next_try.is_some_and(|at| at <= now);
-        for pause in pauses.iter().filter(due) {
-            let cheapest = settings.borrow().rules.terms.values().map(|terms| terms.price).min();
-            let passed = passes(pause.reason, &*provider, cheapest.unwrap_or(Money::ZERO)).await;
-            if let Err(error) = journal.pause_tried(pause.scope, pause.reason, passed, clock.now()).await {
-                tracing::error!(alarm = "journal", "a pause can't be tried: {error}");
-            }
+        let now_in_force = Arc::clone(&settings.borrow());
+        if let Err(error) = try_pauses(&journal, &*provider, &clock, &now_in_force).await {
+            tracing::error!(alarm = "journal", "pauses can't be tried: {error}");
         }
         // Without a pause a ring of the submit bell isn't ours to take: it is looked at a second later.
         tokio::time::sleep(LOOK_EVERY).await;
     }
+}
+
+/// Tries every pause whose time has come, once: where `accountinfo` passes, one order may go to find out.
+///
+/// # Errors
+/// The journal can't be read or written.
+pub async fn try_pauses(
+    journal: &Journal,
+    provider: &dyn Provider,
+    clock: &Clock,
+    settings: &Settings,
+) -> Result<(), JournalError> {
+    let pauses = journal.pauses().await?;
+    let now = clock.now();
+    let due = |pause: &&Pause| !pause.one && pause.next_try.is_some_and(|at| at <= now);
+    let cheapest = settings.rules.terms.values().map(|terms| terms.price).min().unwrap_or(Money::ZERO);
+    let mut failed = None;
+    for pause in pauses.iter().filter(due) {
+        let passed = passes(pause.reason, provider, cheapest).await;
+        // One that can't be recorded keeps no other back.
+        let tried = journal.pause_tried(pause.scope, pause.reason, passed, clock.now()).await;
+        failed = failed.or(tried.err());
+    }
+    failed.map_or(Ok(()), Err)
 }
 
 async fn passes(reason: PauseReason, provider: &dyn Provider, price: Money) -> bool {

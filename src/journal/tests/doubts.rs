@@ -211,6 +211,21 @@ async fn without_listings_a_doubt_is_probed_after_its_quiet_period_and_not_befor
 }
 
 #[tokio::test]
+async fn a_probe_that_a_pause_kept_back_for_too_long_is_left_to_settle_without_an_alarm() {
+    let bench = Bench::new().await;
+    bench.batch("stock", &imeis(1)).await;
+    let doubt = bench.doubt_one().await;
+    bench.pass(QUIET);
+    bench.journal.tend_doubts(vec![doubt], terms(false), bench.now(), (*bench.rules).clone()).await.unwrap();
+    bench.pass(Duration::from_secs(86_400));
+    assert!(bench.claim(1).await.is_empty());
+    assert!(bench.journal.read_here(View::alarms).unwrap().is_empty());
+    bench.journal.tend_doubts(vec![doubt], terms(false), bench.now(), (*bench.rules).clone()).await.unwrap();
+    assert_eq!(bench.state(doubt), State::Held);
+    bench.check_books();
+}
+
+#[tokio::test]
 async fn t1_a_probe_that_is_turned_away_leaves_the_first_attempt_reserved() {
     let bench = Bench::new().await;
     bench.batch("stock", &imeis(1)).await;
@@ -333,5 +348,23 @@ async fn an_id_told_by_an_unclear_answer_settles_the_doubt_once_it_is_looked_up(
         .await
         .unwrap();
     assert_eq!(bench.state(doubt), State::Ordered);
+    bench.check_books();
+}
+
+#[tokio::test]
+async fn a_late_answer_with_an_id_that_a_listing_brought_changes_nothing() {
+    let bench = Bench::new().await;
+    bench.batch("stock", &imeis(2)).await;
+    bench.order_one(10).await;
+    let ticket = bench.claim(1).await.pop().unwrap();
+    let order = ticket.order().unwrap();
+    bench.journal.recover(bench.now(), (*bench.rules).clone()).await.unwrap();
+    let mut listing = [15, 16].map(|id| bench.told(id, imei(1), ProviderStatus::Pending)).to_vec();
+    listing.push(bench.told(10, imei(0), ProviderStatus::Pending));
+    bench.judge(listing).await;
+    assert_eq!(bench.state(order), State::Held, "listed twice");
+    let recorded = bench.finish(ticket, Placed::Taken(ProviderOrderId(16))).await;
+    assert_eq!((recorded.state, recorded.id), (State::Held, Some(ProviderOrderId(15))));
+    assert_eq!(bench.number("SELECT count(*) FROM charges"), 3);
     bench.check_books();
 }

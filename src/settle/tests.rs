@@ -1,0 +1,144 @@
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Mutex;
+
+use super::*;
+use crate::config;
+use crate::journal::{NewBatch, NewRow, OrderFor};
+use crate::provider::{BoxFuture, PlaceOrder};
+use crate::submit::claim_request;
+use crate::types::{
+    AccountInfo, BatchId, Imei, NetworkId, Placed, ProviderOrder, ProviderOrderId, ProviderService,
+    ProviderStatus, Reply, Unclear,
+};
+
+type Listing = Result<Vec<ProviderOrder>, CallError>;
+
+/// A provider that answers `getimeis` without ids with what the test puts here.
+struct Lists(Mutex<Listing>);
+
+impl Provider for Lists {
+    fn place<'a>(&'a self, _: &'a PlaceOrder) -> BoxFuture<'a, Reply<Placed>> {
+        Box::pin(async { Reply { outcome: Placed::AlreadyExists, http: None, body: Vec::new() } })
+    }
+    fn orders<'a>(&'a self, _: &'a [ProviderOrderId]) -> BoxFuture<'a, Listing> {
+        Box::pin(async { Err(CallError::InvalidOrderId) })
+    }
+    fn recent(&self) -> BoxFuture<'_, Listing> {
+        let listing = self.0.lock().unwrap().clone();
+        Box::pin(async { listing })
+    }
+    fn services(&self) -> BoxFuture<'_, Result<Vec<ProviderService>, CallError>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
+    fn account(&self) -> BoxFuture<'_, Result<AccountInfo, CallError>> {
+        Box::pin(async { Ok(AccountInfo { balance: None, credits_raw: String::new() }) })
+    }
+}
+
+/// One order taken, one in doubt, the quiet period over.
+struct Bench {
+    _folder: tempfile::TempDir,
+    journal: Journal,
+    settings: Arc<Settings>,
+    provider: Arc<Lists>,
+    clock: Clock,
+}
+
+fn imei(n: u32) -> Imei {
+    Imei::from_parts(35_000_000, n)
+}
+
+impl Bench {
+    async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let journal = Journal::open(&folder.path().join("journal.db")).unwrap();
+        let text = "[provider]\nbase_url = \"https://provider.invalid\"\nuser_id = \"reseller\"\n\
+             [folders]\ninbox = \"i\"\noutbox = \"o\"\nreconcile = \"r\"\narchive = \"a\"\nrejected = \"x\"\n\
+             [[service]]\nname = \"check\"\nnetwork_id = \"1739\"\nprice = \"0.08\"\nfolder = \".\"\n[submit]\ncanary = 0\n";
+        let config = config::parse(text, Path::new("/nowhere/imeid.toml")).unwrap();
+        let settings = Arc::new(Settings::new(config, &journal).await.unwrap());
+        let early = Clock::from_fn(|| Timestamp::from_millis(1_000_000));
+        Self::take_and_doubt(&journal, &settings, &early).await;
+        let quiet = settings.rules.quiet;
+        let clock = Clock::from_fn(move || Timestamp::from_millis(1_000_000).plus(quiet));
+        let provider = Arc::new(Lists(Mutex::new(Ok(Vec::new()))));
+        Self { _folder: folder, journal, settings, provider, clock }
+    }
+
+    async fn take_and_doubt(journal: &Journal, settings: &Settings, clock: &Clock) {
+        let service = settings.number(&NetworkId("1739".to_owned())).unwrap();
+        let new = NewBatch {
+            key: "1739~1~1".to_owned(),
+            stem: "stock".to_owned(),
+            file_name: "stock.csv".to_owned(),
+            sha256: String::new(),
+            bytes: 0,
+            service,
+            header: "{}".to_owned(),
+            rows: 2,
+            occupied: BTreeSet::new(),
+        };
+        let (batch, _) = journal.begin_batch(new, clock.now()).await.unwrap();
+        let wanted = (1..=2).map(|row| OrderFor { imei: imei(row), row }).collect();
+        let linked = journal.link_orders(batch, service, wanted, None).await.unwrap();
+        let row = |row: u32, order| NewRow { row, order: Some(order), why_not: None, raw: Vec::new() };
+        let rows = linked.iter().map(|linked| row(linked.row, (linked.order, linked.link))).collect();
+        journal.insert_rows(batch, rows).await.unwrap();
+        journal.open_batch(batch, clock.now()).await.unwrap();
+        let request = claim_request(settings, Some(false), clock, 2, BatchId(0));
+        let claimed = journal.begin_attempts(request, clock.clone()).await.unwrap();
+        for ticket in claimed.tickets {
+            let outcome = if ticket.imei() == Some(imei(1)) {
+                Placed::Taken(ProviderOrderId(1))
+            } else {
+                Placed::Unclear(Unclear { what: "HTTP 502".to_owned(), ids: Vec::new(), retry_after: None })
+            };
+            let reply = Reply { outcome, http: None, body: Vec::new() };
+            journal.finish_attempt(ticket, reply).await.unwrap().unwrap();
+        }
+    }
+
+    /// A process's first look, to which the provider answers so: what it knows then, and whether it asks for a probe.
+    async fn look(&self, listing: Listing) -> (Option<bool>, bool) {
+        *self.provider.0.lock().unwrap() = listing;
+        let (tell, can_list) = watch::channel(None);
+        let settings = watch::channel(Arc::clone(&self.settings)).1;
+        let provider = Arc::clone(&self.provider);
+        let mut settle =
+            Settle::new(self.journal.clone(), provider, self.clock.clone(), settings, tell, Arc::default());
+        settle.unit().await.unwrap();
+        let doubts = self.journal.read(|view| view.doubts()).await.unwrap();
+        let known = *can_list.borrow();
+        (known, doubts.iter().any(|doubt| doubt.probe_asked))
+    }
+}
+
+fn told(id: u64) -> ProviderOrder {
+    ProviderOrder {
+        id: ProviderOrderId(id),
+        imei: Some(imei(1)),
+        package: "check".to_owned(),
+        status: ProviderStatus::Pending,
+        status_raw: String::new(),
+        code: String::new(),
+        requested_at: String::new(),
+        raw: Vec::new(),
+    }
+}
+
+#[tokio::test]
+async fn an_empty_listing_or_an_unknown_error_asks_for_no_probe() {
+    let bench = Bench::new().await;
+    for listing in [Ok(Vec::new()), Err(CallError::Refused("Something went wrong".to_owned()))] {
+        assert_eq!(bench.look(listing.clone()).await, (None, false), "{listing:?}");
+    }
+    assert_eq!(bench.look(Err(CallError::InvalidOrderId)).await, (Some(false), true));
+}
+
+#[tokio::test]
+async fn a_provider_that_listed_once_lists_after_a_restart_too() {
+    let bench = Bench::new().await;
+    assert_eq!(bench.look(Ok(vec![told(1)])).await, (Some(true), false));
+    assert_eq!(bench.look(Err(CallError::InvalidOrderId)).await, (Some(true), false));
+}

@@ -1,0 +1,179 @@
+//! A crash at every point: the world is run once to count the points at which a crash leaves a state of its own, then
+//! once more for each of them. The process dies there, another takes over the folders, and all must end as if nothing
+//! had been: every row answered, nothing paid twice.
+//!
+//! In the variants with a power cut, what was not fsynced is lost too. A failure prints its point:
+//! `IMEID_POINT=17 cargo test --test crash` runs that one alone.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "a harness: what can't be is a failure"
+)]
+
+mod world;
+
+use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::time::Duration;
+
+use fastrand::Rng;
+use imeid::simulator::{Delay, Options, Share};
+
+use world::files::{self, Dropped, Line};
+use world::points::{self, Crashed};
+use world::{Knobs, World, oracle};
+
+/// Twelve rows: eight orders, two repeats, two that are no IMEI.
+fn small_file() -> Dropped {
+    let valid = |n| Line { cell: files::imei(n).to_string(), imei: Some(files::imei(n)) };
+    let invalid = |cell: &str| Line { cell: cell.to_owned(), imei: None };
+    let mut lines: Vec<Line> = (0..8).map(valid).collect();
+    lines.extend([invalid("no IMEI"), valid(3), invalid("355473"), valid(0)]);
+    files::written("stock.csv".to_owned(), 0, 0, lines)
+}
+
+/// A file with nothing to order.
+fn refused_file() -> Dropped {
+    let lines = vec![Line { cell: "nothing".to_owned(), imei: None }];
+    files::written("wrong.csv".to_owned(), 1, 1, lines)
+}
+
+/// What a story is played with.
+#[derive(Clone, Copy, Debug)]
+struct Setting {
+    lists: bool,
+    power_cut: bool,
+}
+
+const SETTINGS: [Setting; 4] = [
+    Setting { lists: true, power_cut: false },
+    Setting { lists: false, power_cut: false },
+    Setting { lists: true, power_cut: true },
+    Setting { lists: false, power_cut: true },
+];
+
+fn world(setting: Setting, seed: u64) -> World {
+    let options = Options {
+        listing: setting.lists,
+        latency: Delay::Fixed(Duration::from_secs(2)),
+        completion: Delay::Uniform(Duration::from_secs(5), Duration::from_secs(20)),
+        rejected: Share::from_ppm(200_000),
+        ..world::provider(seed)
+    };
+    let mut world = World::new(options, Knobs { workers: 2, ..Knobs::default() });
+    world.loses = setting.power_cut;
+    fastrand::seed(seed);
+    world
+}
+
+/// The files are dropped, and the process lives until all is at rest, unless it dies.
+fn live(world: &mut World, files: &[Dropped]) -> Result<(), Crashed> {
+    world.start()?;
+    for file in files {
+        if !world.dropped.iter().any(|dropped| dropped.text == file.text) {
+            world.drop_file(file.clone());
+        }
+    }
+    let mut step = Duration::from_millis(2_500);
+    for _ in 0..150 {
+        world.turn()?;
+        world.check();
+        if oracle::is_at_rest(world) {
+            oracle::check_rest(world);
+            return Ok(());
+        }
+        world.pass(step)?;
+        step = (step * 6 / 5).min(Duration::from_secs(3 * 3_600));
+    }
+    oracle::check_rest(world);
+    Ok(())
+}
+
+/// Lives, dying at the `kills`-th points, each counted from the last death, and checks the end.
+fn live_and_die(setting: Setting, seed: u64, files: &[Dropped], kills: &[usize]) {
+    let mut world = world(setting, seed);
+    let told = catch_unwind(AssertUnwindSafe(|| {
+        for kill in kills {
+            points::stop_at(*kill);
+            if live(&mut world, files).is_ok() {
+                return;
+            }
+            world.crash();
+        }
+        points::stop_nowhere();
+        assert_eq!(live(&mut world, files), Ok(()), "it died once more");
+    }));
+    if let Err(failure) = told {
+        let near = points::last(6);
+        eprintln!("{}\nDIED AT {kills:?} of {setting:?}, seed {seed}; last {near:?}", world.log.join("\n"));
+        drop(world);
+        resume_unwind(failure);
+    }
+}
+
+/// The names of the points of a whole life without a crash.
+fn points_of_a_life(setting: Setting, seed: u64, files: &[Dropped]) -> Vec<&'static str> {
+    let mut world = world(setting, seed);
+    assert_eq!(live(&mut world, files), Ok(()));
+    points::names()
+}
+
+fn every_point(setting: Setting) {
+    let files = [small_file(), refused_file()];
+    let count = points_of_a_life(setting, 1, &files).len();
+    let only: Option<usize> = std::env::var("IMEID_POINT").ok().map(|text| text.parse().unwrap());
+    for point in only.map_or(1..=count, |point| point..=point) {
+        live_and_die(setting, 1, &files, &[point]);
+    }
+}
+
+#[test]
+fn a_crash_at_any_point_loses_nothing_and_pays_nothing_twice() {
+    every_point(SETTINGS[0]);
+    every_point(SETTINGS[1]);
+}
+
+#[test]
+fn a_power_cut_at_any_point_loses_nothing_and_pays_nothing_twice() {
+    every_point(SETTINGS[2]);
+    every_point(SETTINGS[3]);
+}
+
+#[test]
+fn a_second_crash_while_the_first_is_mended_changes_nothing() {
+    for seed in 0..60 {
+        let mut rng: Rng = world::rng(seed);
+        let setting = SETTINGS[rng.usize(0..SETTINGS.len())];
+        let all = [files::random(&mut rng, 0, 30, 60), files::random(&mut rng, 1, 8, 20)];
+        let kills = [rng.usize(1..400), rng.usize(1..120), rng.usize(1..60)];
+        live_and_die(setting, seed, &all, &kills);
+    }
+}
+
+#[test]
+fn every_kind_of_point_is_passed() {
+    let files = [small_file(), refused_file()];
+    let passed: BTreeSet<&str> = points_of_a_life(SETTINGS[0], 1, &files).into_iter().collect();
+    for point in [
+        "attempt.answered",
+        "attempt.send.before",
+        "durable.fsync_dir.before",
+        "durable.fsync_file.before",
+        "durable.make_dir.before",
+        "durable.remove_dir.before",
+        "durable.rename.before",
+        "durable.rename.renamed",
+        "durable.rename_new.before",
+        "durable.rename_new.renamed",
+        "durable.write_file.written",
+        "journal.begin.before",
+        "journal.commit.after",
+        "journal.commit.before",
+        "wire.executed",
+        "wire.told",
+    ] {
+        assert!(passed.contains(point), "nothing passes {point}: {passed:?}");
+    }
+}

@@ -1,0 +1,278 @@
+//! One process: what the daemon starts, its stages' units driven by hand instead of by their loops.
+//!
+//! Everything runs on one thread but the journal's writer, and nothing goes on before what was begun is recorded or on
+//! the wire: that makes a run the same every time.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use imeid::clock::Clock;
+use imeid::config::Config;
+use imeid::daemon::{self, Opened};
+use imeid::inbox::{self, Scanner, TakeError, Taken};
+use imeid::intake::Work;
+use imeid::meter::Meter;
+use imeid::outbox::Outbox;
+use imeid::poll::{Poll, Stopped};
+use imeid::provider::Provider;
+use imeid::settings::Settings;
+use imeid::settle::Settle;
+use imeid::submit::{Pool, claim_request, try_pauses};
+use imeid::types::BatchId;
+use rusqlite::{Connection, OpenFlags};
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use super::points::{self, Crashed, alive};
+use super::wire::{Client, Time, Wire};
+
+/// If the machine needs longer than this for what takes no time, something hangs.
+const HANGS_AFTER: Duration = Duration::from_secs(60);
+
+/// Which stages have a turn.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Units {
+    pub(crate) intake: bool,
+    pub(crate) submit: bool,
+    pub(crate) settle: bool,
+    pub(crate) poll: bool,
+    pub(crate) pauses: bool,
+    pub(crate) outbox: bool,
+}
+
+impl Units {
+    pub(crate) const ALL: Self =
+        Self { intake: true, submit: true, settle: true, poll: true, pauses: true, outbox: true };
+}
+
+/// A process. Dropping it ends its calls first, then its journal.
+pub(crate) struct Life {
+    runtime: Runtime,
+    calls: Vec<JoinHandle<()>>,
+    pub(crate) pool: Arc<Pool>,
+    settle: Settle,
+    poll: Poll,
+    outbox: Outbox,
+    scanner: Scanner,
+    /// Files that were heard of since the last look.
+    pub(crate) heard: Vec<PathBuf>,
+    settings: watch::Sender<Arc<Settings>>,
+    can_list: watch::Receiver<Option<bool>>,
+    provider: Arc<dyn Provider>,
+    wire: Arc<Wire>,
+    clock: Clock,
+    meter: Arc<Meter>,
+    after: BatchId,
+    /// The oracle's own look into the journal.
+    pub(crate) view: Connection,
+    opened: Opened,
+}
+
+impl Life {
+    /// What the daemon does up to the moment when its stages run.
+    pub(crate) fn start(config: Config, wire: Arc<Wire>, time: &Time) -> Result<Self, Crashed> {
+        let runtime = Builder::new_current_thread().max_blocking_threads(4).build().unwrap();
+        let clock = time.clock();
+        let opened = alive(|| runtime.block_on(daemon::open(config, &clock)))?.unwrap();
+        let journal = opened.journal.clone();
+        let settings = watch::channel(Arc::clone(&opened.settings)).0;
+        let config = &opened.settings.config;
+        let provider: Arc<dyn Provider> = Arc::new(Client(Arc::clone(&wire)));
+        let (tell_can_list, can_list) = watch::channel(None);
+        let subscribe = || settings.subscribe();
+        let (provider_of, clock_of) = (|| Arc::clone(&provider), || clock.clone());
+        let meter = Arc::new(Meter::default());
+        let settle = Settle::new(
+            journal.clone(),
+            provider_of(),
+            clock_of(),
+            subscribe(),
+            tell_can_list,
+            Arc::clone(&meter),
+        );
+        let poll = Poll::new(journal.clone(), provider_of(), clock_of(), subscribe());
+        let outbox = Outbox::new(journal.clone(), clock_of(), subscribe());
+        let pool = Arc::new(Pool::new(journal, provider_of(), clock_of(), Arc::clone(&meter)));
+        let view =
+            Connection::open_with_flags(&config.journal.path, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
+        let scanner = Scanner::new(inbox::Settings::of_inbox(config));
+        let mut life = Self {
+            runtime,
+            calls: Vec::new(),
+            pool,
+            settle,
+            poll,
+            outbox,
+            scanner,
+            heard: Vec::new(),
+            settings,
+            can_list,
+            provider,
+            wire,
+            clock,
+            meter,
+            after: BatchId(0),
+            view,
+            opened,
+        };
+        life.work_through_taken()?;
+        Ok(life)
+    }
+
+    fn now_in_force(&self) -> Arc<Settings> {
+        Arc::clone(&self.settings.borrow())
+    }
+
+    /// Another configuration from now on.
+    pub(crate) fn reload(&mut self, config: Config) -> Result<(), Crashed> {
+        let settings = Settings::new(config, &self.opened.journal);
+        let settings = alive(|| self.runtime.block_on(settings))?.unwrap();
+        self.scanner.set_settings(inbox::Settings::of_inbox(&settings.config));
+        let workers = settings.config.submit.workers;
+        self.settings.send_replace(Arc::new(settings));
+        // As the claiming loop does at its next round: more workers, more slots.
+        self.pool.want(workers, self.clock.now());
+        self.let_calls_run()
+    }
+
+    /// A person ends every pause that waits for one.
+    pub(crate) fn resume(&mut self) -> Result<(), Crashed> {
+        let (journal, now) = (self.opened.journal.clone(), self.clock.now());
+        let ended = alive(|| {
+            self.runtime.block_on(async {
+                for pause in journal.pauses().await?.iter().filter(|pause| pause.next_try.is_none()) {
+                    journal.end_pause(pause.scope, pause.reason, now).await?;
+                }
+                Ok::<_, imeid::journal::JournalError>(())
+            })
+        })?;
+        ended.unwrap();
+        Ok(())
+    }
+
+    /// One unit of each of these stages.
+    pub(crate) fn turn(&mut self, units: Units) -> Result<(), Crashed> {
+        if units.intake {
+            self.take_files()?;
+        }
+        if units.pauses {
+            let (settings, journal) = (self.now_in_force(), self.opened.journal.clone());
+            let tried = try_pauses(&journal, &*self.provider, &self.clock, &settings);
+            alive(|| self.runtime.block_on(tried))?.unwrap();
+        }
+        if units.submit {
+            self.claim()?;
+        }
+        if units.settle {
+            alive(|| self.runtime.block_on(self.settle.unit()))?.unwrap();
+        }
+        if units.poll
+            && let Err(Stopped::Journal(error)) = alive(|| self.runtime.block_on(self.poll.unit()))?
+        {
+            panic!("polls can't be recorded: {error}");
+        }
+        if units.outbox {
+            alive(|| self.runtime.block_on(self.outbox.unit()))?.unwrap();
+        }
+        Ok(())
+    }
+
+    fn take_files(&mut self) -> Result<(), Crashed> {
+        let (now, heard) = (self.clock.now(), std::mem::take(&mut self.heard));
+        let scan = alive(|| self.scanner.scan_once(heard, now))?;
+        let settings = inbox::Settings::of_inbox(&self.now_in_force().config);
+        for ready in scan.ready {
+            match alive(|| inbox::take(&settings, &ready, now))? {
+                Ok(taken) => self.work_through(taken)?,
+                Err(TakeError::Changed) => {}
+                Err(error) => panic!("{} can't be taken: {error}", ready.path.display()),
+            }
+        }
+        Ok(())
+    }
+
+    fn work_through_taken(&mut self) -> Result<(), Crashed> {
+        let inbox = self.now_in_force().config.folders.inbox.clone();
+        for taken in alive(|| inbox::list_taken(&inbox))?.unwrap() {
+            self.work_through(taken)?;
+        }
+        Ok(())
+    }
+
+    fn work_through(&self, taken: Taken) -> Result<(), Crashed> {
+        let work = Work {
+            journal: self.opened.journal.clone(),
+            clock: self.clock.clone(),
+            settings: self.now_in_force(),
+            meter: Arc::clone(&self.meter),
+            taken,
+        };
+        alive(|| self.runtime.block_on(work.finish()))?.unwrap();
+        Ok(())
+    }
+
+    /// Begins as many attempts as the pool wants, and lets them go.
+    fn claim(&mut self) -> Result<(), Crashed> {
+        let settings = self.now_in_force();
+        let want = self.pool.want(settings.config.submit.workers, self.clock.now());
+        if want == 0 {
+            return Ok(());
+        }
+        let can_list = *self.can_list.borrow();
+        let request = claim_request(&settings, can_list, &self.clock, want, self.after);
+        let begun = self.opened.journal.begin_attempts(request, self.clock.clone());
+        let claimed = alive(|| self.runtime.block_on(begun))?.unwrap();
+        self.after = claimed.last.unwrap_or(self.after);
+        for ticket in claimed.tickets {
+            self.pool.take_in();
+            let (pool, shared_account) = (Arc::clone(&self.pool), settings.config.provider.shared_account);
+            let call = async move { pool.work(ticket, shared_account).await };
+            self.calls.push(self.runtime.spawn(call));
+        }
+        self.let_calls_run()
+    }
+
+    /// Lets every call go on until it waits for the provider or for a slot, and waits until what they came to is
+    /// recorded.
+    pub(crate) fn let_calls_run(&mut self) -> Result<(), Crashed> {
+        let (pool, began) = (Arc::clone(&self.pool), Instant::now());
+        loop {
+            alive(|| {
+                self.runtime.block_on(async {
+                    for _ in 0..4 {
+                        tokio::task::yield_now().await;
+                    }
+                });
+            })?;
+            self.calls.retain(|call| !call.is_finished());
+            let (waiting, workers) = (self.wire.waiting(), self.now_in_force().config.submit.workers);
+            if self.calls.len() == waiting || (waiting >= workers && self.calls.len() > waiting) {
+                break;
+            }
+            assert!(began.elapsed() < HANGS_AFTER, "a call neither ends nor waits: {:?}", points::last(8));
+            std::thread::yield_now();
+        }
+        alive(|| self.runtime.block_on(pool.all_recorded()))
+    }
+
+    /// Nothing of it is on the wire or waits for a slot.
+    pub(crate) fn is_idle_for_good(&self) -> bool {
+        self.calls.is_empty()
+    }
+
+    /// The drain is over: what is still on the wire is in doubt.
+    pub(crate) fn give_up_calls(&mut self) -> Result<(), Crashed> {
+        self.pool.abort();
+        self.wire.hang_up();
+        let calls = std::mem::take(&mut self.calls);
+        alive(|| {
+            self.runtime.block_on(async {
+                for call in calls {
+                    drop(call.await);
+                }
+            });
+        })
+    }
+}

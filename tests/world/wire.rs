@@ -1,0 +1,352 @@
+//! The provider at the other end of a wire: the simulator's rules in-process, in virtual time.
+//!
+//! A paid call takes its time. The provider executes it at its own moment, whatever became of the caller, and the answer
+//! comes back later: as the simulator's XML, read by the provider's own parser, so that both are in the loop. Reading
+//! calls are answered at once.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use imeid::clock::Clock;
+use imeid::provider::{
+    Answer, BodyEnd, BoxFuture, PlaceOrder, Provider, read_account, read_orders, read_placed, read_services,
+};
+use imeid::simulator::{
+    Answer as Said, Call, Caller, Change, Entry, FaultKind, Model, Options, Plan, write_xml,
+};
+use imeid::types::{
+    AccountInfo, CallError, Imei, NetworkId, NotTaken, Placed, ProviderOrder, ProviderOrderId,
+    ProviderService, Reply, Timestamp, Unclear,
+};
+use tokio::sync::oneshot;
+
+/// When the client gives up.
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(120);
+const CALLER: Caller<'static> = Caller { user: "reseller", key: "key" };
+
+/// Virtual time: the world's own, which only goes on, and what the daemon's machine says it is.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Time {
+    now: Arc<AtomicI64>,
+    /// How far the machine's clock is off, milliseconds.
+    off: Arc<AtomicI64>,
+}
+
+impl Time {
+    pub(crate) fn now(&self) -> Timestamp {
+        Timestamp::from_millis(self.now.load(Ordering::Relaxed))
+    }
+
+    pub(crate) fn set(&self, now: Timestamp) {
+        self.now.store(now.millis(), Ordering::Relaxed);
+    }
+
+    /// The machine's clock jumps by this many milliseconds.
+    pub(crate) fn jump(&self, millis: i64) {
+        self.off.fetch_add(millis, Ordering::Relaxed);
+    }
+
+    /// What the daemon reads.
+    pub(crate) fn clock(&self) -> Clock {
+        let time = self.clone();
+        Clock::from_fn(move || {
+            Timestamp::from_millis(time.now.load(Ordering::Relaxed) + time.off.load(Ordering::Relaxed))
+        })
+    }
+}
+
+/// What happens to a paid call next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Step {
+    /// The provider executes it.
+    Execute,
+    /// The client learns of it.
+    Tell,
+}
+
+struct PaidCall {
+    call: Call,
+    imei: Imei,
+    plan: Plan,
+    answer: String,
+    /// Gone when the caller is.
+    caller: Option<oneshot::Sender<Reply<Placed>>>,
+}
+
+struct Inner {
+    model: Model,
+    calls: BTreeMap<u64, PaidCall>,
+    last: u64,
+    /// By time, then by call.
+    due: BTreeSet<(Timestamp, u64, Step)>,
+    /// No connection comes about.
+    unreachable: bool,
+    /// Orders that someone placed by hand.
+    foreign: BTreeSet<ProviderOrderId>,
+    /// A request that was sent while an earlier one for the same could still be executed.
+    raced: Option<Imei>,
+}
+
+/// The wire and who is at its other end. It outlives every crash.
+pub(crate) struct Wire {
+    time: Time,
+    inner: Mutex<Inner>,
+}
+
+impl Wire {
+    pub(crate) fn new(time: Time, options: Options) -> Arc<Self> {
+        let inner = Inner {
+            model: Model::new(time.now(), options),
+            calls: BTreeMap::new(),
+            last: 0,
+            due: BTreeSet::new(),
+            unreachable: false,
+            foreign: BTreeSet::new(),
+            raced: None,
+        };
+        Arc::new(Self { time, inner: Mutex::new(inner) })
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn change(&self, change: &Change) {
+        self.inner().model.change(self.time.now(), change);
+    }
+
+    pub(crate) fn set_unreachable(&self, unreachable: bool) {
+        self.inner().unreachable = unreachable;
+    }
+
+    /// Someone orders an IMEI by hand.
+    pub(crate) fn order_by_hand(&self, imei: Imei, network_id: &str) {
+        let mut inner = self.inner();
+        let said = inner.model.place(self.time.now(), CALLER, &imei.to_string(), network_id);
+        if let Said::Placed(orders) = said {
+            inner.foreign.extend(orders.iter().map(|(id, _)| *id));
+        }
+    }
+
+    /// Every movement of money so far.
+    pub(crate) fn entries(&self) -> Vec<Entry> {
+        self.inner().model.ledger(self.time.now()).entries().to_vec()
+    }
+
+    /// Whether an order is someone else's.
+    pub(crate) fn is_foreign(&self, id: ProviderOrderId) -> bool {
+        self.inner().foreign.contains(&id)
+    }
+
+    /// The status word of every order at the provider.
+    pub(crate) fn statuses(&self) -> BTreeMap<ProviderOrderId, (Imei, NetworkId, String)> {
+        let lines = self.inner().model.order_lines(self.time.now());
+        lines.into_iter().map(|line| (line.id, (line.imei, line.network_id, line.status))).collect()
+    }
+
+    /// An IMEI for which two requests raced each other, if there is one.
+    pub(crate) fn raced(&self) -> Option<Imei> {
+        self.inner().raced
+    }
+
+    /// How many callers wait for an answer.
+    pub(crate) fn waiting(&self) -> usize {
+        self.inner().calls.values().filter(|call| call.caller.is_some()).count()
+    }
+
+    /// Every caller is gone. What they sent is on its way all the same.
+    pub(crate) fn hang_up(&self) {
+        self.inner().calls.values_mut().for_each(|call| call.caller = None);
+    }
+
+    /// When something happens next.
+    pub(crate) fn next(&self) -> Option<Timestamp> {
+        self.inner().due.first().map(|(at, _, _)| *at)
+    }
+
+    /// Lets the next thing happen, at the time it is due.
+    pub(crate) fn step(&self) -> &'static str {
+        let mut inner = self.inner();
+        let Some((_, id, step)) = inner.due.pop_first() else { return "wire.idle" };
+        match step {
+            Step::Execute => {
+                inner.execute(id, self.time.now());
+                "wire.executed"
+            }
+            Step::Tell => {
+                inner.tell(id);
+                "wire.told"
+            }
+        }
+    }
+
+    fn send(&self, order: &PlaceOrder) -> Result<oneshot::Receiver<Reply<Placed>>, String> {
+        let mut inner = self.inner();
+        if inner.unreachable {
+            return Err("connection refused".to_owned());
+        }
+        let mut params = params("placeorder");
+        params.push(("imei".to_owned(), order.imei.to_string()));
+        params.push(("networkId".to_owned(), order.network_id.0.clone()));
+        params.extend(order.params.iter().cloned());
+        let call = Call::new(params);
+        let (caller, answer) = oneshot::channel();
+        inner.accept(call, order.imei, Some(caller), self.time.now());
+        Ok(answer)
+    }
+
+    /// A reading call, answered at once.
+    fn ask(&self, action: &str, more: &[(&str, &str)]) -> Result<Answer, CallError> {
+        let mut inner = self.inner();
+        let lost = || CallError::Unreachable("the connection broke".to_owned());
+        if inner.unreachable {
+            return Err(lost());
+        }
+        let mut params = params(action);
+        params.extend(more.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        let call = Call::new(params);
+        let plan = inner.model.receive(&call);
+        let said = inner.model.answer(self.time.now(), &call);
+        let said = plan.fault.map_or(said.clone(), |fault| said.twisted(fault));
+        let xml = write_xml(&said, inner.model.dress());
+        answered(&plan, xml).ok_or_else(lost)
+    }
+}
+
+fn params(action: &str) -> Vec<(String, String)> {
+    [("apiKey", CALLER.key), ("userId", CALLER.user), ("action", action)]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .to_vec()
+}
+
+/// What comes over the wire; `None`: nothing does.
+fn answered(plan: &Plan, xml: String) -> Option<Answer> {
+    let whole =
+        |http, body: String| Answer { http, retry_after: None, body: body.into_bytes(), end: BodyEnd::Whole };
+    Some(match plan.fault.map(|fault| fault.kind) {
+        Some(FaultKind::Drop | FaultKind::Hang | FaultKind::Late) => return None,
+        Some(FaultKind::Http { status, retry_after, .. }) => Answer {
+            retry_after: retry_after.then_some(Duration::from_secs(2)),
+            ..whole(status, "<html><body>gateway</body></html>".to_owned())
+        },
+        Some(FaultKind::Empty) => whole(200, String::new()),
+        Some(FaultKind::Cut) => {
+            let half = xml.len() / 2;
+            Answer {
+                end: BodyEnd::Broken("connection reset".to_owned()),
+                ..whole(200, xml[..half].to_owned())
+            }
+        }
+        Some(FaultKind::OddError | FaultKind::WrongImei | FaultKind::Several) | None => whole(200, xml),
+    })
+}
+
+impl Inner {
+    fn accept(
+        &mut self,
+        call: Call,
+        imei: Imei,
+        caller: Option<oneshot::Sender<Reply<Placed>>>,
+        now: Timestamp,
+    ) {
+        let pending = self.due.iter().filter(|(_, _, step)| *step == Step::Execute);
+        let mut pending = pending.filter_map(|(_, id, _)| self.calls.get(id));
+        let network = call.get("networkId");
+        if pending.any(|other| other.imei == imei && other.call.get("networkId") == network) {
+            self.raced = Some(imei);
+        }
+        let plan = self.model.receive(&call);
+        self.last += 1;
+        let kind = plan.fault.map(|fault| fault.kind);
+        let executes = plan.fault.is_none_or(|fault| fault.executed);
+        if executes {
+            let late = if kind == Some(FaultKind::Late) { plan.late_by } else { Duration::ZERO };
+            self.due.insert((now.plus(plan.before + late), self.last, Step::Execute));
+        }
+        let takes = match kind {
+            Some(FaultKind::Hang) => TIMEOUT,
+            Some(FaultKind::Late) => plan.before,
+            _ => plan.before + plan.after,
+        };
+        self.due.insert((now.plus(takes.min(TIMEOUT)), self.last, Step::Tell));
+        self.calls.insert(self.last, PaidCall { call, imei, plan, answer: String::new(), caller });
+    }
+
+    fn execute(&mut self, id: u64, now: Timestamp) {
+        let Some(paid) = self.calls.get_mut(&id) else { return };
+        let said = self.model.answer(now, &paid.call);
+        let said = paid.plan.fault.map_or(said.clone(), |fault| said.twisted(fault));
+        paid.answer = write_xml(&said, self.model.dress());
+    }
+
+    fn tell(&mut self, id: u64) {
+        let Some(paid) = self.calls.get_mut(&id) else { return };
+        let Some(caller) = paid.caller.take() else { return };
+        let took = paid.plan.before + paid.plan.after;
+        let timed_out = took > TIMEOUT || paid.plan.fault.is_some_and(|fault| fault.kind == FaultKind::Hang);
+        let odd = paid.plan.fault.filter(|fault| fault.kind == FaultKind::OddError && !fault.executed);
+        if let Some(fault) = odd {
+            paid.answer = write_xml(&Said::Error(String::new()).twisted(fault), self.model.dress());
+        }
+        let reply = match answered(&paid.plan, paid.answer.clone()).filter(|_| !timed_out) {
+            Some(answer) => {
+                Reply { outcome: read_placed(paid.imei, &answer), http: Some(answer.http), body: answer.body }
+            }
+            None => {
+                let what = if timed_out { "timed out" } else { "the connection broke" };
+                let unclear = Unclear { what: what.to_owned(), ids: Vec::new(), retry_after: None };
+                Reply { outcome: Placed::Unclear(unclear), http: None, body: Vec::new() }
+            }
+        };
+        // Whoever asked may have given up.
+        drop(caller.send(reply));
+    }
+}
+
+/// The client's end.
+pub(crate) struct Client(pub(crate) Arc<Wire>);
+
+impl Provider for Client {
+    fn place<'a>(&'a self, order: &'a PlaceOrder) -> BoxFuture<'a, Reply<Placed>> {
+        let sent = self.0.send(order);
+        Box::pin(async move {
+            let outcome = match sent {
+                Ok(answer) => match answer.await {
+                    Ok(reply) => return reply,
+                    Err(_) => {
+                        let what = "the connection broke".to_owned();
+                        Placed::Unclear(Unclear { what, ids: Vec::new(), retry_after: None })
+                    }
+                },
+                Err(why) => Placed::NotTaken(NotTaken::NotSent(why)),
+            };
+            Reply { outcome, http: None, body: Vec::new() }
+        })
+    }
+
+    fn orders<'a>(
+        &'a self,
+        ids: &'a [ProviderOrderId],
+    ) -> BoxFuture<'a, Result<Vec<ProviderOrder>, CallError>> {
+        let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
+        let answer = self.0.ask("getimeis", &[("orderIds", &ids.join(","))]);
+        Box::pin(async move { read_orders(&answer?) })
+    }
+
+    fn recent(&self) -> BoxFuture<'_, Result<Vec<ProviderOrder>, CallError>> {
+        let answer = self.0.ask("getimeis", &[]);
+        Box::pin(async move { read_orders(&answer?) })
+    }
+
+    fn services(&self) -> BoxFuture<'_, Result<Vec<ProviderService>, CallError>> {
+        let answer = self.0.ask("imeiservices", &[]);
+        Box::pin(async move { read_services(&answer?) })
+    }
+
+    fn account(&self) -> BoxFuture<'_, Result<AccountInfo, CallError>> {
+        let answer = self.0.ask("accountinfo", &[]);
+        Box::pin(async move { read_account(&answer?) })
+    }
+}
