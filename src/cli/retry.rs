@@ -8,6 +8,7 @@ use super::words::{Desk, Trouble};
 use super::{Exit, say};
 use crate::config::Config;
 use crate::journal::{Said, Target, View};
+use crate::order::State;
 use crate::types::{BatchId, Money, ServiceId};
 
 #[derive(Debug, Args)]
@@ -45,7 +46,17 @@ pub(super) fn run(config: &Path, args: &RetryArgs) -> Exit {
 fn quote(view: &View, config: &Config, target: Target) -> Result<String, Trouble> {
     let (service, orders) = match target {
         Target::Batch(id) => view.retryable(BatchId(id))?,
-        Target::Order { service, .. } => (ServiceId(service), 1),
+        Target::Order { service, imei } => {
+            let state = view.state_of(ServiceId(service), imei)?;
+            if !matches!(
+                state,
+                Some(State::Rejected | State::Refused | State::OrderedElsewhere | State::Cancelled)
+            ) {
+                let state = state.map_or("unknown", State::as_str);
+                return Err(Trouble::failed(format!("its order is {state}: there is nothing to order anew")));
+            }
+            (ServiceId(service), 1)
+        }
     };
     if orders == 0 {
         return Err(Trouble::failed("nothing in it ended rejected, refused, elsewhere or cancelled"));

@@ -181,6 +181,19 @@ impl View {
         })
     }
 
+    /// Where the newest order of this key is.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn state_of(&self, service: ServiceId, imei: u64) -> Result<Option<State>, JournalError> {
+        let code: Option<i64> = self.find(
+            "SELECT state FROM orders WHERE service = ?1 AND imei = ?2 AND current = 1",
+            (service.0, i64::try_from(imei).unwrap_or(0)),
+            |row| row.get(0),
+        )?;
+        Ok(code.and_then(state_of))
+    }
+
     /// The batch of this NAME.
     ///
     /// # Errors

@@ -181,6 +181,9 @@ fn what_it_means(order: &ResultOrder, status: RowStatus) -> Option<String> {
         RowStatus::InDoubt => {
             "Sent, and no clear answer came: imeid finds out whether it was taken. Don't order it elsewhere meanwhile.".to_owned()
         }
+        RowStatus::Ordered if order.provider_id.is_none() && order.charged > Money::ZERO => {
+            "Paid as the provider's export shows; the answer isn't there yet. A later export brings it.".to_owned()
+        }
         RowStatus::Ordered if order.provider_id.is_none() => {
             "The provider has it but never told its order id: the charge is presumed.".to_owned()
         }
@@ -192,6 +195,12 @@ fn held(order: &ResultOrder) -> String {
     let ask = "Look the IMEI up at the provider.";
     if let Some(id) = order.provider_id {
         return format!("Paid, and no answer for too long. Ask the provider about order {id}.");
+    }
+    if order.charged > Money::ZERO {
+        return format!(
+            "Paid as the provider's export shows ({}), and its order id was never told. {ask}",
+            order.charged
+        );
     }
     if order.presumed > Money::ZERO {
         return format!(

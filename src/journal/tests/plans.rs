@@ -18,6 +18,12 @@ async fn no_hot_statement_scans_a_table_that_grows() {
         "SELECT id FROM orders WHERE service = 1 AND imei = 1 AND current = 1",
         "SELECT id FROM orders WHERE service = 1 AND imei = 1 AND current = 0 LIMIT 1",
         "SELECT id FROM rows WHERE order_id = 1 AND link = 1",
+        "SELECT id FROM rows WHERE order_id = 1 AND link IN (2, 4)",
+        "SELECT id FROM requests WHERE done_at IS NULL ORDER BY id LIMIT 100",
+        "SELECT provider_id FROM charges WHERE order_id = 1",
+        "SELECT id FROM orders WHERE state = 0 AND batch = 1 ORDER BY due_at, id LIMIT 3",
+        "SELECT id FROM batches WHERE state NOT IN (4, 5) AND cancelled_at IS NOT NULL AND EXISTS (SELECT 1 \
+             FROM tallies WHERE tallies.batch = batches.id AND tallies.state = 0 AND tallies.link = 0 AND n > 0)",
         "SELECT count(*) FROM attempts WHERE verdict IS NULL AND kind = 1",
         "SELECT coalesce(sum(price), 0) FROM attempts WHERE verdict IS NULL AND day = 1",
         "SELECT n FROM attempts WHERE order_id = 1 AND verdict IS NULL",

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::Serialize;
+use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::durable;
@@ -33,6 +34,8 @@ pub(super) enum WorkError {
     Io(#[from] io::Error),
     #[error("it was changed while it was being read")]
     Changed,
+    #[error("the daemon stops; it is read again at the next start")]
+    Stopped,
 }
 
 pub(super) struct Work {
@@ -41,6 +44,7 @@ pub(super) struct Work {
     pub(super) settings: Arc<Settings>,
     pub(super) titles: Titles,
     pub(super) taken: Taken,
+    pub(super) stop: CancellationToken,
 }
 
 /// What became of an export's rows.
@@ -131,6 +135,9 @@ impl Work {
     async fn sort(&self, reading: &mut Reading, rows: Vec<ExportRow>) -> Result<(), WorkError> {
         if rows.is_empty() {
             return Ok(());
+        }
+        if self.stop.is_cancelled() {
+            return Err(WorkError::Stopped);
         }
         let told: Vec<(u64, Option<i64>)> = rows.iter().map(|row| (row.line, row.told_at)).collect();
         let rules = (*self.settings.rules).clone();

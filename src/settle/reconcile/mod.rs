@@ -66,7 +66,7 @@ pub struct Reconcile {
 impl Reconcile {
     /// Reads exports until `stop`: first those that were taken before the last process ended.
     pub async fn run(mut self, stop: CancellationToken) {
-        let mut left = self.work_through_taken().await;
+        let mut left = self.work_through_taken(&stop).await;
         while !stop.is_cancelled() {
             let kept = self.use_kept().await;
             let pause = if kept > 0 { KEPT_EVERY } else { AGAIN_AFTER };
@@ -74,13 +74,13 @@ impl Reconcile {
                 ready = self.inbox.next_ready(&stop) => ready,
                 () = tokio::time::sleep(pause) => {
                     if left {
-                        left = self.work_through_taken().await;
+                        left = self.work_through_taken(&stop).await;
                     }
                     continue;
                 }
             };
             match ready {
-                Ok(Some(ready)) => left |= !self.take(ready).await,
+                Ok(Some(ready)) => left |= !self.take(ready, &stop).await,
                 Ok(None) => return,
                 Err(error) => {
                     tracing::error!(
@@ -106,12 +106,12 @@ impl Reconcile {
     }
 
     /// Takes one complete file and works it through. False: it lies in `.taken`, to be tried again.
-    async fn take(&self, ready: Ready) -> bool {
+    async fn take(&self, ready: Ready, stop: &CancellationToken) -> bool {
         let (settings, now) = (self.inbox.settings().clone(), self.clock.now());
         let shown = ready.path.display().to_string();
         let taken = tokio::task::spawn_blocking(move || inbox::take(&settings, &ready, now)).await;
         match taken {
-            Ok(Ok(taken)) => self.work_through(taken).await,
+            Ok(Ok(taken)) => self.work_through(taken, stop).await,
             // It settles again, and is offered again.
             Ok(Err(TakeError::Changed)) => true,
             Ok(Err(TakeError::Io(error))) => {
@@ -126,7 +126,7 @@ impl Reconcile {
     }
 
     /// Works through every export that was taken and isn't archived yet. True: some are left.
-    async fn work_through_taken(&self) -> bool {
+    async fn work_through_taken(&self, stop: &CancellationToken) -> bool {
         let folder: PathBuf = self.settings.borrow().config.folders.reconcile.clone();
         let listed = tokio::task::spawn_blocking(move || inbox::list_taken(&folder)).await;
         let taken = match listed {
@@ -139,13 +139,13 @@ impl Reconcile {
         };
         let mut left = false;
         for file in taken {
-            left |= !self.work_through(file).await;
+            left |= !self.work_through(file, stop).await;
         }
         left
     }
 
-    /// Works a taken export through to the archive or to `rejected/`. False: not now.
-    pub async fn work_through(&self, taken: Taken) -> bool {
+    /// Works a taken export through to the archive or to `rejected/`, unless `stop` comes before its end. False: not now.
+    pub async fn work_through(&self, taken: Taken, stop: &CancellationToken) -> bool {
         let name = taken.shown_name();
         let settings = Arc::clone(&self.settings.borrow());
         let titles = match self.titles(&settings).await {
@@ -160,12 +160,13 @@ impl Reconcile {
             }
         };
         let (journal, clock) = (self.journal.clone(), self.clock.clone());
-        let work = file::Work { journal, clock, settings, titles, taken };
+        let work = file::Work { journal, clock, settings, titles, taken, stop: stop.clone() };
         // It reads files: off the runtime's thread. The journal is waited for there too.
         let handle = tokio::runtime::Handle::current();
         let done = tokio::task::spawn_blocking(move || handle.block_on(work.finish())).await;
         match done {
             Ok(Ok(())) => true,
+            Ok(Err(file::WorkError::Stopped)) => false,
             Ok(Err(error)) => {
                 tracing::warn!(file = %name, "not read yet, trying again: {error}");
                 false

@@ -36,7 +36,7 @@ impl Kind {
         match self {
             Self::Unreadable => "Download the export again, or correct these lines, and drop it once more.",
             Self::UnknownTitle => {
-                "Nothing, unless it is one of yours: then compare its name with \"imeid services\" and the config."
+                "Nothing, unless it is one that imeid orders: then its network_id is missing in the config."
             }
             Self::Unfinished => "Drop a later export when they have ended.",
             Self::Order(Unmatched::NoDate) => {

@@ -94,6 +94,10 @@ impl Place {
         inbox::list_taken(&self.dir.path().join("reconcile")).unwrap().pop().unwrap()
     }
 
+    async fn read(&self, taken: Taken) -> bool {
+        self.reconcile.work_through(taken, &CancellationToken::new()).await
+    }
+
     fn files(&self, folder: &str) -> Vec<String> {
         let mut found = Vec::new();
         let mut folders = vec![self.dir.path().join(folder)];
@@ -130,7 +134,7 @@ fn export() -> String {
 #[tokio::test]
 async fn an_export_is_read_told_of_and_archived() {
     let place = Place::new(true).await;
-    assert!(place.reconcile.work_through(place.taken(&export())).await);
+    assert!(place.read(place.taken(&export())).await);
     assert!(place.remembered().await);
     assert_eq!(
         (place.files("archive"), place.files("rejected")),
@@ -157,7 +161,7 @@ async fn after_a_crash_behind_the_reading_it_is_moved_and_not_read_again() {
     assert_eq!(entered.reason.unwrap().0, "export-2.csv.reason.txt", "another file has the name");
     // The reason may be there already, or not: it is the same afterwards.
     for _ in 0..2 {
-        assert!(place.reconcile.work_through(taken.clone()).await);
+        assert!(place.read(taken.clone()).await);
         assert_eq!(place.files("rejected"), ["export-2.csv.reason.txt"]);
         fs::create_dir_all(taken.path.parent().unwrap()).unwrap();
         fs::write(&taken.path, export()).unwrap();
@@ -170,12 +174,12 @@ async fn after_a_crash_behind_the_reading_it_is_moved_and_not_read_again() {
 async fn after_a_crash_amid_the_reading_it_is_read_again_and_nothing_comes_twice() {
     let place = Place::new(true).await;
     let taken = place.taken(&export());
-    assert!(place.reconcile.work_through(taken.clone()).await);
+    assert!(place.read(taken.clone()).await);
     // As if the crash had come before the journal knew that it was read: another place, the same rows.
     let again = place.dir.path().join("reconcile/.taken/~1000~2");
     fs::create_dir_all(&again).unwrap();
     fs::write(again.join("export.csv"), export()).unwrap();
-    assert!(!place.reconcile.work_through_taken().await);
+    assert!(!place.reconcile.work_through_taken(&CancellationToken::new()).await);
     let imei = Imei::from_parts(35_000_000, 1);
     let journal = &place.reconcile.journal;
     let orders = journal.read(move |view| {
@@ -189,14 +193,25 @@ async fn after_a_crash_amid_the_reading_it_is_read_again_and_nothing_comes_twice
 async fn without_a_title_that_is_known_an_export_waits() {
     let place = Place::new(false).await;
     let taken = place.taken(&export());
-    assert!(!place.reconcile.work_through(taken.clone()).await);
+    assert!(!place.read(taken.clone()).await);
     assert!(taken.path.exists() && place.files("rejected").is_empty() && place.files("archive").is_empty());
 }
 
 #[tokio::test]
 async fn what_is_no_export_is_refused_whole() {
     let place = Place::new(true).await;
-    assert!(place.reconcile.work_through(place.taken("imei\n1\n")).await);
+    assert!(place.read(place.taken("imei\n1\n")).await);
     assert_eq!(place.files("rejected"), ["export.csv", "export.csv.reason.txt"]);
     assert!(place.files("archive").is_empty());
+}
+
+#[tokio::test]
+async fn a_stop_amid_the_reading_leaves_it_for_the_next_start() {
+    let place = Place::new(true).await;
+    let stop = CancellationToken::new();
+    stop.cancel();
+    let taken = place.taken(&export());
+    assert!(!place.reconcile.work_through(taken.clone(), &stop).await);
+    assert!(taken.path.exists() && place.files("rejected").is_empty());
+    assert!(place.read(taken).await && place.remembered().await);
 }
