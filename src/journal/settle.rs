@@ -291,8 +291,8 @@ struct Judging<'a> {
     ours: BTreeMap<ProviderOrderId, OrderId>,
     /// Titles of each service, those seen at our own orders included.
     titles: BTreeMap<ServiceId, BTreeSet<String>>,
-    /// When the latest-begun order of ours in it was begun.
-    freshest: Option<Timestamp>,
+    /// When orders of ours in it were begun, and the highest id of the provider's that we knew then.
+    witnesses: Vec<(Timestamp, i64)>,
     /// A finished order of ours is in it: it isn't a listing of pending ones only.
     has_finished: bool,
 }
@@ -318,7 +318,7 @@ impl<'a> Judging<'a> {
             account,
             ours: BTreeMap::new(),
             titles: facts.titles.clone(),
-            freshest: None,
+            witnesses: Vec::new(),
             has_finished: false,
         };
         judging.recognise_ours()?;
@@ -341,15 +341,13 @@ impl<'a> Judging<'a> {
         let newest: Vec<(ProviderOrderId, OrderId)> =
             self.ours.iter().rev().take(WITNESSES).map(|(id, order)| (*id, *order)).collect();
         for (_, order) in newest {
-            let begun: Option<i64> = self
-                .tx
-                .find(
-                    "SELECT max(claimed_at) FROM attempts WHERE order_id = ?1 AND verdict = 0 AND kind < 2",
-                    [order.0],
-                    |row| row.get(0),
-                )?
-                .flatten();
-            self.freshest = self.freshest.max(begun.map(Timestamp::from_millis));
+            let begun = self.tx.find(
+                "SELECT claimed_at, known_id FROM attempts WHERE order_id = ?1 AND verdict = 0 AND kind < 2 \
+                 ORDER BY n DESC LIMIT 1",
+                [order.0],
+                |row| Ok((Timestamp::from_millis(row.get(0)?), row.get(1)?)),
+            )?;
+            self.witnesses.extend(begun);
         }
         Ok(())
     }
@@ -450,7 +448,11 @@ impl<'a> Judging<'a> {
         }
         let oldest_needed = self.ours.keys().copied().filter(|id| books::provider_id(*id) <= known_id).max();
         let Some(reach) = oldest_needed else { return Ok(false) };
-        let fresh = self.freshest.is_some_and(|begun| begun >= quiet_until);
+        // One that seems to be begun after now, or knew less than the doubt did, is from before the clock was set back.
+        let fresh = self
+            .witnesses
+            .iter()
+            .any(|(begun, knew)| *begun >= quiet_until && *begun <= self.now && *knew >= known_id);
         if !fresh || !self.is_whole_from(reach)? {
             return Ok(false);
         }

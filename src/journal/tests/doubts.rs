@@ -136,6 +136,23 @@ async fn t2_an_order_begun_before_the_quiet_period_was_over_is_no_witness() {
 }
 
 #[tokio::test]
+async fn an_order_begun_before_the_clock_was_set_back_is_no_witness() {
+    let bench = Bench::new().await;
+    bench.batch("stock", &imeis(2)).await;
+    let hour = Duration::from_secs(3_600);
+    bench.pass(hour);
+    bench.order_one(10).await;
+    bench.now.fetch_sub(3_600_000, Ordering::Relaxed);
+    let doubt = bench.doubt_one().await;
+    let listing = vec![bench.told(10, imei(0), ProviderStatus::Completed)];
+    for wait in [QUIET, QUIET, hour, QUIET] {
+        bench.pass(wait);
+        assert_eq!(bench.judge(listing.clone()).await, 0);
+        assert_eq!(bench.state(doubt), State::InDoubt);
+    }
+}
+
+#[tokio::test]
 async fn t8_a_listing_that_is_cut_or_filtered_is_no_absence() {
     for (what, keep) in [("cut", 20u64), ("without finished ones", 20)] {
         let bench = Bench::new().await;
