@@ -41,6 +41,7 @@ mod wake;
 mod writer;
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -160,6 +161,7 @@ struct Shared {
     operations: Mutex<Option<Sender<Box<dyn writer::Operation>>>>,
     readers: Mutex<Vec<Connection>>,
     wakes: Wakes,
+    lingers: Arc<AtomicBool>,
     writer: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -223,6 +225,10 @@ where
     fn must_succeed(&self) -> bool {
         self.must_succeed
     }
+
+    fn is_waited_for(&self) -> bool {
+        !self.must_succeed
+    }
 }
 
 impl Journal {
@@ -250,7 +256,8 @@ impl Journal {
         migrations().to_latest(&mut connection).map_err(|error| JournalError::Unknown(error.to_string()))?;
         let (sender, receiver) = channel();
         let wakes = Wakes::default();
-        let writer = writer::Writer::new(connection, receiver, wakes.clone());
+        let lingers = Arc::new(AtomicBool::new(false));
+        let writer = writer::Writer::new(connection, receiver, wakes.clone(), Arc::clone(&lingers));
         let thread = std::thread::Builder::new()
             .name("journal".to_owned())
             .spawn(move || writer.run())
@@ -260,9 +267,16 @@ impl Journal {
             operations: Mutex::new(Some(sender)),
             readers: Mutex::new(Vec::new()),
             wakes,
+            lingers,
             writer: Mutex::new(Some(thread)),
         };
         Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// From now on the commit of what nobody waits for (answers) waits a millisecond for more, so that one sync serves
+    /// many. For the daemon at work; a caller that does one thing after the other only loses time by it.
+    pub fn linger(&self) {
+        self.shared.lingers.store(true, Ordering::Relaxed);
     }
 
     /// The stages' bells.

@@ -3,6 +3,8 @@
 //!
 //! An operation that fails is rolled back alone: the others of its transaction are run again, each by itself.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
 use std::time::{Duration, Instant};
 
@@ -16,6 +18,8 @@ use crate::durable::crash_point;
 const GROUP_OPERATIONS: usize = 512;
 /// A transaction takes in no more operations after this long.
 const GROUP_TIME: Duration = Duration::from_millis(4);
+/// While nobody waits for a commit, so much longer is waited for more to come into it: one sync then serves many answers.
+pub(super) const LINGER: Duration = Duration::from_millis(1);
 /// Pause before an operation that must not be lost is tried again.
 const KEEP_TRYING_EVERY: Duration = Duration::from_secs(1);
 
@@ -25,6 +29,8 @@ pub(super) trait Operation: Send {
     fn done(self: Box<Self>, result: Result<(), JournalError>);
     /// Whether it is tried again until it succeeds: what it records has happened outside and can't be asked again.
     fn must_succeed(&self) -> bool;
+    /// Whether somebody waits for its commit.
+    fn is_waited_for(&self) -> bool;
 }
 
 pub(super) struct Writer {
@@ -33,6 +39,8 @@ pub(super) struct Writer {
     wakes: Wakes,
     /// What must be recorded and could not be yet.
     kept: Vec<Box<dyn Operation>>,
+    /// Whether commits that nobody waits for linger.
+    lingers: Arc<AtomicBool>,
 }
 
 impl Writer {
@@ -40,8 +48,9 @@ impl Writer {
         connection: Connection,
         operations: Receiver<Box<dyn Operation>>,
         wakes: Wakes,
+        lingers: Arc<AtomicBool>,
     ) -> Self {
-        Self { connection, operations, wakes, kept: Vec::new() }
+        Self { connection, operations, wakes, kept: Vec::new(), lingers }
     }
 
     /// Writes until every sender is gone and nothing is left to write.
@@ -80,7 +89,22 @@ impl Writer {
         };
         let mut group = std::mem::take(&mut self.kept);
         group.push(first);
+        self.linger(&mut group);
         Some(group)
+    }
+
+    /// Takes in what comes within [`LINGER`], until somebody waits for the commit.
+    fn linger(&self, group: &mut Vec<Box<dyn Operation>>) {
+        if !self.lingers.load(Ordering::Relaxed) {
+            return;
+        }
+        let until = Instant::now() + LINGER;
+        while group.len() < GROUP_OPERATIONS && group.last().is_some_and(|last| !last.is_waited_for()) {
+            match self.operations.recv_timeout(until.saturating_duration_since(Instant::now())) {
+                Ok(operation) => group.push(operation),
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return,
+            }
+        }
     }
 
     /// Runs `group`, and whatever else arrives meanwhile, in one transaction.

@@ -58,6 +58,7 @@ impl Submit {
             self.clock.clone(),
             Arc::clone(&self.meter),
         ));
+        self.journal.linger();
         let calls = TaskTracker::new();
         let retry = retry::run(
             self.journal.clone(),

@@ -87,7 +87,9 @@ impl Pool {
         } else {
             pace::ahead(limit, state.latency.or(FIRST_LATENCY), state.commit.or(Duration::ZERO))
         };
-        limit.saturating_add(ahead).saturating_sub(self.out.load(Ordering::Acquire))
+        let missing = limit.saturating_add(ahead).saturating_sub(self.out.load(Ordering::Acquire));
+        // With attempts in hand there is time to claim many in one commit.
+        if missing > ahead / 2 { missing } else { 0 }
     }
 
     fn resize(&self, workers: usize) {
