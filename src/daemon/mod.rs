@@ -169,10 +169,13 @@ impl Daemon {
             () = stop.cancelled() => {}
         }
         let ended = tokio::select! {
+            biased;
             () = stop.cancelled() => None,
             name = first_ended(&mut others) => Some(name),
             _ = &mut submit => Some("submit"),
         };
+        // A stop ends them all, some of them before it is noticed here.
+        let by_itself = ended.filter(|_| !stop.is_cancelled());
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
         tracing::info!("stopping: nothing more is sent, calls in flight are waited for");
         stop.cancel();
@@ -186,7 +189,7 @@ impl Daemon {
             }
         }
         tracing::info!("stopped");
-        ended.map_or(Ok(()), |name| Err(DaemonError::Stage(name)))
+        by_itself.map_or(Ok(()), |name| Err(DaemonError::Stage(name)))
     }
 
     fn tell_ready(&self) {

@@ -215,7 +215,7 @@ impl Pool {
 
     fn note(&self, outcome: &Placed, took: Duration) {
         let ended = match outcome {
-            Placed::NotTaken(NotTaken::NotSent(_)) => Ended::Failed(None),
+            Placed::NotTaken(NotTaken::NotSent(_)) => Ended::NotSent,
             Placed::NotTaken(NotTaken::Throttled(wait)) => Ended::Failed(*wait),
             Placed::Unclear(unclear) => Ended::Failed(unclear.retry_after),
             Placed::Taken(_) | Placed::AlreadyExists | Placed::NotTaken(_) => Ended::Passed,

@@ -9,13 +9,21 @@ mod config;
 #[cfg(test)]
 mod demo;
 #[cfg(test)]
+mod front;
+#[cfg(test)]
 mod journal_first;
 #[cfg(test)]
 mod killed;
 #[cfg(test)]
+mod lists;
+#[cfg(test)]
+mod outage;
+#[cfg(test)]
 mod paused;
 #[cfg(test)]
 mod reconcile;
+#[cfg(test)]
+mod reuse;
 #[cfg(test)]
 mod status;
 #[cfg(test)]
@@ -23,7 +31,11 @@ mod stopped;
 #[cfg(test)]
 mod support;
 #[cfg(test)]
+mod unread;
+#[cfg(test)]
 mod whole_way;
+#[cfg(test)]
+mod wire;
 #[cfg(test)]
 mod words;
 #[cfg(test)]
