@@ -167,9 +167,16 @@ impl Daemon {
         tokio::select! {
             _ = is_scanned.wait_for(|scanned| *scanned) => self.tell_ready(),
             () = stop.cancelled() => {}
+            _ = self.journal.damaged() => {}
         }
+        let mut damaged = None;
         let ended = tokio::select! {
             () = stop.cancelled() => None,
+            error = self.journal.damaged() => {
+                tracing::error!(alarm = "journal", "{error}");
+                damaged = Some(error);
+                None
+            }
             name = first_ended(&mut others) => Some(name),
             _ = &mut submit => Some("submit"),
         };
@@ -186,6 +193,10 @@ impl Daemon {
             }
         }
         tracing::info!("stopped");
+        if self.journal.is_damaged() {
+            // A stage that found it may have ended first.
+            return Err(damaged.unwrap_or(self.journal.damaged().await).into());
+        }
         ended.map_or(Ok(()), |name| Err(DaemonError::Stage(name)))
     }
 

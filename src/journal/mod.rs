@@ -16,6 +16,7 @@ mod books;
 mod cancel;
 mod claim;
 mod codes;
+mod damage;
 mod export;
 mod exports;
 mod files;
@@ -38,6 +39,7 @@ mod tx;
 mod undo;
 mod view;
 mod wake;
+mod wal;
 mod writer;
 
 use std::path::{Path, PathBuf};
@@ -104,6 +106,18 @@ pub enum JournalError {
         /// The newest that we know.
         known: usize,
     },
+    /// It is damaged, or no journal at all.
+    #[error(
+        "the journal {path} is damaged ({what}): nothing is submitted. Stop imeid, move the file and what lies beside it \
+         (-wal, -shm) to another folder, keep them, and put the last copy of the journal in their place. Don't delete \
+         it, and don't begin with an empty one: every IMEI that it knows would be paid for again"
+    )]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What was found.
+        what: String,
+    },
     /// Its folder is not there, or can't be entered or written.
     #[error("the journal {path}: {why}")]
     Unreachable {
@@ -160,6 +174,7 @@ struct Shared {
     operations: Mutex<Option<Sender<Box<dyn writer::Operation>>>>,
     readers: Mutex<Vec<Connection>>,
     wakes: Wakes,
+    damage: damage::Found,
     writer: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -236,8 +251,10 @@ impl Journal {
             Some(rusqlite::ErrorCode::CannotOpen) => {
                 JournalError::Unreachable { path: path.to_owned(), why: error.to_string() }
             }
-            _ => JournalError::Sqlite(error),
+            _ => damage::name(JournalError::Sqlite(error), path),
         };
+        damage::look_at_head(path)?;
+        let log = damage::look_at_log(path, true)?;
         let mut connection = Connection::open_with_flags(
             path,
             OpenFlags::SQLITE_OPEN_READ_WRITE
@@ -245,12 +262,19 @@ impl Journal {
                 | OpenFlags::SQLITE_OPEN_NO_MUTEX,
         )
         .map_err(unreachable)?;
-        refuse_newer(&connection, path)?;
-        configure_writer(&connection)?;
-        migrations().to_latest(&mut connection).map_err(|error| JournalError::Unknown(error.to_string()))?;
+        if refuse_newer(&connection, path).map_err(|error| damage::name(error, path))? > 0 {
+            damage::look_inside(&connection, path, &log)?;
+        }
+        configure_writer(&connection).map_err(|error| damage::name(error, path))?;
+        migrations().to_latest(&mut connection).map_err(|error| match error {
+            rusqlite_migration::Error::RusqliteError { err, .. } => {
+                damage::name(JournalError::Sqlite(err), path)
+            }
+            error => JournalError::Unknown(error.to_string()),
+        })?;
         let (sender, receiver) = channel();
-        let wakes = Wakes::default();
-        let writer = writer::Writer::new(connection, receiver, wakes.clone());
+        let (wakes, damage) = (Wakes::default(), damage::Found::new(path));
+        let writer = writer::Writer::new(connection, receiver, wakes.clone(), damage.clone());
         let thread = std::thread::Builder::new()
             .name("journal".to_owned())
             .spawn(move || writer.run())
@@ -260,6 +284,7 @@ impl Journal {
             operations: Mutex::new(Some(sender)),
             readers: Mutex::new(Vec::new()),
             wakes,
+            damage,
             writer: Mutex::new(Some(thread)),
         };
         Ok(Self { shared: Arc::new(shared) })
@@ -269,6 +294,17 @@ impl Journal {
     #[must_use]
     pub fn wakes(&self) -> &Wakes {
         &self.shared.wakes
+    }
+
+    /// Waits until damage is found in it, by whoever reads or writes it.
+    pub async fn damaged(&self) -> JournalError {
+        self.shared.damage.wait().await
+    }
+
+    /// Whether damage was found in it: nothing is sent then.
+    #[must_use]
+    pub fn is_damaged(&self) -> bool {
+        self.shared.damage.is_found()
     }
 
     /// Where it lies.
@@ -354,14 +390,14 @@ impl Journal {
         let spare = self.shared.readers.lock().ok().and_then(|mut readers| readers.pop());
         let connection = match spare {
             Some(connection) => connection,
-            None => view::open(&self.shared.path)?,
+            None => view::open(&self.shared.path).map_err(|error| self.shared.damage.note(error))?,
         };
         let view = View::new(connection);
         let value = read(&view);
         if let Ok(mut readers) = self.shared.readers.lock() {
             readers.push(view.into_connection());
         }
-        value
+        value.map_err(|error| self.shared.damage.note(error))
     }
 
     /// Takes every order whose attempt was in flight when the last process ended as in doubt. Call once at start-up,
@@ -374,13 +410,14 @@ impl Journal {
     }
 }
 
-fn refuse_newer(connection: &Connection, path: &Path) -> Result<(), JournalError> {
+/// Gives its schema; 0: it is new.
+fn refuse_newer(connection: &Connection, path: &Path) -> Result<usize, JournalError> {
     let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     let found = usize::try_from(found).unwrap_or(usize::MAX);
     if found > SCHEMA {
         return Err(JournalError::Newer { path: path.to_owned(), found, known: SCHEMA });
     }
-    Ok(())
+    Ok(found)
 }
 
 fn configure_writer(connection: &Connection) -> Result<(), JournalError> {

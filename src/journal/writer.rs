@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, TransactionBehavior};
 
+use super::damage::Found;
 use super::tx::Tx;
 use super::{JournalError, Wakes};
 use crate::durable::crash_point;
@@ -31,8 +32,11 @@ pub(super) struct Writer {
     connection: Connection,
     operations: Receiver<Box<dyn Operation>>,
     wakes: Wakes,
+    damage: Found,
     /// What must be recorded and could not be yet.
     kept: Vec<Box<dyn Operation>>,
+    /// Something is kept, and it was said.
+    keeps: bool,
 }
 
 impl Writer {
@@ -40,8 +44,9 @@ impl Writer {
         connection: Connection,
         operations: Receiver<Box<dyn Operation>>,
         wakes: Wakes,
+        damage: Found,
     ) -> Self {
-        Self { connection, operations, wakes, kept: Vec::new() }
+        Self { connection, operations, wakes, damage, kept: Vec::new(), keeps: false }
     }
 
     /// Writes until every sender is gone and nothing is left to write.
@@ -52,14 +57,22 @@ impl Writer {
                     operation.done(Ok(()));
                     crash_point("journal.told");
                 }
+                self.tell_recorded();
                 continue;
             }
             for operation in group {
                 self.run_alone(operation);
                 crash_point("journal.told");
             }
+            self.tell_recorded();
         }
         // SQLite checkpoints and removes the WAL as the last connection closes.
+    }
+
+    fn tell_recorded(&mut self) {
+        if self.kept.is_empty() && std::mem::take(&mut self.keeps) {
+            tracing::info!("the journal can be written again: the answers that were kept are recorded");
+        }
     }
 
     fn next_group(&mut self) -> Option<Vec<Box<dyn Operation>>> {
@@ -116,10 +129,16 @@ impl Writer {
         match self.commit_alone(operation.as_mut()) {
             Ok(()) => operation.done(Ok(())),
             Err(error) if operation.must_succeed() && error.can_pass() => {
-                tracing::error!(alarm = "journal", "an answer can't be recorded yet, trying again: {error}");
+                // Said once, not every second for each of them.
+                if self.kept.is_empty() && !std::mem::replace(&mut self.keeps, true) {
+                    tracing::error!(
+                        alarm = "journal",
+                        "the journal can't be written: answers are kept in memory and recorded when it can: {error}"
+                    );
+                }
                 self.kept.push(operation);
             }
-            Err(error) => operation.done(Err(error)),
+            Err(error) => operation.done(Err(self.damage.note(error))),
         }
     }
 

@@ -32,7 +32,7 @@ const DONE_BATCHES: u32 = 20;
 #[derive(Debug, thiserror::Error)]
 pub enum StatusError {
     /// The journal is there and can't be read.
-    #[error("{0}; `imeid status` is for root and the user that imeid runs as")]
+    #[error("{0}{for_whom}", for_whom = for_whom(.0))]
     Journal(#[from] JournalError),
     /// Whether a daemon runs can't be told.
     #[error("{0}; `imeid status` is for root and the user that imeid runs as")]
@@ -45,6 +45,13 @@ pub enum StatusError {
         /// What the system says.
         why: io::Error,
     },
+}
+
+const fn for_whom(error: &JournalError) -> &'static str {
+    match error {
+        JournalError::Damaged { .. } => "",
+        _ => "; `imeid status` is for root and the user that imeid runs as",
+    }
 }
 
 /// How things stand.
