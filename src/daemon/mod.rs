@@ -9,7 +9,6 @@ mod requests;
 mod signals;
 mod watch_disk;
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -21,7 +20,7 @@ use crate::clock::Clock;
 use crate::config::{Config, Folders, KeyError, read_api_key};
 use crate::durable::{self, LockError, LockFile};
 use crate::inbox::{self, Inbox};
-use crate::intake::Intake;
+use crate::intake::{Intake, Told};
 use crate::journal::{Journal, JournalError};
 use crate::meter::Meter;
 use crate::outbox::Outbox;
@@ -233,7 +232,7 @@ impl Daemon {
             inbox,
             meter: Arc::clone(&self.meter),
             scanned,
-            told: BTreeMap::new(),
+            told: Told::default(),
         };
         let (journal, provider, clock) = (&self.journal, &self.provider, &self.clock);
         let poll = Poll::new(journal.clone(), Arc::clone(provider), clock.clone(), settings());

@@ -35,6 +35,7 @@ mod status;
 #[cfg(test)]
 mod tests;
 mod ticket;
+mod trouble;
 mod tx;
 mod undo;
 mod view;

@@ -5,6 +5,7 @@ mod clock;
 mod disk;
 mod folders;
 mod journal;
+mod place;
 
 use std::process::Stdio;
 use std::time::Duration;
