@@ -9,7 +9,6 @@ mod requests;
 mod signals;
 mod watch_disk;
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -21,7 +20,7 @@ use crate::clock::Clock;
 use crate::config::{Config, Folders, KeyError, read_api_key};
 use crate::durable::{self, LockError, LockFile};
 use crate::inbox::{self, Inbox};
-use crate::intake::Intake;
+use crate::intake::{Intake, Told};
 use crate::journal::{Journal, JournalError};
 use crate::meter::Meter;
 use crate::outbox::Outbox;
@@ -167,10 +166,17 @@ impl Daemon {
         tokio::select! {
             _ = is_scanned.wait_for(|scanned| *scanned) => self.tell_ready(),
             () = stop.cancelled() => {}
+            _ = self.journal.damaged() => {}
         }
+        let mut damaged = None;
         let ended = tokio::select! {
             biased;
             () = stop.cancelled() => None,
+            error = self.journal.damaged() => {
+                tracing::error!(alarm = "journal", "{error}");
+                damaged = Some(error);
+                None
+            }
             name = first_ended(&mut others) => Some(name),
             _ = &mut submit => Some("submit"),
         };
@@ -189,6 +195,10 @@ impl Daemon {
             }
         }
         tracing::info!("stopped");
+        if self.journal.is_damaged() {
+            // A stage that found it may have ended first.
+            return Err(damaged.unwrap_or(self.journal.damaged().await).into());
+        }
         by_itself.map_or(Ok(()), |name| Err(DaemonError::Stage(name)))
     }
 
@@ -225,7 +235,7 @@ impl Daemon {
             inbox,
             meter: Arc::clone(&self.meter),
             scanned,
-            told: BTreeMap::new(),
+            told: Told::default(),
         };
         let (journal, provider, clock) = (&self.journal, &self.provider, &self.clock);
         let poll = Poll::new(journal.clone(), Arc::clone(provider), clock.clone(), settings());

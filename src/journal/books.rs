@@ -411,9 +411,12 @@ fn alarm_text(name: Alarm, order: &Loaded) -> String {
         Alarm::StatusChanged => {
             format!("the provider changed a finished status of IMEI {} (order {})", order.imei, order.id)
         }
-        Alarm::IllegalEvent | Alarm::Journal | Alarm::Balance | Alarm::FileGone => {
-            format!("order {}", order.id)
-        }
+        Alarm::IllegalEvent
+        | Alarm::Journal
+        | Alarm::Balance
+        | Alarm::FileGone
+        | Alarm::Intake
+        | Alarm::Outbox => format!("order {}", order.id),
     }
 }
 

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, TransactionBehavior};
 
+use super::damage::Found;
 use super::tx::Tx;
 use super::{JournalError, Wakes};
 use crate::durable::crash_point;
@@ -37,10 +38,13 @@ pub(super) struct Writer {
     connection: Connection,
     operations: Receiver<Box<dyn Operation>>,
     wakes: Wakes,
+    damage: Found,
     /// What must be recorded and could not be yet.
     kept: Vec<Box<dyn Operation>>,
     /// Whether commits that nobody waits for linger.
     lingers: Arc<AtomicBool>,
+    /// Something is kept, and it was said.
+    keeps: bool,
 }
 
 impl Writer {
@@ -48,9 +52,10 @@ impl Writer {
         connection: Connection,
         operations: Receiver<Box<dyn Operation>>,
         wakes: Wakes,
+        damage: Found,
         lingers: Arc<AtomicBool>,
     ) -> Self {
-        Self { connection, operations, wakes, kept: Vec::new(), lingers }
+        Self { connection, operations, wakes, damage, kept: Vec::new(), keeps: false, lingers }
     }
 
     /// Writes until every sender is gone and nothing is left to write.
@@ -61,14 +66,22 @@ impl Writer {
                     operation.done(Ok(()));
                     crash_point("journal.told");
                 }
+                self.tell_recorded();
                 continue;
             }
             for operation in group {
                 self.run_alone(operation);
                 crash_point("journal.told");
             }
+            self.tell_recorded();
         }
         // SQLite checkpoints and removes the WAL as the last connection closes.
+    }
+
+    fn tell_recorded(&mut self) {
+        if self.kept.is_empty() && std::mem::take(&mut self.keeps) {
+            tracing::info!("the journal can be written again: the answers that were kept are recorded");
+        }
     }
 
     fn next_group(&mut self) -> Option<Vec<Box<dyn Operation>>> {
@@ -140,10 +153,16 @@ impl Writer {
         match self.commit_alone(operation.as_mut()) {
             Ok(()) => operation.done(Ok(())),
             Err(error) if operation.must_succeed() && error.can_pass() => {
-                tracing::error!(alarm = "journal", "an answer can't be recorded yet, trying again: {error}");
+                // Said once, not every second for each of them.
+                if self.kept.is_empty() && !std::mem::replace(&mut self.keeps, true) {
+                    tracing::error!(
+                        alarm = "journal",
+                        "the journal can't be written: answers are kept in memory and recorded when it can: {error}"
+                    );
+                }
                 self.kept.push(operation);
             }
-            Err(error) => operation.done(Err(error)),
+            Err(error) => operation.done(Err(self.damage.note(error))),
         }
     }
 

@@ -209,6 +209,7 @@ impl Pool {
     fn may_send(&self) -> bool {
         let now = self.clock.now();
         !self.closed.load(Ordering::Acquire)
+            && !self.journal.is_damaged()
             && self.pausing.load(Ordering::Acquire) == 0
             && self.state.lock().is_ok_and(|state| state.health.closed_until(now).is_none())
     }

@@ -170,6 +170,18 @@ impl Workplace {
         self.daemon.as_mut().and_then(|daemon| daemon.try_wait().unwrap())
     }
 
+    /// How a daemon ends that must end by itself.
+    pub(crate) fn ends(&mut self, daemon: Child) -> ExitStatus {
+        self.daemon = Some(daemon);
+        let mut status = None;
+        self.until("the daemon ends by itself", |place| {
+            status = place.ended();
+            status.is_some()
+        });
+        self.daemon = None;
+        status.unwrap()
+    }
+
     pub(crate) fn pid(&self) -> u32 {
         self.daemon.as_ref().unwrap().id()
     }
