@@ -11,6 +11,7 @@ use crate::durable;
 use crate::gate::Scope;
 use crate::journal::Journal;
 use crate::order::PauseReason;
+use crate::pulse;
 use crate::settings::Settings;
 
 const LOOK_EVERY: Duration = Duration::from_secs(5);
@@ -30,6 +31,7 @@ pub(super) async fn run(
             Ok(free) => note(&journal, &clock, &ok, free, config.min_free_bytes).await,
             Err(error) => tracing::warn!("the free space beside the journal can't be told: {error}"),
         }
+        pulse::within(LOOK_EVERY);
         tokio::select! {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(LOOK_EVERY) => {}

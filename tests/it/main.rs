@@ -13,6 +13,8 @@ mod journal_first;
 #[cfg(test)]
 mod killed;
 #[cfg(test)]
+mod notify;
+#[cfg(test)]
 mod paused;
 #[cfg(test)]
 mod reconcile;
