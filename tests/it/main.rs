@@ -17,6 +17,8 @@ mod notify;
 #[cfg(test)]
 mod paused;
 #[cfg(test)]
+mod pulse;
+#[cfg(test)]
 mod reconcile;
 #[cfg(test)]
 mod status;
