@@ -15,7 +15,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -353,7 +353,8 @@ pub fn remove_file(path: &Path) -> io::Result<()> {
     fsync_dir(parent(path))
 }
 
-/// Makes one directory with exactly `mode`, whatever the umask.
+/// Makes one directory with exactly `mode`, whatever the umask; one that is to be setgid, with at least its group's
+/// rights: it gets them from the folder that it is in where it can.
 ///
 /// Crash: before, none; inside, none or one that may still have fewer rights; after, there.
 ///
@@ -361,10 +362,30 @@ pub fn remove_file(path: &Path) -> io::Result<()> {
 /// [`io::ErrorKind::AlreadyExists`] if the name is taken, or what making it says.
 pub fn make_dir(path: &Path, mode: u32) -> io::Result<()> {
     crash_point("durable.make_dir.before");
-    fs::create_dir(path)?;
-    fs::set_permissions(path, fs::Permissions::from_mode(mode))?;
+    fs::DirBuilder::new().mode(mode & 0o777).create(path)?;
+    let made = fs::metadata(path)?.permissions().mode();
+    // A folder in a setgid one is setgid without being asked, and a sandbox may forbid to ask.
+    let is_for_the_group = mode & SETGID != 0 && made & GROUP_BITS == mode & GROUP_BITS;
+    if !is_for_the_group {
+        set_dir_mode(path, mode)?;
+    }
     crash_point("durable.make_dir.made");
     fsync_dir(parent(path))
+}
+
+/// The bits that make a folder its group's.
+const GROUP_BITS: u32 = SETGID | 0o770;
+const SETGID: u32 = 0o2000;
+
+/// Where setgid may not be set the rest of the mode is: what is made in the folder is the daemon's group's all the same.
+fn set_dir_mode(path: &Path, mode: u32) -> io::Result<()> {
+    let set = |mode| fs::set_permissions(path, fs::Permissions::from_mode(mode));
+    match set(mode) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied && mode & SETGID != 0 => {
+            set(mode & !SETGID)
+        }
+        done => done,
+    }
 }
 
 /// Removes an empty directory.

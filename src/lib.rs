@@ -27,10 +27,11 @@
 //! | | [`meter`] | calls on the wire, their rate and how long they take, for people | `types` |
 //! | | [`words`] | numbers as people read them | `types` |
 //! | adapters | [`clock`] | the machine's clock | `types` |
+//! | | [`pulse`] | proof that the stages come round, for the watchdog | nothing |
 //! | | [`durable`] | renaming, syncing and locking files | nothing |
 //! | | [`config`] | the configuration file and the API key's file | `types` |
-//! | | [`provider`] | what the stages ask of a provider, and the HTTP client behind it | `types`, `config`, `clock` |
-//! | | [`journal`] | every row, order, attempt, cent and event, in one SQLite file with one writer | `types`, `order`, `gate`, `schedule`, `balance`, `durable`, `clock` |
+//! | | [`provider`] | what the stages ask of a provider, and the HTTP client behind it | `types`, `config`, `clock`, `pulse` |
+//! | | [`journal`] | every row, order, attempt, cent and event, in one SQLite file with one writer | `types`, `order`, `gate`, `schedule`, `balance`, `durable`, `clock`, `pulse` |
 //! | | [`settings`] | the configuration in force, with the journal's numbers for its services | `types`, `config`, `journal` |
 //! | | [`attempt`] | record, send, record: the only caller of `Provider::place` | `types`, `order`, `durable`, `journal`, `provider` |
 //! | stages | [`inbox`] | finds dropped files, waits until they are complete, takes them | pure, adapters |
@@ -62,6 +63,7 @@ pub mod outbox;
 pub mod pace;
 pub mod poll;
 pub mod provider;
+pub mod pulse;
 pub mod result;
 pub mod schedule;
 pub mod settings;

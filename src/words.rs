@@ -41,6 +41,17 @@ pub fn date(at: Timestamp) -> String {
     at.to_string().chars().take(10).collect()
 }
 
+/// A text of a file or of the provider without what would steer a terminal: that is shown as `\u{fffd}`.
+#[must_use]
+pub fn plain(text: &str) -> String {
+    text.chars().map(|c| if steers(c) { '\u{fffd}' } else { c }).collect()
+}
+
+/// Control characters, and those that turn the direction of writing.
+fn steers(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}')
+}
+
 /// Columns of a page of text.
 const PAGE_WIDTH: usize = 76;
 

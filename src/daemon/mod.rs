@@ -3,8 +3,11 @@
 //! Recovery is starting: the journal takes what was in flight as in doubt, intake works through what was taken, and
 //! every stage finds its work as always. A stage that ends by itself takes the daemon down: half alive is worse.
 
+mod line;
 pub mod log;
+mod manager;
 mod progress;
+mod reload;
 mod requests;
 mod signals;
 mod watch_disk;
@@ -12,9 +15,11 @@ mod watch_disk;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tokio::sync::watch;
+use sd_notify::NotifyState;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::clock::Clock;
 use crate::config::{Config, Folders, KeyError, read_api_key};
@@ -26,14 +31,19 @@ use crate::meter::Meter;
 use crate::outbox::Outbox;
 use crate::poll::Poll;
 use crate::provider::{ClientError, GsmFusion, Provider};
+use crate::pulse::Pulse;
 use crate::settings::Settings;
 use crate::settle::{Reconcile, Settle};
 use crate::submit::Submit;
 
+pub(crate) use manager::tell_status;
 pub use progress::{LIVE_FACT, Live, eta};
 pub(crate) use signals::stop_on_signals;
 
-use progress::Progress;
+use log::LogHandle;
+use manager::Watchdog;
+use progress::{Heard, Progress};
+use reload::Reload;
 
 /// Why the daemon didn't start, or ended.
 #[derive(Debug, thiserror::Error)]
@@ -87,16 +97,17 @@ impl DaemonError {
     }
 }
 
-/// Runs the daemon until a signal stops it.
+/// Runs the daemon until a signal stops it; SIGHUP has it read its configuration anew, and open its log file anew.
 ///
 /// # Errors
 /// It could not start, or a stage ended.
-pub async fn run(config: Config, clock: Clock) -> Result<(), DaemonError> {
-    let stop = CancellationToken::new();
-    stop_on_signals(stop.clone()).map_err(DaemonError::Signals)?;
+pub async fn run(config: Config, clock: Clock, log: LogHandle) -> Result<(), DaemonError> {
+    let (stop, reload) = (CancellationToken::new(), Arc::new(Notify::new()));
+    signals::heed_signals(stop.clone(), Arc::clone(&reload)).map_err(DaemonError::Signals)?;
+    tell_status("starting: opening the journal");
     let key = read_api_key(&config)?;
     let provider = Arc::new(GsmFusion::new(&config.provider, key, clock.clone())?);
-    run_with(config, provider, clock, stop).await
+    work(config, provider, clock, stop, Outside { reload, log: Some(log) }).await
 }
 
 /// Runs the daemon against this provider until `stop`.
@@ -109,9 +120,35 @@ pub async fn run_with(
     clock: Clock,
     stop: CancellationToken,
 ) -> Result<(), DaemonError> {
+    work(config, provider, clock, stop, Outside::default()).await
+}
+
+/// What can be asked of a daemon beside its work.
+#[derive(Default)]
+struct Outside {
+    /// Rings when the configuration is to be read anew.
+    reload: Arc<Notify>,
+    log: Option<LogHandle>,
+}
+
+async fn work(
+    config: Config,
+    provider: Arc<dyn Provider>,
+    clock: Clock,
+    stop: CancellationToken,
+    outside: Outside,
+) -> Result<(), DaemonError> {
     let Opened { journal, settings, _locks } = open(config, &clock).await?;
-    let daemon =
-        Daemon { journal, provider, clock, settings: watch::channel(settings).0, meter: Arc::default() };
+    let daemon = Daemon {
+        journal,
+        provider,
+        clock,
+        settings: watch::channel(settings).0,
+        meter: Arc::default(),
+        pulse: Pulse::default(),
+        refused: watch::channel(false).0,
+        outside,
+    };
     daemon.run(stop).await
 }
 
@@ -151,6 +188,10 @@ struct Daemon {
     clock: Clock,
     settings: watch::Sender<Arc<Settings>>,
     meter: Arc<Meter>,
+    pulse: Pulse,
+    /// A changed configuration was refused, and the old one is in force.
+    refused: watch::Sender<bool>,
+    outside: Outside,
 }
 
 /// A stage that runs, with its name.
@@ -161,6 +202,7 @@ impl Daemon {
         let (scanned, mut is_scanned) = watch::channel(false);
         // Stages beside submit go on while it drains: answers come in, and files are published.
         let rest = CancellationToken::new();
+        manager::tell_status("starting: looking through the inbox");
         let (submit, mut others) = self.start(scanned, &stop, &rest);
         let mut submit = submit;
         tokio::select! {
@@ -169,6 +211,14 @@ impl Daemon {
             _ = self.journal.damaged() => {}
         }
         let mut damaged = None;
+        // Its promises are the stages': it ends with this.
+        let watchdog = Watchdog {
+            journal: self.journal.clone(),
+            pulse: self.pulse.clone(),
+            draining: stop.clone(),
+            patience: sd_notify::watchdog_enabled(),
+        };
+        let _watchdog = AbortOnDropHandle::new(tokio::spawn(watchdog.run()));
         let ended = tokio::select! {
             biased;
             () = stop.cancelled() => None,
@@ -179,10 +229,11 @@ impl Daemon {
             }
             name = first_ended(&mut others) => Some(name),
             _ = &mut submit => Some("submit"),
+            () = self.reload_when_told() => None,
         };
         // A stop ends them all, some of them before it is noticed here.
         let by_itself = ended.filter(|_| !stop.is_cancelled());
-        let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+        manager::tell(&[NotifyState::Stopping]);
         tracing::info!("stopping: nothing more is sent, calls in flight are waited for");
         stop.cancel();
         if ended != Some("submit") && submit.await.is_err() {
@@ -195,6 +246,7 @@ impl Daemon {
             }
         }
         tracing::info!("stopped");
+        tell_status("stopped");
         if self.journal.is_damaged() {
             // A stage that found it may have ended first.
             return Err(damaged.unwrap_or(self.journal.damaged().await).into());
@@ -204,7 +256,20 @@ impl Daemon {
 
     fn tell_ready(&self) {
         tracing::info!(version = env!("CARGO_PKG_VERSION"), "ready");
-        let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+        manager::tell(&[NotifyState::Ready]);
+    }
+
+    /// Reads the configuration anew as often as somebody says so, for ever.
+    async fn reload_when_told(&self) {
+        let reload =
+            Reload { journal: &self.journal, settings: &self.settings, log: self.outside.log.as_ref() };
+        loop {
+            self.outside.reload.notified().await;
+            manager::tell_reloading();
+            let is_taken_over = reload.run().await;
+            self.refused.send_replace(!is_taken_over);
+            manager::tell(&[NotifyState::Ready]);
+        }
     }
 
     fn start(
@@ -213,6 +278,7 @@ impl Daemon {
         stop: &CancellationToken,
         rest: &CancellationToken,
     ) -> (JoinHandle<()>, Vec<Stage>) {
+        let is_scanned = scanned.subscribe();
         let (can_list, lists) = watch::channel(None);
         let (disk, disk_ok) = watch::channel(true);
         let settings = || self.settings.subscribe();
@@ -256,22 +322,29 @@ impl Daemon {
         };
         let outbox = Outbox::new(journal.clone(), clock.clone(), settings());
         let meter = Arc::clone(&self.meter);
-        let progress =
-            Progress::new(journal.clone(), clock.clone(), settings(), meter, waiting, stop.clone());
+        let heard =
+            Heard { waiting, scanned: is_scanned, refused: self.refused.subscribe(), draining: stop.clone() };
+        let progress = Progress::new(journal.clone(), clock.clone(), settings(), meter, heard);
         let disk = watch_disk::run(journal.clone(), clock.clone(), settings(), disk, rest.clone());
         let requests = requests::run(journal.clone(), clock.clone(), settings(), rest.clone());
         let others = vec![
             // A stop takes nothing more in.
-            ("intake", tokio::spawn(intake.run(stop.clone()))),
-            ("poll", tokio::spawn(poll.run(rest.clone()))),
-            ("settle", tokio::spawn(settle.run(stop.clone()))),
-            ("reconcile", tokio::spawn(reconcile.run(stop.clone()))),
-            ("outbox", tokio::spawn(outbox.run(rest.clone()))),
-            ("progress", tokio::spawn(progress.run(rest.clone()))),
-            ("disk", tokio::spawn(disk)),
-            ("requests", tokio::spawn(requests)),
+            self.stage("intake", intake.run(stop.clone())),
+            self.stage("poll", poll.run(rest.clone())),
+            self.stage("settle", settle.run(stop.clone())),
+            self.stage("reconcile", reconcile.run(stop.clone())),
+            self.stage("outbox", outbox.run(rest.clone())),
+            self.stage("progress", progress.run(rest.clone())),
+            self.stage("disk", disk),
+            self.stage("requests", requests),
         ];
-        (tokio::spawn(submit.run(stop.clone())), others)
+        (self.stage("submit", submit.run(stop.clone())).1, others)
+    }
+
+    /// Starts a stage that the watchdog looks after.
+    fn stage(&self, name: &'static str, work: impl Future<Output = ()> + Send + 'static) -> Stage {
+        let pulse = self.pulse.clone();
+        (name, tokio::spawn(async move { pulse.attend(name, work).await }))
     }
 }
 

@@ -1,5 +1,5 @@
-//! What the daemon tells of itself while it works: a line a minute for each file, and a note in the journal that
-//! `status` shows.
+//! What the daemon tells of itself while it works: a line a minute for each file, a note in the journal that `status`
+//! shows, and the service manager's status line.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,9 +13,13 @@ use crate::inbox::Waiting;
 use crate::journal::{BatchState, BatchWork, Journal, JournalError, Link, TallyState, View};
 use crate::meter::{Meter, Reading};
 use crate::order::State;
+use crate::pulse;
 use crate::settings::Settings;
 use crate::types::Timestamp;
 use crate::words;
+
+use super::line::Doing;
+use super::manager;
 
 const LINE_EVERY: Duration = Duration::from_secs(60);
 const NOTE_EVERY: Duration = Duration::from_secs(2);
@@ -67,11 +71,22 @@ pub(super) struct Progress {
     clock: Clock,
     settings: watch::Receiver<Arc<Settings>>,
     meter: Arc<Meter>,
-    waiting: watch::Receiver<Vec<Waiting>>,
-    /// Nothing more is sent once it is cancelled.
-    draining: CancellationToken,
+    heard: Heard,
     since: Timestamp,
     noted: Option<Live>,
+    told: String,
+}
+
+/// What it hears from the others.
+pub(super) struct Heard {
+    /// What lies in the inbox and isn't taken.
+    pub(super) waiting: watch::Receiver<Vec<Waiting>>,
+    /// The first look through the inbox is done; the status line is the start's until then.
+    pub(super) scanned: watch::Receiver<bool>,
+    /// A changed configuration was refused.
+    pub(super) refused: watch::Receiver<bool>,
+    /// Nothing more is sent once it is cancelled.
+    pub(super) draining: CancellationToken,
 }
 
 impl Progress {
@@ -80,11 +95,10 @@ impl Progress {
         clock: Clock,
         settings: watch::Receiver<Arc<Settings>>,
         meter: Arc<Meter>,
-        waiting: watch::Receiver<Vec<Waiting>>,
-        draining: CancellationToken,
+        heard: Heard,
     ) -> Self {
         let since = clock.now();
-        Self { journal, clock, settings, meter, waiting, draining, since, noted: None }
+        Self { journal, clock, settings, meter, heard, since, noted: None, told: String::new() }
     }
 
     /// Tells until `stop`.
@@ -99,21 +113,25 @@ impl Progress {
             } else {
                 Ok(())
             };
-            if let Err(error) = told.and(self.note().await) {
+            let live = self.live();
+            let told = told.and(self.tell_status(&live).await);
+            if let Err(error) = told.and(self.note(live).await) {
                 tracing::debug!("progress can't be told: {error}");
             }
+            pulse::within(NOTE_EVERY);
             tokio::select! {
                 () = stop.cancelled() => return,
-                () = self.draining.cancelled(), if !draining => draining = true,
+                () = self.heard.draining.cancelled(), if !draining => draining = true,
+                Ok(()) = self.heard.refused.changed() => {}
                 () = tokio::time::sleep(NOTE_EVERY) => {}
             }
         }
     }
 
-    async fn note(&mut self) -> Result<(), JournalError> {
+    fn live(&self) -> Live {
         let reading = self.meter.read(self.clock.now());
         let millis = |span: Duration| u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
-        let live = Live {
+        Live {
             pid: std::process::id(),
             since_ms: self.since.millis(),
             busy: reading.busy,
@@ -121,9 +139,27 @@ impl Progress {
             per_1000_s: reading.per_1000_s,
             p50_ms: millis(reading.p50),
             p99_ms: millis(reading.p99),
-            draining: self.draining.is_cancelled(),
-            inbox: self.waiting.borrow().iter().take(NOTED_FILES).cloned().collect(),
-        };
+            draining: self.heard.draining.is_cancelled(),
+            inbox: self.heard.waiting.borrow().iter().take(NOTED_FILES).cloned().collect(),
+        }
+    }
+
+    /// Says in a line what is going on, if that has changed.
+    async fn tell_status(&mut self, live: &Live) -> Result<(), JournalError> {
+        if !*self.heard.scanned.borrow() {
+            return Ok(());
+        }
+        let day = self.clock.local_day(self.clock.now());
+        let doing = self.journal.read(move |view| Doing::read(view, day)).await?;
+        let line = doing.line(live, *self.heard.refused.borrow());
+        if line != self.told {
+            manager::tell_status(&line);
+            self.told = line;
+        }
+        Ok(())
+    }
+
+    async fn note(&mut self, live: Live) -> Result<(), JournalError> {
         if self.noted.as_ref() == Some(&live) {
             return Ok(());
         }

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Clock;
 use crate::config::log_imei;
 use crate::journal::{Journal, JournalError};
+use crate::pulse;
 use crate::settings::Settings;
 use crate::types::Imei;
 
@@ -26,6 +27,7 @@ pub(super) async fn run(
         if let Err(error) = unit(&journal, &clock, &settings).await {
             tracing::warn!("what an operator said can't be carried out yet, trying again: {error}");
         }
+        pulse::within(LOOK_EVERY);
         tokio::select! {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(LOOK_EVERY) => {}

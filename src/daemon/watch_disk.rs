@@ -11,6 +11,7 @@ use crate::durable;
 use crate::gate::Scope;
 use crate::journal::{Journal, JournalError};
 use crate::order::PauseReason;
+use crate::pulse;
 use crate::settings::Settings;
 use crate::words;
 
@@ -51,6 +52,7 @@ pub(super) async fn run(
             }
             Err(error) => tracing::warn!("the free space beside the journal can't be told: {error}"),
         }
+        pulse::within(LOOK_EVERY);
         tokio::select! {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(LOOK_EVERY) => {}

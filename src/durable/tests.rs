@@ -233,3 +233,16 @@ fn a_made_folder_has_exactly_its_mode() {
     assert_eq!(make_dir(&path, 0o700).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
     remove_dir(&path).unwrap();
 }
+
+#[test]
+fn a_folder_for_the_group_is_so_inside_a_setgid_one_and_elsewhere() {
+    let dir = folder();
+    let outer = dir.path().join("inbox");
+    make_dir(&outer, 0o2775).unwrap();
+    let inner = outer.join("service");
+    make_dir(&inner, 0o2775).unwrap();
+    for path in [outer, inner] {
+        let mode = fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o2770, 0o2770, "{}: {mode:o}", path.display());
+    }
+}

@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::candidates::{ContentHash, Stamp};
 use crate::durable;
+use crate::pulse;
 
 const BUFFER_BYTES: usize = 64 * 1024;
 
@@ -23,7 +24,10 @@ pub fn hash_file(path: &Path) -> io::Result<(Stamp, ContentHash)> {
     loop {
         match file.read(&mut buffer) {
             Ok(0) => break,
-            Ok(read) => hasher.update(buffer.get(..read).unwrap_or_default()),
+            Ok(read) => {
+                hasher.update(buffer.get(..read).unwrap_or_default());
+                pulse::step();
+            }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }

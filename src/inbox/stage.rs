@@ -16,6 +16,7 @@ use super::settings::Settings;
 use super::take::{self, Ready, TakeError, Taken};
 use super::watch::Watcher;
 use crate::clock::Clock;
+use crate::pulse;
 use crate::types::Timestamp;
 
 /// Between two looks lies at least this, so that a thousand files dropped one by one aren't a thousand looks.
@@ -77,11 +78,13 @@ impl Inbox {
         self.watcher.watch(&self.settings.folders());
         let (events, now) = (self.watcher.take_hints(), self.clock.now());
         let scanner = Arc::clone(&self.scanner);
-        let looked = tokio::task::spawn_blocking(move || {
+        let looked = pulse::spawn_blocking(move || {
             scanner.lock().map(|mut scanner| scanner.scan_once(events, now)).map_err(|_| broken())
         });
         let scan = looked.await.map_err(io::Error::other)??;
-        self.due = Some(Instant::now() + self.pause(&scan, now));
+        let pause = self.pause(&scan, now);
+        pulse::within(pause.saturating_add(BETWEEN_LOOKS));
+        self.due = Some(Instant::now() + pause);
         self.queue.extend(scan.ready);
         self.waiting.send_if_modified(|waiting| {
             let changed = *waiting != scan.waiting;

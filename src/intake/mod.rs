@@ -25,6 +25,7 @@ use crate::clock::Clock;
 use crate::inbox::{self, Inbox, Ready, TakeError, Taken};
 use crate::journal::Journal;
 use crate::meter::Meter;
+use crate::pulse;
 use crate::settings::Settings;
 
 pub use file::{Work, WorkError};
@@ -69,6 +70,10 @@ impl Intake {
                 () = again, if left => {
                     left = self.work_through_taken().await;
                     self.told.record(&self.journal, &self.clock).await;
+                    continue;
+                }
+                Ok(()) = self.settings.changed() => {
+                    self.inbox.reconfigure(inbox::Settings::of_inbox(&self.settings.borrow().config));
                     continue;
                 }
             };
@@ -151,7 +156,7 @@ impl Intake {
         };
         // It reads files: off the runtime's thread. The journal is waited for there too.
         let handle = tokio::runtime::Handle::current();
-        let done = tokio::task::spawn_blocking(move || handle.block_on(work.finish())).await;
+        let done = pulse::spawn_blocking(move || handle.block_on(work.finish())).await;
         match done {
             Ok(Ok(())) => {
                 self.told.remove(&place);

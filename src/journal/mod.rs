@@ -77,6 +77,7 @@ pub use view::View;
 pub use wake::Wakes;
 
 use crate::durable::crash_point;
+use crate::pulse;
 use crate::types::Timestamp;
 
 /// Why the journal could not be opened, read or written.
@@ -350,7 +351,15 @@ impl Journal {
     ) -> Result<T, JournalError> {
         let (reply, answer) = oneshot::channel();
         self.send(Box::new(Call { run, value: None, reply: Reply::To(reply), must_succeed: false }));
-        answer.await.unwrap_or(Err(JournalError::Closed))
+        let written = answer.await.unwrap_or(Err(JournalError::Closed));
+        pulse::step();
+        written
+    }
+
+    /// Returns once the writer has answered: it has come to this, and ended a transaction with nothing in it. An error
+    /// that it tells of is an answer too.
+    pub async fn writer_answers(&self) {
+        let _ = self.write(|_| Ok(())).await;
     }
 
     /// Writes; `tell` hears of it after the commit, on the writer's thread.
@@ -392,6 +401,7 @@ impl Journal {
     ) -> Result<T, JournalError> {
         let journal = self.clone();
         let done = tokio::task::spawn_blocking(move || journal.read_here(read)).await;
+        pulse::step();
         done.unwrap_or(Err(JournalError::Closed))
     }
 
@@ -413,6 +423,7 @@ impl Journal {
         if let Ok(mut readers) = self.shared.readers.lock() {
             readers.push(view.into_connection());
         }
+        pulse::step();
         value.map_err(|error| self.shared.damage.note(error))
     }
 

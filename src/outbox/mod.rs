@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Clock;
 use crate::journal::{BatchState, BatchWork, Journal};
 use crate::order::Alarm;
+use crate::pulse;
 use crate::settings::Settings;
 use crate::types::{BatchId, Timestamp};
 
@@ -69,6 +70,7 @@ impl Outbox {
                     RETRY_AFTER
                 }
             };
+            pulse::within(pause);
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = self.journal.wakes().outbox.notified() => {}

@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use crate::clock::Clock;
 use crate::durable;
 use crate::journal::{BatchState, BatchWork, Journal, JournalError, ResultFile};
+use crate::pulse;
 use crate::result::{Header, RowStatus, read_me};
 use crate::types::{BatchId, Money};
 use crate::words;
@@ -239,7 +240,7 @@ fn write(journal: &Journal, batch: &BatchWork, out: &mut dyn Write) -> Result<()
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, PublishError> + Send + 'static,
 ) -> Result<T, PublishError> {
-    tokio::task::spawn_blocking(work).await.unwrap_or(Err(PublishError::Broken))
+    pulse::spawn_blocking(work).await.unwrap_or(Err(PublishError::Broken))
 }
 
 /// The hash of what is at `path`, if anything is.

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Clock;
 use crate::journal::{DuePoll, Journal, JournalError, PollResult, PollTold};
 use crate::provider::Provider;
+use crate::pulse;
 use crate::schedule;
 use crate::settings::Settings;
 use crate::types::{CallError, ProviderOrder, ProviderOrderId, ProviderStatus, Timestamp};
@@ -65,6 +66,7 @@ impl Poll {
     pub async fn run(mut self, stop: CancellationToken) {
         loop {
             let pause = self.round().await;
+            pulse::within(pause);
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(pause) => {}
@@ -72,6 +74,7 @@ impl Poll {
             // With nothing to ask after, the next order taken rings.
             let idle = self.journal.read(|view| view.next_poll()).await.is_ok_and(|next| next.is_none());
             if idle {
+                pulse::within(LOOK_AGAIN);
                 tokio::select! {
                     () = stop.cancelled() => return,
                     () = self.journal.wakes().poll.notified() => {}

@@ -98,6 +98,8 @@ impl GsmFusion {
         params: &[(&str, &str)],
         limit_bytes: usize,
     ) -> Result<Answer, reqwest::Error> {
+        // A slow provider isn't a stage that hangs.
+        crate::pulse::within(self.times.request);
         let mut form =
             vec![("apiKey", self.key.expose()), ("userId", self.user_id.as_str()), ("action", action)];
         form.extend_from_slice(params);

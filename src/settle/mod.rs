@@ -26,6 +26,7 @@ use crate::journal::{Doubt, DoubtTerms, Journal, JournalError, ListingFacts};
 use crate::meter::Meter;
 use crate::order::State;
 use crate::provider::Provider;
+use crate::pulse;
 use crate::schedule::LONGEST_WAIT;
 use crate::settings::Settings;
 use crate::types::{CallError, ServiceId, Timestamp};
@@ -97,6 +98,7 @@ impl Settle {
                     Duration::from_secs(2)
                 }
             };
+            pulse::within(pause);
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = self.journal.wakes().settle.notified() => {}

@@ -9,7 +9,7 @@ use super::{Batch, DaemonState, PauseLine, Status};
 use crate::inbox::{Waiting, Why};
 use crate::journal::BatchState;
 use crate::types::{Money, Timestamp};
-use crate::words;
+use crate::words::{self, plain};
 
 /// The whole of it, without a line end behind it. File names and the provider's words can hold anything: what would
 /// steer a terminal is shown as `\u{fffd}`.
@@ -153,14 +153,4 @@ fn figures(status: &Status) -> String {
 
 fn mebibytes(bytes: u64) -> String {
     format!("{} MiB", bytes.div_ceil(1024 * 1024))
-}
-
-/// Without what would steer a terminal.
-fn plain(text: &str) -> String {
-    text.chars().map(|c| if steers(c) { '\u{fffd}' } else { c }).collect()
-}
-
-/// Control characters, and those that turn the direction of writing.
-fn steers(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}')
 }

@@ -19,6 +19,7 @@ use crate::config::{DoubtPolicy, ListRecent};
 use crate::journal::{ClaimRequest, Claimed, Journal, ProbeTerms};
 use crate::meter::Meter;
 use crate::provider::Provider;
+use crate::pulse;
 use crate::settings::Settings;
 use crate::types::{BatchId, Timestamp};
 
@@ -60,11 +61,14 @@ impl Submit {
         ));
         self.journal.linger();
         let calls = TaskTracker::new();
-        let retry = retry::run(
-            self.journal.clone(),
-            Arc::clone(&self.provider),
-            self.clock.clone(),
-            self.settings.clone(),
+        let retry = pulse::beside(
+            "pauses",
+            retry::run(
+                self.journal.clone(),
+                Arc::clone(&self.provider),
+                self.clock.clone(),
+                self.settings.clone(),
+            ),
         );
         tokio::select! {
             () = self.claim_until_stopped(&pool, &calls, &stop) => {}
@@ -73,6 +77,7 @@ impl Submit {
         pool.close();
         calls.close();
         let drain = self.settings.borrow().config.submit.drain;
+        pulse::within(drain);
         if tokio::time::timeout(drain, calls.wait()).await.is_err() {
             tracing::warn!(
                 in_flight = calls.len(),
@@ -164,6 +169,7 @@ impl Submit {
     async fn wait(&self, pool: &Pool, until: Option<Timestamp>, full: bool, stop: &CancellationToken) {
         let now = self.clock.now();
         let pause = until.map_or(LOOK_AGAIN, |until| until.since(now)).min(LOOK_AGAIN);
+        pulse::within(pause);
         tokio::select! {
             () = stop.cancelled() => {}
             () = pool.freed() => {}

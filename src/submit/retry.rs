@@ -10,6 +10,7 @@ use crate::gate::Pause;
 use crate::journal::{Journal, JournalError};
 use crate::order::PauseReason;
 use crate::provider::Provider;
+use crate::pulse;
 use crate::settings::Settings;
 use crate::types::Money;
 
@@ -28,6 +29,7 @@ pub(super) async fn run(
             tracing::error!(alarm = "journal", "pauses can't be tried: {error}");
         }
         // Without a pause a ring of the submit bell isn't ours to take: it is looked at a second later.
+        pulse::within(LOOK_EVERY);
         tokio::time::sleep(LOOK_EVERY).await;
     }
 }

@@ -117,8 +117,8 @@ fn the_unit_lets_write_where_the_shipped_config_writes() {
     assert!(config.journal.path.starts_with(state));
     let logs = format!("file = \"/var/log/{}/", unit("LogsDirectory")[0]);
     assert!(text("config/imeid.toml").contains(&logs));
-    // It would forbid making folders setgid.
-    assert!(unit("RestrictSUIDSGID").is_empty());
+    // Folders made in setgid ones are so by inheritance, and with this umask the group's.
+    assert_eq!((unit("RestrictSUIDSGID"), unit("UMask")), (vec!["yes".to_owned()], vec!["0007".to_owned()]));
 }
 
 #[test]

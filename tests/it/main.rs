@@ -19,9 +19,13 @@ mod killed;
 #[cfg(test)]
 mod lists;
 #[cfg(test)]
+mod notify;
+#[cfg(test)]
 mod outage;
 #[cfg(test)]
 mod paused;
+#[cfg(test)]
+mod pulse;
 #[cfg(test)]
 mod reconcile;
 #[cfg(test)]

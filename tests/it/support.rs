@@ -84,6 +84,8 @@ impl Drop for Sim {
 pub(crate) struct Workplace {
     dir: tempfile::TempDir,
     daemon: Option<Child>,
+    /// For the daemon's environment.
+    env: Vec<(String, String)>,
 }
 
 impl Workplace {
@@ -91,9 +93,14 @@ impl Workplace {
     pub(crate) fn new(url: &str, changes: &[(&str, &str)]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("api-key"), "a-key-of-no-account\n").unwrap();
-        let place = Self { dir, daemon: None };
+        let place = Self { dir, daemon: None, env: Vec::new() };
         place.configure(url, changes);
         place
+    }
+
+    /// The daemons that are started from now on have this in their environment.
+    pub(crate) fn env(&mut self, name: &str, value: &str) {
+        self.env.push((name.to_owned(), value.to_owned()));
     }
 
     /// Writes the config anew.
@@ -135,6 +142,12 @@ impl Workplace {
         fs::write(self.config(), text).unwrap();
     }
 
+    /// Adds lines to the config's end.
+    pub(crate) fn add_to_config(&self, lines: &str) {
+        let text = fs::read_to_string(self.config()).unwrap();
+        fs::write(self.config(), text + lines).unwrap();
+    }
+
     pub(crate) fn config(&self) -> PathBuf {
         self.dir.path().join("imeid.toml")
     }
@@ -151,6 +164,7 @@ impl Workplace {
             .arg("run")
             .arg("--config")
             .arg(self.config())
+            .envs(self.env.iter().cloned())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)
@@ -220,7 +234,7 @@ impl Workplace {
     /// Drops a file as most programs do: written under another name, then renamed in.
     pub(crate) fn drop_file(&self, name: &str, text: &str) {
         let inbox = self.path("inbox");
-        let temporary = inbox.join(format!(".{name}.part"));
+        let temporary = self.path(".dropping");
         fs::create_dir_all(&inbox).unwrap();
         fs::write(&temporary, text).unwrap();
         // A drop isn't the daemon's doing: nothing of it need be durable.

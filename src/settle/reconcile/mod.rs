@@ -39,6 +39,7 @@ use crate::clock::Clock;
 use crate::inbox::{self, Inbox, Ready, TakeError, Taken};
 use crate::journal::{Journal, JournalError};
 use crate::provider::Provider;
+use crate::pulse;
 use crate::settings::Settings;
 use crate::types::ServiceId;
 
@@ -69,6 +70,7 @@ impl Reconcile {
         let mut left = self.work_through_taken(&stop).await;
         while !stop.is_cancelled() {
             let kept = self.use_kept().await;
+            pulse::within(AGAIN_AFTER);
             let pause = if kept > 0 { KEPT_EVERY } else { AGAIN_AFTER };
             let ready = tokio::select! {
                 ready = self.inbox.next_ready(&stop) => ready,
@@ -76,6 +78,10 @@ impl Reconcile {
                     if left {
                         left = self.work_through_taken(&stop).await;
                     }
+                    continue;
+                }
+                Ok(()) = self.settings.changed() => {
+                    self.inbox.reconfigure(inbox::Settings::of_reconcile(&self.settings.borrow().config));
                     continue;
                 }
             };
@@ -163,7 +169,7 @@ impl Reconcile {
         let work = file::Work { journal, clock, settings, titles, taken, stop: stop.clone() };
         // It reads files: off the runtime's thread. The journal is waited for there too.
         let handle = tokio::runtime::Handle::current();
-        let done = tokio::task::spawn_blocking(move || handle.block_on(work.finish())).await;
+        let done = pulse::spawn_blocking(move || handle.block_on(work.finish())).await;
         match done {
             Ok(Ok(())) => true,
             Ok(Err(file::WorkError::Stopped)) => false,

@@ -1,0 +1,142 @@
+//! The one line that says what the daemon is doing, for the service manager's status.
+
+use std::collections::BTreeMap;
+
+use crate::gate::{Pause, Scope};
+use crate::journal::{BatchState, BatchWork, DayMoney, JournalError, Link, OrderCounts, TallyState, View};
+use crate::order::State;
+use crate::types::ServiceId;
+use crate::words;
+
+use super::progress::{Live, eta};
+
+/// What the journal tells for it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Doing {
+    pub(super) batches: Vec<BatchWork>,
+    pub(super) orders: OrderCounts,
+    pub(super) pauses: Vec<Pause>,
+    pub(super) services: BTreeMap<ServiceId, String>,
+    pub(super) today: DayMoney,
+    pub(super) alarms: usize,
+}
+
+impl Doing {
+    /// Reads sums and counts that are kept, never counted. `day`: the local one.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub(super) fn read(view: &View, day: i64) -> Result<Self, JournalError> {
+        Ok(Self {
+            batches: view.busy_batches()?,
+            orders: view.order_counts()?,
+            pauses: view.pauses()?,
+            services: view.service_names()?,
+            today: view.day_money(day)?,
+            alarms: view.alarms()?.len(),
+        })
+    }
+
+    /// The line. `refused`: the configuration was read anew and not taken over.
+    pub(super) fn line(&self, live: &Live, refused: bool) -> String {
+        let mut parts = vec![self.work(live)];
+        parts.push(format!("{} today", self.today.charged));
+        let counted = [(self.orders.in_doubt, "in doubt"), (self.orders.held, "held")];
+        parts.extend(counted.iter().filter(|(n, _)| *n > 0).map(|(n, word)| format!("{n} {word}")));
+        parts.extend(self.eta(live));
+        if self.alarms > 0 {
+            parts.push(counted_word(self.alarms, "alarm"));
+        }
+        if refused {
+            parts.push("a changed configuration was refused, see the log".to_owned());
+        }
+        format!("{}: {}", self.state(live), parts.join(", "))
+    }
+
+    fn state(&self, live: &Live) -> String {
+        let pauses: Vec<String> = self.pauses.iter().map(|pause| self.pause(pause)).collect();
+        if live.draining {
+            format!("stopping, {} in flight waited for", counted_word(live.busy, "call"))
+        } else if self.pauses.iter().any(|pause| pause.scope == Scope::All) {
+            format!("paused ({})", pauses.join("; "))
+        } else if !pauses.is_empty() {
+            format!("working, {}", pauses.join("; "))
+        } else if self.is_idle() {
+            "idle".to_owned()
+        } else {
+            "working".to_owned()
+        }
+    }
+
+    fn is_idle(&self) -> bool {
+        let OrderCounts { queued, submitting, in_doubt, ordered, .. } = self.orders;
+        queued.saturating_add(submitting).saturating_add(in_doubt).saturating_add(ordered) == 0
+            && !self.batches.iter().any(|batch| batch.state == BatchState::Taking)
+    }
+
+    fn pause(&self, pause: &Pause) -> String {
+        let reason = pause.reason.as_str();
+        match pause.scope {
+            Scope::All => format!("{reason}: {}", pause.text),
+            Scope::Service(id) => {
+                let name = self.services.get(&id).cloned().unwrap_or_else(|| id.to_string());
+                format!("service {name} paused ({reason}: {})", pause.text)
+            }
+        }
+    }
+
+    fn work(&self, live: &Live) -> String {
+        let waiting = match live.inbox.len() {
+            0 => String::new(),
+            n => format!(", {n} waiting in the inbox"),
+        };
+        let [batch] = &self.batches[..] else {
+            let Some((orders, unsent)) = self.sent() else { return format!("no file open{waiting}") };
+            let sent = orders.saturating_sub(unsent);
+            let files = counted_word(self.batches.len(), "file");
+            return format!("{files}, {sent}/{orders} sent, {}{waiting}", self.rows());
+        };
+        let (orders, unsent) = (own(batch), unsent(batch));
+        let sent = orders.saturating_sub(unsent);
+        format!("{} {sent}/{orders} sent, {}{waiting}", batch.name, self.rows())
+    }
+
+    /// Orders of all open files, and those of them that aren't sent.
+    fn sent(&self) -> Option<(u64, u64)> {
+        let add = |(orders, left): (u64, u64), batch: &BatchWork| {
+            (orders.saturating_add(own(batch)), left.saturating_add(unsent(batch)))
+        };
+        (!self.batches.is_empty()).then(|| self.batches.iter().fold((0, 0), add))
+    }
+
+    fn rows(&self) -> String {
+        let sum = |of: fn(&BatchWork) -> u64| self.batches.iter().map(of).fold(0u64, u64::saturating_add);
+        let all = sum(|batch| batch.rows_total);
+        let open = sum(BatchWork::open_rows);
+        format!("{}/{all} rows done", all.saturating_sub(open))
+    }
+
+    /// When the last order is sent, of those that nothing holds back.
+    fn eta(&self, live: &Live) -> Option<String> {
+        let goes = |batch: &&BatchWork| {
+            batch.state == BatchState::Working && !self.pauses.iter().any(|pause| pause.covers(batch.service))
+        };
+        let left = self.batches.iter().filter(goes).map(unsent).fold(0u64, u64::saturating_add);
+        let wait = if left > 0 { eta(left, live.per_1000_s) } else { None };
+        wait.map(|wait| format!("all sent in {}", words::span(wait)))
+    }
+}
+
+fn own(batch: &BatchWork) -> u64 {
+    batch.count(|tally| tally.link == Link::Own)
+}
+
+fn unsent(batch: &BatchWork) -> u64 {
+    batch.count(|tally| {
+        tally.link == Link::Own && matches!(tally.state, TallyState::Order(State::Queued | State::Submitting))
+    })
+}
+
+fn counted_word(n: usize, word: &str) -> String {
+    if n == 1 { format!("1 {word}") } else { format!("{n} {word}s") }
+}

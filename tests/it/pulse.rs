@@ -1,0 +1,92 @@
+//! The stages keep their word to the watchdog while the provider answers nothing, with hardly any grace.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use imeid::clock::Clock;
+use imeid::config::{self, read_api_key};
+use imeid::daemon;
+use imeid::meter::Meter;
+use imeid::poll::Poll;
+use imeid::provider::{GsmFusion, Provider};
+use imeid::pulse::Pulse;
+use imeid::settle::Settle;
+use imeid::simulator::{Change, Delay, Duplicates, Options};
+use imeid::submit::Submit;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::support::{Sim, Workplace, file_of, imei};
+
+/// Half of the time-out of a call: a stage that hadn't told of its call would be late.
+const GRACE: Duration = Duration::from_secs(1);
+const OUTAGE: Duration = Duration::from_secs(7);
+
+#[test]
+fn a_silent_provider_makes_no_stage_late() {
+    let sim = Sim::start(Options {
+        completion: Delay::Fixed(Duration::from_secs(3600)),
+        duplicates: Duplicates::Charge,
+        faults: "hang-after=5x".parse().unwrap(),
+        ..Options::default()
+    });
+    // Some ordered, some in doubt, some queued: every stage has something to ask the provider.
+    let mut place = Workplace::new(&sim.url(), &[("submit", "canary = 0"), ("submit", "workers = 5")]);
+    place.start();
+    place.drop_file("stock.csv", &file_of((0..40).map(imei)));
+    place.until("some are taken", |_| sim.ledger().charges >= 10);
+    place.kill();
+    sim.change(&Change { faults: Some("any:hang-before=100%".parse().unwrap()), ..Change::default() });
+
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let late = runtime.block_on(stages_are_late(&place));
+    assert_eq!(late, None);
+}
+
+/// The first stage that is late within the outage.
+async fn stages_are_late(place: &Workplace) -> Option<String> {
+    let config = config::load(&place.config()).unwrap();
+    let clock = Clock::system();
+    let key = read_api_key(&config).unwrap();
+    let provider: Arc<dyn Provider> = Arc::new(GsmFusion::new(&config.provider, key, clock.clone()).unwrap());
+    let opened = daemon::open(config, &clock).await.unwrap();
+    let (settings, in_force) = watch::channel(Arc::clone(&opened.settings));
+    let (tell_lists, can_list) = watch::channel(None);
+    let (_disk, disk_ok) = watch::channel(true);
+    let (journal, meter) = (opened.journal.clone(), Arc::new(Meter::default()));
+    let submit = Submit {
+        journal: journal.clone(),
+        provider: Arc::clone(&provider),
+        clock: clock.clone(),
+        settings: in_force.clone(),
+        can_list,
+        meter: Arc::clone(&meter),
+        disk_ok,
+    };
+    let poll = Poll::new(journal.clone(), Arc::clone(&provider), clock.clone(), in_force.clone());
+    let settle = Settle::new(journal, provider, clock, in_force, tell_lists, meter);
+    let (pulse, stop) = (Pulse::new(GRACE), CancellationToken::new());
+    let stages = async {
+        tokio::join!(
+            pulse.attend("submit", submit.run(stop.clone())),
+            pulse.attend("poll", poll.run(stop.clone())),
+            pulse.attend("settle", settle.run(stop.clone())),
+        )
+    };
+    let began = Instant::now();
+    let watched = async {
+        while began.elapsed() < OUTAGE {
+            if let Some(late) = pulse.late() {
+                return Some(late.to_string());
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        None
+    };
+    let late = tokio::select! {
+        _ = stages => Some("the stages ended".to_owned()),
+        late = watched => late,
+    };
+    drop(settings);
+    late
+}
