@@ -2,10 +2,13 @@
 //!
 //! Exit codes: 0 done, 1 failed, 2 usage or bad config, 3 found something wrong.
 
+mod ack;
 mod cancel;
 mod check;
 mod demo;
+mod pause;
 mod resolve;
+mod resume;
 mod retry;
 mod run;
 mod show;
@@ -50,6 +53,12 @@ enum Command {
     Retry(retry::RetryArgs),
     /// Stop what of a batch isn't sent yet, or give a held order up for good
     Cancel(cancel::CancelArgs),
+    /// Let nothing more be sent, or nothing of one service, until `resume`
+    Pause(pause::PauseArgs),
+    /// End pauses that wait for a person, and try the others now
+    Resume(resume::ResumeArgs),
+    /// Say that you have seen an alarm
+    Ack(ack::AckArgs),
     /// Check the config, the folders, the rights and the API key; change nothing
     Check {
         /// Ask the provider too: the balance, and whether it has the services at their prices
@@ -99,6 +108,9 @@ pub fn main() -> ExitCode {
         Command::Resolve(args) => resolve::run(&cli.config, &args),
         Command::Retry(args) => retry::run(&cli.config, &args),
         Command::Cancel(args) => cancel::run(&cli.config, &args),
+        Command::Pause(args) => pause::run(&cli.config, &args),
+        Command::Resume(args) => resume::run(&cli.config, &args),
+        Command::Ack(args) => ack::run(&cli.config, &args),
         Command::Check { online } => check::run(&cli.config, online),
         Command::Status { json } => status::run(&cli.config, json),
         Command::Demo => demo::run(),

@@ -57,6 +57,9 @@ fn quote(view: &View, config: &Config, target: Target) -> Result<String, Trouble
             }
             (ServiceId(service), 1)
         }
+        Target::Everything | Target::Service(_) | Target::Alarm(_) => {
+            return Err(Trouble::usage("only an IMEI or a batch can be ordered anew"));
+        }
     };
     if orders == 0 {
         return Err(Trouble::failed("nothing in it ended rejected, refused, elsewhere or cancelled"));

@@ -20,6 +20,7 @@ mod export;
 mod exports;
 mod files;
 mod kept;
+mod operator;
 mod orders;
 mod outbox;
 mod pause;
@@ -30,6 +31,7 @@ mod retry;
 mod rows;
 mod settle;
 mod show;
+mod standing;
 mod status;
 #[cfg(test)]
 mod tests;
@@ -160,6 +162,7 @@ struct Shared {
     operations: Mutex<Option<Sender<Box<dyn writer::Operation>>>>,
     readers: Mutex<Vec<Connection>>,
     wakes: Wakes,
+    standing: standing::Standing,
     writer: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -250,7 +253,9 @@ impl Journal {
         migrations().to_latest(&mut connection).map_err(|error| JournalError::Unknown(error.to_string()))?;
         let (sender, receiver) = channel();
         let wakes = Wakes::default();
-        let writer = writer::Writer::new(connection, receiver, wakes.clone());
+        let standing = standing::Standing::default();
+        standing.set(pause::list(&Tx::new(&connection))?);
+        let writer = writer::Writer::new(connection, receiver, wakes.clone(), standing.clone());
         let thread = std::thread::Builder::new()
             .name("journal".to_owned())
             .spawn(move || writer.run())
@@ -260,6 +265,7 @@ impl Journal {
             operations: Mutex::new(Some(sender)),
             readers: Mutex::new(Vec::new()),
             wakes,
+            standing,
             writer: Mutex::new(Some(thread)),
         };
         Ok(Self { shared: Arc::new(shared) })

@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, TransactionBehavior};
 
+use super::standing::Standing;
 use super::tx::Tx;
-use super::{JournalError, Wakes};
+use super::{JournalError, Wakes, pause};
 use crate::durable::crash_point;
 
 /// At most this many operations in one transaction.
@@ -31,6 +32,7 @@ pub(super) struct Writer {
     connection: Connection,
     operations: Receiver<Box<dyn Operation>>,
     wakes: Wakes,
+    standing: Standing,
     /// What must be recorded and could not be yet.
     kept: Vec<Box<dyn Operation>>,
 }
@@ -40,8 +42,9 @@ impl Writer {
         connection: Connection,
         operations: Receiver<Box<dyn Operation>>,
         wakes: Wakes,
+        standing: Standing,
     ) -> Self {
-        Self { connection, operations, wakes, kept: Vec::new() }
+        Self { connection, operations, wakes, standing, kept: Vec::new() }
     }
 
     /// Writes until every sender is gone and nothing is left to write.
@@ -105,9 +108,13 @@ impl Writer {
             }
         }
         let rung = tx.rung();
+        let pauses = tx.have_pauses_changed().then(|| pause::list(&tx)).transpose()?;
         crash_point("journal.commit.before");
         transaction.commit()?;
         crash_point("journal.commit.after");
+        if let Some(pauses) = pauses {
+            self.standing.set(pauses);
+        }
         self.wakes.ring(rung);
         Ok(())
     }
@@ -129,9 +136,13 @@ impl Writer {
         let tx = Tx::new(&transaction);
         operation.run(&tx)?;
         let rung = tx.rung();
+        let pauses = tx.have_pauses_changed().then(|| pause::list(&tx)).transpose()?;
         crash_point("journal.commit.before");
         transaction.commit()?;
         crash_point("journal.commit.after");
+        if let Some(pauses) = pauses {
+            self.standing.set(pauses);
+        }
         self.wakes.ring(rung);
         Ok(())
     }

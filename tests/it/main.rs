@@ -5,6 +5,8 @@
 #[cfg(test)]
 mod check;
 #[cfg(test)]
+mod commands;
+#[cfg(test)]
 mod config;
 #[cfg(test)]
 mod demo;

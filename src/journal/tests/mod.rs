@@ -4,6 +4,7 @@ mod claims;
 mod doubts;
 mod exports;
 mod intake;
+mod pauses;
 mod plans;
 mod words;
 mod writer;
