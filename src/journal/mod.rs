@@ -11,6 +11,7 @@
 //! attempt that will never be answered: [`Journal::recover`] takes it as in doubt.
 
 mod answer;
+mod backup;
 mod balance;
 mod books;
 mod cancel;
@@ -27,6 +28,7 @@ mod pause;
 mod poll;
 mod requests;
 mod resolve;
+mod restore;
 mod retry;
 mod rows;
 mod settle;
@@ -53,6 +55,7 @@ use rusqlite_migration::{M, Migrations};
 use tokio::sync::oneshot;
 
 pub use answer::Recorded;
+pub use backup::{Copied, back_up};
 pub use claim::{Blocked, ClaimRequest, Claimed, ProbeTerms};
 pub use codes::{BatchState, Link};
 pub use export::{ExportRow, ExportedCells, SettledBy, Sorted, Unmatched};
@@ -251,6 +254,7 @@ impl Journal {
         refuse_newer(&connection, path)?;
         configure_writer(&connection)?;
         migrations().to_latest(&mut connection).map_err(|error| JournalError::Unknown(error.to_string()))?;
+        restore::give_id(&connection)?;
         let (sender, receiver) = channel();
         let wakes = Wakes::default();
         let standing = standing::Standing::default();

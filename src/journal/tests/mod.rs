@@ -1,5 +1,6 @@
 //! The journal against a real file.
 
+mod backup;
 mod claims;
 mod doubts;
 mod exports;
