@@ -151,7 +151,8 @@ fn mebibytes(bytes: u64) -> String {
 }
 
 /// Without what would steer a terminal.
-fn plain(text: &str) -> String {
+#[must_use]
+pub fn plain(text: &str) -> String {
     text.chars().map(|c| if steers(c) { '\u{fffd}' } else { c }).collect()
 }
 

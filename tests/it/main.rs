@@ -11,6 +11,8 @@ mod config;
 #[cfg(test)]
 mod demo;
 #[cfg(test)]
+mod help;
+#[cfg(test)]
 mod journal_first;
 #[cfg(test)]
 mod killed;
