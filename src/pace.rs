@@ -53,26 +53,33 @@ const OUTAGE_AFTER: u32 = 3;
 /// does neither: then it is looked at every few seconds, however long it lasts.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Health {
+    /// Calls that failed, with none that passed between them; no further than [`OUTAGE_AFTER`].
     failures: u32,
+    /// Looks at an outage that found it not over.
+    looks: u32,
+    last_look: Option<Timestamp>,
     not_before: Option<Timestamp>,
 }
 
 impl Health {
-    /// Takes in how a call ended.
-    pub fn ended(&mut self, ended: Ended, now: Timestamp) {
+    /// Takes in how a call ended that began at `began`.
+    pub fn ended(&mut self, ended: Ended, began: Timestamp, now: Timestamp) {
         match ended {
             Ended::Passed => *self = Self::default(),
-            Ended::NotSent => self.failed(None, schedule::LONGEST_FREE_WAIT, now),
-            Ended::Failed(wait) => self.failed(wait, schedule::LONGEST_WAIT, now),
+            Ended::NotSent => self.failed(None, schedule::LONGEST_FREE_WAIT, began, now),
+            Ended::Failed(wait) => self.failed(wait, schedule::LONGEST_WAIT, began, now),
         }
     }
 
     /// `asked`: how long the provider wants all of us to wait; `longest`: how far away our own next look is at most.
-    fn failed(&mut self, asked: Option<Duration>, longest: Duration, now: Timestamp) {
-        self.failures = self.failures.saturating_add(1);
-        let own = self.is_out().then(|| {
-            let step = self.failures.saturating_sub(OUTAGE_AFTER).saturating_add(1);
-            schedule::back_off(step, longest, u64::from(self.failures))
+    fn failed(&mut self, asked: Option<Duration>, longest: Duration, began: Timestamp, now: Timestamp) {
+        self.failures = self.failures.saturating_add(1).min(OUTAGE_AFTER);
+        // Thirty calls that fail together are one look at the outage, not thirty.
+        let is_new = self.last_look.is_none_or(|last| began > last);
+        let own = (self.is_out() && is_new).then(|| {
+            self.looks = self.looks.saturating_add(1);
+            self.last_look = Some(now);
+            schedule::back_off(self.looks, longest, u64::from(self.looks))
         });
         let wait = asked.map(|asked| asked.min(schedule::LONGEST_WAIT)).max(own);
         if let Some(wait) = wait {
@@ -119,13 +126,13 @@ mod tests {
     fn three_failures_in_a_row_leave_one_order_at_a_time_and_one_that_passes_opens_the_pool() {
         let now = Timestamp::from_millis(0);
         let mut health = Health::default();
-        health.ended(Ended::Failed(None), now);
-        health.ended(Ended::Failed(None), now);
+        health.ended(Ended::Failed(None), now, now);
+        health.ended(Ended::Failed(None), now, now);
         assert_eq!((health.limit(30), health.closed_until(now)), (30, None));
-        health.ended(Ended::Failed(None), now);
+        health.ended(Ended::Failed(None), now, now);
         assert_eq!(health.limit(30), 1);
         assert!(health.closed_until(now).is_some());
-        health.ended(Ended::Passed, now);
+        health.ended(Ended::Passed, now, now);
         assert_eq!((health.limit(30), health.closed_until(now)), (30, None));
     }
 
@@ -134,7 +141,7 @@ mod tests {
         let mut now = Timestamp::from_millis(0);
         let mut health = Health::default();
         for _ in 0..5_000 {
-            health.ended(Ended::NotSent, now);
+            health.ended(Ended::NotSent, now, now);
             let next = health.closed_until(now).unwrap_or(now);
             assert!(next.since(now) <= Duration::from_secs(5), "{next:?} at {now:?}");
             now = next;
@@ -149,7 +156,7 @@ mod tests {
         let mut health = Health::default();
         let mut risked = 0;
         while now < Timestamp::from_millis(3_600_000) {
-            health.ended(Ended::Failed(None), now);
+            health.ended(Ended::Failed(None), now, now);
             now = health.closed_until(now).unwrap_or(now);
             risked += 1;
         }
@@ -157,13 +164,27 @@ mod tests {
     }
 
     #[test]
+    fn thirty_calls_that_fail_together_are_one_look_at_the_outage() {
+        let began = Timestamp::from_millis(0);
+        let now = Timestamp::from_millis(7_000);
+        let mut health = Health::default();
+        for _ in 0..30 {
+            health.ended(Ended::Failed(None), began, now);
+        }
+        let next = health.closed_until(now).unwrap();
+        assert!(next.since(now) <= Duration::from_secs(1), "{next:?}");
+        health.ended(Ended::Failed(None), next, next.plus(Duration::from_secs(2)));
+        assert!(health.closed_until(next.plus(Duration::from_secs(2))).is_some(), "the next look backs off");
+    }
+
+    #[test]
     fn a_failure_now_and_then_is_no_outage() {
         let now = Timestamp::from_millis(0);
         let mut health = Health::default();
         for _ in 0..50 {
-            health.ended(Ended::Failed(None), now);
-            health.ended(Ended::Failed(None), now);
-            health.ended(Ended::Passed, now);
+            health.ended(Ended::Failed(None), now, now);
+            health.ended(Ended::Failed(None), now, now);
+            health.ended(Ended::Passed, now, now);
         }
         assert_eq!(health.limit(30), 30);
     }
@@ -172,7 +193,7 @@ mod tests {
     fn what_the_provider_asks_to_wait_holds_the_whole_pool() {
         let now = Timestamp::from_millis(0);
         let mut health = Health::default();
-        health.ended(Ended::Failed(Some(Duration::from_secs(9))), now);
+        health.ended(Ended::Failed(Some(Duration::from_secs(9))), now, now);
         assert_eq!(health.closed_until(now), Some(Timestamp::from_millis(9_000)));
         assert_eq!(health.closed_until(Timestamp::from_millis(9_000)), None);
     }

@@ -225,7 +225,8 @@ impl Work {
         }
         let path = durable::move_file(&self.taken.path, &folder, &self.taken.name)
             .map_err(|error| in_folder(archive, &error))?;
-        self.journal.batch_archived(batch, path.display().to_string()).await?;
+        let bytes = std::fs::metadata(&path)?.len();
+        self.journal.batch_archived(batch, path.display().to_string(), bytes, self.clock.now()).await?;
         Ok(self.taken.remove_place()?)
     }
 
@@ -270,12 +271,19 @@ fn read_error(error: ReadError) -> WorkError {
     }
 }
 
-/// A file's name without its last extension; a name that is all extension stays.
+/// Longest NAME, bytes: its files' names, temporary ones too, stay below what a file system takes (255).
+const NAME_BYTES_MAX: usize = 200;
+
+/// A file's name without its last extension; a name that is all extension stays. Too long a one is cut.
 fn stem(name: &str) -> String {
-    match name.rfind('.') {
-        Some(dot) if dot > 0 => name.get(..dot).unwrap_or(name).to_owned(),
-        _ => name.to_owned(),
-    }
+    let stem = match name.rfind('.') {
+        Some(dot) if dot > 0 => name.get(..dot).unwrap_or(name),
+        _ => name,
+    };
+    stem.char_indices()
+        .take_while(|(at, character)| at.saturating_add(character.len_utf8()) <= NAME_BYTES_MAX)
+        .map(|(_, character)| character)
+        .collect()
 }
 
 fn dated(day: i64) -> PathBuf {
@@ -308,6 +316,7 @@ mod tests {
         {
             assert_eq!(stem(file), name);
         }
+        assert_eq!(stem(&format!("{}.csv", "ä".repeat(120))), "ä".repeat(100));
     }
 
     #[test]

@@ -415,6 +415,7 @@ fn alarm_text(name: Alarm, order: &Loaded) -> String {
         | Alarm::Journal
         | Alarm::Balance
         | Alarm::FileGone
+        | Alarm::FileChanged
         | Alarm::Intake
         | Alarm::Outbox => format!("order {}", order.id),
     }

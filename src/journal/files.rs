@@ -8,7 +8,8 @@ use std::collections::BTreeSet;
 use super::codes::BatchState;
 use super::tx::Tx;
 use super::wake::Rung;
-use super::{Journal, JournalError, undo};
+use super::{Journal, JournalError, books, undo};
+use crate::order::Alarm;
 use crate::types::{BatchId, NetworkId, ServiceId, Timestamp};
 
 /// A file that is accepted.
@@ -88,17 +89,37 @@ impl Journal {
         self.write(move |tx| open(tx, batch, now)).await
     }
 
-    /// The batch's original lies in the archive.
+    /// The batch's original lies in the archive, with so many bytes: an alarm if they aren't those that were read.
     ///
     /// # Errors
     /// The journal can't be written.
-    pub async fn batch_archived(&self, batch: BatchId, path: String) -> Result<(), JournalError> {
+    pub async fn batch_archived(
+        &self,
+        batch: BatchId,
+        path: String,
+        bytes: u64,
+        now: Timestamp,
+    ) -> Result<(), JournalError> {
         self.write(move |tx| {
             tx.execute_one(
                 "a batch's archive",
                 "UPDATE batches SET archived_path = ?2 WHERE id = ?1",
                 (batch.0, &path),
-            )
+            )?;
+            let taken: Option<(i64, String)> =
+                tx.find("SELECT bytes, file_name FROM batches WHERE id = ?1", [batch.0], |row| {
+                    Ok((row.get(0)?, row.get(1)?))
+                })?;
+            match taken {
+                Some((taken, name)) if u64::try_from(taken) != Ok(bytes) => {
+                    let text = format!(
+                        "{name} was written to after it was taken ({taken} bytes then, {bytes} now): what came later is \
+                         not in its result. It lies in {path}: drop it again, what is known costs nothing"
+                    );
+                    books::alarm_about_batch(tx, now, Alarm::FileChanged, &text, batch)
+                }
+                _ => Ok(()),
+            }
         })
         .await
     }

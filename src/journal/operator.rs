@@ -55,9 +55,11 @@ enum GoesOn {
 
 fn goes_on(pause: &Pause, now: Timestamp, rules: &Rules) -> GoesOn {
     match pause.reason {
-        PauseReason::Account | PauseReason::Credit | PauseReason::Maintenance | PauseReason::Service => {
-            GoesOn::Tried
-        }
+        PauseReason::Account
+        | PauseReason::Credit
+        | PauseReason::Maintenance
+        | PauseReason::Service
+        | PauseReason::Price => GoesOn::Tried,
         PauseReason::Cap => GoesOn::Stays("it ends with the day, or with a higher per_day".to_owned()),
         PauseReason::Disk => GoesOn::Stays("it ends by itself once there is space".to_owned()),
         PauseReason::OlderCopy => {

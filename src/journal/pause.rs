@@ -161,6 +161,27 @@ impl Journal {
         self.write(move |tx| set(tx, scope, reason, &text, now)).await
     }
 
+    /// A first order cost more than its price: the service pauses, and its first orders prove nothing any more.
+    ///
+    /// # Errors
+    /// The journal can't be written.
+    pub async fn price_is_higher(
+        &self,
+        service: ServiceId,
+        text: String,
+        now: Timestamp,
+    ) -> Result<(), JournalError> {
+        self.write(move |tx| {
+            tx.execute_one(
+                "a service's canary",
+                "UPDATE services SET canary_proved = 0, canary_width = 1 WHERE id = ?1",
+                [service.0],
+            )?;
+            set(tx, Scope::Service(service), PauseReason::Price, &text, now)
+        })
+        .await
+    }
+
     /// Ends a pause, if there is one.
     ///
     /// # Errors

@@ -246,6 +246,8 @@ pub enum PauseReason {
     Cap,
     /// A service's first orders didn't prove right.
     Canary,
+    /// An order cost more than the service's price.
+    Price,
     /// The journal is an older copy.
     OlderCopy,
     /// The disk is nearly full, or the journal can't be written.
@@ -256,13 +258,14 @@ pub enum PauseReason {
 
 impl PauseReason {
     /// Every reason.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Account,
         Self::Credit,
         Self::Maintenance,
         Self::Service,
         Self::Cap,
         Self::Canary,
+        Self::Price,
         Self::OlderCopy,
         Self::Disk,
         Self::Operator,
@@ -278,6 +281,7 @@ impl PauseReason {
             Self::Service => "service",
             Self::Cap => "cap",
             Self::Canary => "canary",
+            Self::Price => "price",
             Self::OlderCopy => "older_copy",
             Self::Disk => "disk",
             Self::Operator => "operator",
@@ -306,6 +310,8 @@ pub enum Alarm {
     Balance,
     /// A file that was taken is gone before it was read.
     FileGone,
+    /// A file was written to after it was taken.
+    FileChanged,
     /// A file can't be taken, or put into `archive/` or `rejected/`.
     Intake,
     /// Results can't be put into the outbox.
@@ -323,6 +329,7 @@ impl Alarm {
             Self::Journal => "journal",
             Self::Balance => "balance",
             Self::FileGone => "file_gone",
+            Self::FileChanged => "file_changed",
             Self::Intake => "intake",
             Self::Outbox => "outbox",
         }

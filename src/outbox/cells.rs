@@ -192,7 +192,7 @@ fn what_it_means(order: &ResultOrder, status: RowStatus) -> Option<String> {
 }
 
 fn held(order: &ResultOrder) -> String {
-    let ask = "Look the IMEI up at the provider.";
+    let ask = "Look the IMEI up at the provider, and say what you found with imeid resolve.";
     if let Some(id) = order.provider_id {
         return format!("Paid, and no answer for too long. Ask the provider about order {id}.");
     }
@@ -210,7 +210,7 @@ fn held(order: &ResultOrder) -> String {
     }
     if order.reserved > Money::ZERO {
         return format!(
-            "Sent, and it could not be found out whether it was taken: {} may be charged. {ask}",
+            "Sent, and it could not be found out whether it was taken: up to {} may be charged. {ask}",
             order.reserved
         );
     }

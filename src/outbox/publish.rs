@@ -207,6 +207,11 @@ impl Publisher {
         let other = (!rest.is_empty()).then(|| rest.join(","));
         let presumed = (batch.presumed > Money::ZERO).then(|| batch.presumed.to_string());
         let took = words::span(self.clock.now().since(batch.taken_at));
+        // What a person must look at is a warning.
+        let held = n(RowStatus::Held);
+        if held > 0 {
+            tracing::warn!(batch = %batch.name, held, result = %result, "rows are held: their notes say what to do");
+        }
         tracing::info!(
             batch = %batch.name, completed = n(RowStatus::Completed), rejected = n(RowStatus::Rejected),
             duplicate = n(RowStatus::Duplicate), invalid = n(RowStatus::Invalid), other,

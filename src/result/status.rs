@@ -196,10 +196,6 @@ What is in this folder
   NAME.results.csv    the results of NAME: your columns, then ours
   NAME.settled.csv    the same again, when rows that took longer have ended
   NAME.partial.csv    what is known so far; it goes when the file is done
-  NAME.quote.txt      what a waiting file would cost, and how to let it go
-  NAME.progress.html  how far it is, while it runs
-  NAME.report.html    how it went: outcomes, cost, time
-  status.html         the service as a whole
 
 Only NAME.results.csv and NAME.settled.csv are final. Files here can be moved,
 copied and deleted: imeid never reads them again.

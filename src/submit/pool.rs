@@ -10,13 +10,12 @@ use tokio_util::sync::CancellationToken;
 use crate::attempt;
 use crate::clock::Clock;
 use crate::config::log_imei;
-use crate::gate::Scope;
 use crate::journal::{AttemptTicket, Journal};
 use crate::meter::Meter;
-use crate::order::{Alarm, PauseReason};
+use crate::order::Alarm;
 use crate::pace::{self, Ended, Health, Smoothed};
 use crate::provider::Provider;
-use crate::types::{Money, NotTaken, Placed, Timestamp};
+use crate::types::{Money, NotTaken, Placed, ServiceId, Timestamp};
 
 /// Until calls have been measured they are taken for slow, so that nothing is claimed ahead.
 const FIRST_LATENCY: Duration = Duration::from_secs(4);
@@ -190,7 +189,7 @@ impl Pool {
         }
         if let Some((Some(service), price)) = canary {
             let _ = sent.recorded.await;
-            self.compare_balance(Scope::Service(service), before, price).await;
+            self.compare_balance(service, before, price).await;
             return;
         }
         self.leave_to_the_journal(sent.recorded).await;
@@ -224,7 +223,7 @@ impl Pool {
         let now = self.clock.now();
         if let Ok(mut state) = self.state.lock() {
             let was_out = state.health.is_out();
-            state.health.ended(ended, now);
+            state.health.ended(ended, now.minus(took), now);
             state.latency.add(took);
             match (was_out, state.health.is_out()) {
                 (false, true) => {
@@ -267,15 +266,20 @@ impl Pool {
     }
 
     /// A first order must cost one price. The balance accuses, it never acquits: it may lag behind.
-    async fn compare_balance(&self, scope: Scope, before: Option<Money>, price: Money) {
+    async fn compare_balance(&self, service: ServiceId, before: Option<Money>, price: Money) {
         // Something else of ours on the wire makes it no evidence.
         if self.out.load(Ordering::Acquire) > 1 {
             return;
         }
         let (Some(before), Some(after)) = (before, self.balance().await) else { return };
         let Some(fell) = before.checked_sub(after).filter(|fell| *fell > price) else { return };
+        // What is in doubt may have been charged meanwhile.
+        let open = self.journal.read(|view| view.books()).await.map(|books| books.reserved);
+        if open.is_ok_and(|reserved| reserved > Money::ZERO) {
+            return;
+        }
         let text = format!("one of the service's first orders cost {fell}, its price is {price}");
-        if let Err(error) = self.journal.pause(scope, PauseReason::Canary, text, self.clock.now()).await {
+        if let Err(error) = self.journal.price_is_higher(service, text, self.clock.now()).await {
             tracing::error!(alarm = "journal", "a pause can't be recorded: {error}");
         }
     }

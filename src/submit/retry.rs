@@ -6,13 +6,13 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::clock::Clock;
-use crate::gate::Pause;
+use crate::gate::{Pause, Scope};
 use crate::journal::{Journal, JournalError};
 use crate::order::PauseReason;
 use crate::provider::Provider;
 use crate::pulse;
 use crate::settings::Settings;
-use crate::types::Money;
+use crate::types::{Money, ServiceId};
 
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
@@ -50,12 +50,28 @@ pub async fn try_pauses(
     let cheapest = settings.rules.terms.values().map(|terms| terms.price).min().unwrap_or(Money::ZERO);
     let mut failed = None;
     for pause in pauses.iter().filter(due) {
-        let passed = passes(pause.reason, provider, cheapest).await;
+        let passed = match (pause.reason, pause.scope) {
+            (PauseReason::Price, Scope::Service(service)) => {
+                price_is_right(service, provider, settings).await
+            }
+            (reason, _) => passes(reason, provider, cheapest).await,
+        };
         // One that can't be recorded keeps no other back.
         let tried = journal.pause_tried(pause.scope, pause.reason, passed, clock.now()).await;
         failed = failed.or(tried.err());
     }
     failed.map_or(Ok(()), Err)
+}
+
+/// Whether the provider's list has the service at no more than its price.
+async fn price_is_right(service: ServiceId, provider: &dyn Provider, settings: &Settings) -> bool {
+    let Some(terms) = settings.rules.terms.get(&service) else { return false };
+    match provider.services().await {
+        Ok(offered) => offered.iter().any(|offer| {
+            offer.network_id == terms.network_id.0 && offer.price.is_some_and(|price| price <= terms.price)
+        }),
+        Err(_) => false,
+    }
 }
 
 async fn passes(reason: PauseReason, provider: &dyn Provider, price: Money) -> bool {

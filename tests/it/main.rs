@@ -29,6 +29,8 @@ mod outage;
 #[cfg(test)]
 mod paused;
 #[cfg(test)]
+mod price;
+#[cfg(test)]
 mod pulse;
 #[cfg(test)]
 mod reconcile;

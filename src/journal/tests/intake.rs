@@ -205,3 +205,14 @@ async fn a_taken_file_that_is_gone_is_an_alarm_once_and_begins_anew_when_it_come
     assert_eq!(bench.claim(9).await.len(), 2);
     bench.check_books();
 }
+
+#[tokio::test]
+async fn a_file_that_was_written_to_after_it_was_taken_is_an_alarm() {
+    let bench = Bench::new().await;
+    let batch = bench.batch("stock", &imeis(1)).await;
+    let archived = |bytes| bench.journal.batch_archived(batch, "/a/stock.csv".to_owned(), bytes, bench.now());
+    archived(0).await.unwrap();
+    assert_eq!(bench.number("SELECT count(*) FROM alarms"), 0);
+    archived(7).await.unwrap();
+    assert_eq!(bench.number("SELECT count(*) FROM alarms WHERE name = 'file_changed' AND batch = 1"), 1);
+}
