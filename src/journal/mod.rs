@@ -27,6 +27,7 @@ mod pause;
 mod poll;
 mod requests;
 mod resolve;
+mod rest;
 mod retry;
 mod rows;
 mod settle;
@@ -176,6 +177,7 @@ struct Shared {
     readers: Mutex<Vec<Connection>>,
     wakes: Wakes,
     damage: damage::Found,
+    rest: rest::Rest,
     writer: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -274,8 +276,8 @@ impl Journal {
             error => JournalError::Unknown(error.to_string()),
         })?;
         let (sender, receiver) = channel();
-        let (wakes, damage) = (Wakes::default(), damage::Found::new(path));
-        let writer = writer::Writer::new(connection, receiver, wakes.clone(), damage.clone());
+        let (wakes, damage, rest) = (Wakes::default(), damage::Found::new(path), rest::Rest::default());
+        let writer = writer::Writer::new(connection, receiver, wakes.clone(), damage.clone(), rest.clone());
         let thread = std::thread::Builder::new()
             .name("journal".to_owned())
             .spawn(move || writer.run())
@@ -286,6 +288,7 @@ impl Journal {
             readers: Mutex::new(Vec::new()),
             wakes,
             damage,
+            rest,
             writer: Mutex::new(Some(thread)),
         };
         Ok(Self { shared: Arc::new(shared) })

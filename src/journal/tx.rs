@@ -5,18 +5,20 @@ use std::cell::Cell;
 use rusqlite::{CachedStatement, Connection, Params};
 
 use super::JournalError;
+use super::rest::Rest;
 use super::wake::Rung;
 use crate::types::{BatchId, OrderId, Timestamp};
 
 /// An open transaction. Only the writer makes one.
 pub struct Tx<'a> {
     connection: &'a Connection,
+    rest: &'a Rest,
     rung: Cell<Rung>,
 }
 
 impl<'a> Tx<'a> {
-    pub(super) const fn new(connection: &'a Connection) -> Self {
-        Self { connection, rung: Cell::new(Rung::NONE) }
+    pub(super) const fn new(connection: &'a Connection, rest: &'a Rest) -> Self {
+        Self { connection, rest, rung: Cell::new(Rung::NONE) }
     }
 
     /// Rings these stages once the transaction is committed.
@@ -26,6 +28,11 @@ impl<'a> Tx<'a> {
 
     pub(super) const fn rung(&self) -> Rung {
         self.rung.get()
+    }
+
+    /// When doubts began, by the steady clock.
+    pub(super) const fn rest(&self) -> &Rest {
+        self.rest
     }
 
     pub(super) const fn connection(&self) -> &Connection {

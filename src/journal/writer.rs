@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, TransactionBehavior};
 
 use super::damage::Found;
+use super::rest::Rest;
 use super::tx::Tx;
 use super::{JournalError, Wakes};
 use crate::durable::crash_point;
@@ -33,6 +34,7 @@ pub(super) struct Writer {
     operations: Receiver<Box<dyn Operation>>,
     wakes: Wakes,
     damage: Found,
+    rest: Rest,
     /// What must be recorded and could not be yet.
     kept: Vec<Box<dyn Operation>>,
     /// Something is kept, and it was said.
@@ -45,8 +47,9 @@ impl Writer {
         operations: Receiver<Box<dyn Operation>>,
         wakes: Wakes,
         damage: Found,
+        rest: Rest,
     ) -> Self {
-        Self { connection, operations, wakes, damage, kept: Vec::new(), keeps: false }
+        Self { connection, operations, wakes, damage, rest, kept: Vec::new(), keeps: false }
     }
 
     /// Writes until every sender is gone and nothing is left to write.
@@ -101,7 +104,7 @@ impl Writer {
         let began = Instant::now();
         crash_point("journal.begin.before");
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let tx = Tx::new(&transaction);
+        let tx = Tx::new(&transaction, &self.rest);
         for operation in group.iter_mut() {
             operation.run(&tx)?;
         }
@@ -145,7 +148,7 @@ impl Writer {
     fn commit_alone(&mut self, operation: &mut dyn Operation) -> Result<(), JournalError> {
         crash_point("journal.begin.before");
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let tx = Tx::new(&transaction);
+        let tx = Tx::new(&transaction, &self.rest);
         operation.run(&tx)?;
         let rung = tx.rung();
         crash_point("journal.commit.before");
