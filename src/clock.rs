@@ -2,35 +2,63 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::types::Timestamp;
 
 /// Tells the time; a test gives its own.
+///
+/// The wall clock is for days, stamps and people: anyone may set it. What must really have passed is measured by the
+/// steady reading, which goes on at its pace whatever the wall clock does.
 #[derive(Clone)]
-pub struct Clock(Arc<dyn Fn() -> Timestamp + Send + Sync>);
+pub struct Clock {
+    wall: Arc<dyn Fn() -> Timestamp + Send + Sync>,
+    steady: Arc<dyn Fn() -> Duration + Send + Sync>,
+}
 
 impl Clock {
     /// The machine's clock.
     #[must_use]
     pub fn system() -> Self {
-        Self(Arc::new(|| {
+        let wall = || {
             #[allow(clippy::disallowed_methods, reason = "the one place")]
             let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
             Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
-        }))
+        };
+        let made = Instant::now();
+        Self::from_fns(wall, move || made.elapsed())
     }
 
-    /// A clock that tells what `read` returns.
+    /// A clock that tells what `read` returns, its steady reading likewise.
     #[must_use]
     pub fn from_fn(read: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
-        Self(Arc::new(read))
+        let wall = Arc::new(read);
+        let steady = {
+            let wall = Arc::clone(&wall);
+            Arc::new(move || wall().since(Timestamp::default()))
+        };
+        Self { wall, steady }
+    }
+
+    /// A clock whose wall clock can be set, as this machine's can.
+    #[must_use]
+    pub fn from_fns(
+        wall: impl Fn() -> Timestamp + Send + Sync + 'static,
+        steady: impl Fn() -> Duration + Send + Sync + 'static,
+    ) -> Self {
+        Self { wall: Arc::new(wall), steady: Arc::new(steady) }
+    }
+
+    /// How much time has really passed, from a beginning that nobody needs to know.
+    #[must_use]
+    pub fn steady(&self) -> Duration {
+        (self.steady)()
     }
 
     /// Now.
     #[must_use]
     pub fn now(&self) -> Timestamp {
-        (self.0)()
+        (self.wall)()
     }
 
     /// The machine's local day that holds `at`, as the number 20251114.

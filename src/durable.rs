@@ -313,7 +313,11 @@ fn write_temp(
     let mut prefix = OsString::from(".");
     prefix.push(OsStr::from_bytes(cut(final_name.as_bytes(), 200)));
     prefix.push(TEMP_MARK);
-    let made = tempfile::Builder::new().prefix(&prefix).suffix(TEMP_SUFFIX).tempfile_in(dir)?;
+    let made = tempfile::Builder::new()
+        .prefix(&prefix)
+        .suffix(TEMP_SUFFIX)
+        .tempfile_in(dir)
+        .map_err(without_path)?;
     // Kept at once, and removed by hand on errors: a test that stops at a crash point by unwinding must find
     // what a crash would have left.
     let (mut file, path) = made.keep().map_err(|kept| kept.error)?;
@@ -322,6 +326,15 @@ fn write_temp(
         .and_then(|()| sync(&file, &path));
     or_remove(&path, written)?;
     Ok(path)
+}
+
+/// Without the temporary file's name, which is another at every try: whoever tells of it once must know it again.
+fn without_path(error: io::Error) -> io::Error {
+    let text = error.to_string();
+    match text.split_once(" at path ") {
+        Some((what, _)) => io::Error::new(error.kind(), what.to_owned()),
+        None => error,
+    }
 }
 
 fn or_remove<T>(temp: &Path, result: io::Result<T>) -> io::Result<T> {

@@ -173,6 +173,7 @@ pub async fn open(config: Config, clock: &Clock) -> Result<Opened, DaemonError> 
     let locks = lock(&config)?;
     sweep(&config);
     let journal = Journal::open(&config.journal.path)?;
+    journal.keep_steady(clock);
     check_account(&journal, &config).await?;
     let settings = Arc::new(Settings::new(config, &journal).await?);
     let lost = journal.recover(clock.now(), (*settings.rules).clone()).await?;

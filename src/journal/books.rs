@@ -56,6 +56,8 @@ pub(super) fn apply(
         }
         Effect::StartDoubt => {
             order.doubt_since = Some(now);
+            order.rested_after = None;
+            tx.rest().doubt_begins(order.id, rules.quiet);
             order.doubt_first = order.doubt_first.or(Some(now));
             order.due_at = now.plus(rules.quiet);
             Ok(())
@@ -105,8 +107,8 @@ pub(super) fn begin(
 ) -> Result<(), JournalError> {
     order.attempts = order.attempts.saturating_add(1);
     tx.execute(
-        "INSERT INTO attempts (order_id, n, kind, price, day, claimed_at, known_id) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        "INSERT INTO attempts (order_id, n, kind, price, day, claimed_at, known_id, entry) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, (SELECT coalesce(max(id), 0) FROM ledger))",
         (order.id.0, order.attempts, i64::from(probe), price.micros(), day, now.millis(), known_id),
     )?;
     let row = AttemptRow { n: order.attempts, price, day };

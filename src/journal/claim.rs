@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::balance::{self, Probing};
 use super::books;
 use super::orders::{self, COLUMNS, Loaded, Rules, Telling};
 use super::pause;
+use super::rest;
 use super::settle;
 use super::ticket::{AttemptTicket, Claim};
 use super::tx::Tx;
@@ -16,6 +18,9 @@ use crate::gate::{self, Brake, Pause, Scope};
 use crate::order::{Event, PauseReason, ProbeFacts, State, step};
 use crate::provider::PlaceOrder;
 use crate::types::{AttemptNo, BatchId, Money, ServiceId, Timestamp};
+
+/// A quiet period that is over by the wall clock only is looked at again after this long.
+const WITNESS_LOOK: Duration = Duration::from_millis(200);
 
 /// What may be claimed.
 #[derive(Clone, Debug)]
@@ -164,6 +169,8 @@ impl<'a> Claiming<'a> {
 
     fn run(mut self) -> Result<Draft, JournalError> {
         self.end_cap_if_there_is_room()?;
+        // What is claimed from here on is a witness for those that have rested.
+        rest::note(self.tx, self.now, self.request.rules.quiet)?;
         match gate::all(&self.pauses) {
             Some(Brake::Paused) => {
                 self.draft.blocked = Some(Blocked::Paused);
@@ -220,9 +227,7 @@ impl<'a> Claiming<'a> {
         );
         for mut order in self.select(&sql, (self.now.millis(), count(limit)))? {
             let facts = ProbeFacts {
-                quiet_over: order
-                    .doubt_since
-                    .is_some_and(|since| since.plus(self.request.rules.quiet) <= self.now),
+                quiet_over: order.rested_after.is_some(),
                 can_list: false,
                 policy_probe: true,
                 older_order: settle::has_older(self.tx, &order)?,
@@ -306,7 +311,7 @@ impl<'a> Claiming<'a> {
         let latest: Option<i64> = self
             .tx
             .find(
-                "SELECT max(doubt_since) FROM orders WHERE state IN (1, 2, 4, 5) AND state = 2",
+                "SELECT max(doubt_since) FROM orders WHERE state IN (1, 2, 4, 5) AND state = 2 AND rested_after IS NULL",
                 [],
                 |row| row.get(0),
             )?
@@ -316,10 +321,13 @@ impl<'a> Claiming<'a> {
         };
         let queued: i64 = batches.iter().map(|(_, queued)| *queued).sum();
         let spare = usize::try_from(queued.saturating_sub(1)).unwrap_or(0);
-        if until > self.now && spare < self.left {
+        if spare < self.left {
             self.left = spare;
             self.draft.blocked = Some(Blocked::Witness);
-            self.wait_for(until);
+            // By the wall clock it may seem over already.
+            self.wait_for(
+                until.min(self.now.plus(self.request.rules.quiet)).max(self.now.plus(WITNESS_LOOK)),
+            );
         }
         Ok(())
     }

@@ -29,6 +29,7 @@ mod pause;
 mod poll;
 mod requests;
 mod resolve;
+mod rest;
 mod restore;
 mod retry;
 mod rows;
@@ -185,6 +186,7 @@ struct Shared {
     lingers: Arc<AtomicBool>,
     damage: damage::Found,
     standing: standing::Standing,
+    rest: rest::Rest,
     writer: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -287,10 +289,10 @@ impl Journal {
             error => JournalError::Unknown(error.to_string()),
         })?;
         let (sender, receiver) = channel();
-        let (wakes, damage) = (Wakes::default(), damage::Found::new(path));
+        let (wakes, damage, rest) = (Wakes::default(), damage::Found::new(path), rest::Rest::default());
         restore::give_id(&connection)?;
         let standing = standing::Standing::default();
-        standing.set(pause::list(&Tx::new(&connection))?);
+        standing.set(pause::list(&Tx::new(&connection, &rest))?);
         let lingers = Arc::new(AtomicBool::new(false));
         let writer = writer::Writer::new(
             connection,
@@ -298,6 +300,7 @@ impl Journal {
             wakes.clone(),
             damage.clone(),
             standing.clone(),
+            rest.clone(),
             Arc::clone(&lingers),
         );
         let thread = std::thread::Builder::new()
@@ -312,6 +315,7 @@ impl Journal {
             lingers,
             damage,
             standing,
+            rest,
             writer: Mutex::new(Some(thread)),
         };
         Ok(Self { shared: Arc::new(shared) })

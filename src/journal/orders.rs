@@ -59,6 +59,8 @@ pub(super) struct Loaded {
     pub(super) due_at: Timestamp,
     pub(super) doubt_since: Option<Timestamp>,
     pub(super) doubt_first: Option<Timestamp>,
+    /// The latest doubt's quiet period is over: the ledger's last entry then.
+    pub(super) rested_after: Option<i64>,
     pub(super) earlier: Option<OrderId>,
     pub(super) ordered_at: Option<Timestamp>,
     pub(super) done_at: Option<Timestamp>,
@@ -67,7 +69,7 @@ pub(super) struct Loaded {
 /// The columns that [`read`] reads, in its order.
 pub(super) const COLUMNS: &str = "id, service, imei, batch, first_row, state, provider_id, counted, unaccounted, \
      inferred, presumed, charged, has_result, attempts, joined, retried, due_at, doubt_since, doubt_first, earlier, \
-     ordered_at, done_at";
+     ordered_at, done_at, rested_after";
 
 /// Reads an order from a row of [`COLUMNS`].
 pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Loaded> {
@@ -107,6 +109,7 @@ pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Loaded> {
         earlier: row.get::<_, Option<i64>>(19)?.map(OrderId),
         ordered_at: time(20)?,
         done_at: time(21)?,
+        rested_after: row.get(22)?,
     })
 }
 
@@ -208,13 +211,15 @@ fn stamp(order: &mut Loaded, from: State, now: Timestamp, rules: &Rules) {
 fn save(tx: &Tx<'_>, order: &Loaded) -> Result<(), JournalError> {
     let life = &order.life;
     let millis = |at: Option<Timestamp>| at.map(Timestamp::millis);
-    // `probe_ok` and `absent_since` are settle's notes on a doubt: every transition ends them.
+    // `probe_ok` and `absent_since` are settle's notes on a doubt: every transition ends them. That it has rested stays
+    // known for as long as no attempt is begun.
     tx.execute_one(
         "an order's transition",
         "UPDATE orders SET state = ?2, attempts = ?3, counted = ?4, unaccounted = ?5, inferred = ?6, presumed = ?7, \
          charged = ?8, has_result = ?9, due_at = ?10, doubt_since = ?11, doubt_first = ?12, provider_id = ?13, \
          earlier = ?14, ordered_at = ?15, done_at = ?16, probe_ok = 0, \
-         absent_since = CASE WHEN ?2 = 2 AND doubt_since IS ?11 THEN absent_since END WHERE id = ?1",
+         absent_since = CASE WHEN ?2 = 2 AND doubt_since IS ?11 THEN absent_since END, \
+         rested_after = CASE WHEN ?2 IN (2, 4, 5) THEN ?17 END WHERE id = ?1",
         rusqlite::params![
             order.id.0,
             state_code(life.state),
@@ -232,6 +237,7 @@ fn save(tx: &Tx<'_>, order: &Loaded) -> Result<(), JournalError> {
             order.earlier.map(|id| id.0),
             millis(order.ordered_at),
             millis(order.done_at),
+            order.rested_after,
         ],
     )
 }

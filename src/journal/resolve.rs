@@ -4,6 +4,7 @@ use super::JournalError;
 use super::books;
 use super::orders::{self, Loaded, Moved, Rules, Telling};
 use super::requests::{Request, RequestAnswer};
+use super::rest;
 use super::tx::Tx;
 use crate::order::{Effect, Event, State, Word};
 use crate::types::{OrderId, ProviderOrderId, Timestamp};
@@ -28,7 +29,7 @@ pub(super) fn order_id(
         let other = orders::load(tx, owner)?;
         return Ok(RequestAnswer::nothing(format!("order id {id} is IMEI {}'s already", other.imei)));
     }
-    let word = Word::OrderId { id, quiet_over: quiet_over(order, now, rules), booked: owner.is_some() };
+    let word = Word::OrderId { id, quiet_over: quiet_over(tx, order, now, rules), booked: owner.is_some() };
     let moved = say(tx, request, order, word, now, rules)?;
     Ok(moved.unwrap_or_else(|| {
         RequestAnswer::done(format!("IMEI {} is ordered under id {id}: its answer is asked for", order.imei))
@@ -43,7 +44,7 @@ pub(super) fn not_ordered(
     now: Timestamp,
     rules: &Rules,
 ) -> Result<RequestAnswer, JournalError> {
-    let word = Word::NotOrdered { quiet_over: quiet_over(order, now, rules) };
+    let word = Word::NotOrdered { quiet_over: quiet_over(tx, order, now, rules) };
     let moved = say(tx, request, order, word, now, rules)?;
     Ok(moved.unwrap_or_else(|| {
         RequestAnswer::done(format!("IMEI {} is queued and will be sent again", order.imei))
@@ -79,9 +80,9 @@ pub(super) fn why_not(moved: &Moved) -> Option<&'static str> {
 }
 
 /// Whether no request of this order can still be worked on at the provider.
-fn quiet_over(order: &Loaded, now: Timestamp, rules: &Rules) -> bool {
-    order.life.state != State::Submitting
-        && order.doubt_since.is_none_or(|since| since.plus(rules.quiet) <= now)
+fn quiet_over(tx: &Tx<'_>, order: &Loaded, now: Timestamp, rules: &Rules) -> bool {
+    let is_over = |since| rest::is_over(tx, order.id, since, order.rested_after, now, rules.quiet);
+    order.life.state != State::Submitting && order.doubt_since.is_none_or(is_over)
 }
 
 /// The order of ours that an id is booked for.

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::books;
 use super::orders::{self, COLUMNS, Loaded, Rules, Telling};
 use super::poll;
+use super::rest;
 use super::tx::Tx;
 use super::view::View;
 use super::{Journal, JournalError};
@@ -77,7 +78,7 @@ impl View {
                 since,
                 first: order.doubt_first.unwrap_or(since),
                 told: Vec::new(),
-                probe_asked: row.get(22)?,
+                probe_asked: row.get(23)?,
                 counted: order.life.counted,
             })
         })?;
@@ -166,6 +167,7 @@ impl Journal {
         rules: Rules,
     ) -> Result<(), JournalError> {
         self.write(move |tx| {
+            rest::note(tx, now, rules.quiet)?;
             for order in &doubts {
                 let mut loaded = orders::load(tx, *order)?;
                 tend(tx, &mut loaded, terms, now, &rules)?;
@@ -186,7 +188,7 @@ fn tend(
     let since = order.doubt_since.unwrap_or(now);
     let age = now.since(order.doubt_first.unwrap_or(since));
     let patience = if terms.can_list { terms.probe_within.saturating_mul(3) } else { terms.probe_within };
-    let quiet_over = since.plus(rules.quiet) <= now;
+    let quiet_over = order.rested_after.is_some();
     match order.life.state {
         State::OrderedNoId => {
             let too_old = order.ordered_at.is_some_and(|at| now.since(at) > terms.probe_within);
@@ -291,8 +293,9 @@ struct Judging<'a> {
     ours: BTreeMap<ProviderOrderId, OrderId>,
     /// Titles of each service, those seen at our own orders included.
     titles: BTreeMap<ServiceId, BTreeSet<String>>,
-    /// When orders of ours in it were begun, and the highest id of the provider's that we knew then.
-    witnesses: Vec<(Timestamp, i64)>,
+    /// When orders of ours in it were begun, the highest id of the provider's that we knew then, and the ledger's last
+    /// entry.
+    witnesses: Vec<(Timestamp, i64, i64)>,
     /// A finished order of ours is in it: it isn't a listing of pending ones only.
     has_finished: bool,
 }
@@ -342,10 +345,10 @@ impl<'a> Judging<'a> {
             self.ours.iter().rev().take(WITNESSES).map(|(id, order)| (*id, *order)).collect();
         for (_, order) in newest {
             let begun = self.tx.find(
-                "SELECT claimed_at, known_id FROM attempts WHERE order_id = ?1 AND verdict = 0 AND kind < 2 \
+                "SELECT claimed_at, known_id, entry FROM attempts WHERE order_id = ?1 AND verdict = 0 AND kind < 2 \
                  ORDER BY n DESC LIMIT 1",
                 [order.0],
-                |row| Ok((Timestamp::from_millis(row.get(0)?), row.get(1)?)),
+                |row| Ok((Timestamp::from_millis(row.get(0)?), row.get(1)?, row.get(2)?)),
             )?;
             self.witnesses.extend(begun);
         }
@@ -353,6 +356,7 @@ impl<'a> Judging<'a> {
     }
 
     fn run(&self) -> Result<usize, JournalError> {
+        rest::note(self.tx, self.now, self.rules.quiet)?;
         let doubts = self.doubts()?;
         let mut settled = 0usize;
         for mut order in doubts {
@@ -449,10 +453,11 @@ impl<'a> Judging<'a> {
         let oldest_needed = self.ours.keys().copied().filter(|id| books::provider_id(*id) <= known_id).max();
         let Some(reach) = oldest_needed else { return Ok(false) };
         // One that seems to be begun after now, or knew less than the doubt did, is from before the clock was set back.
-        let fresh = self
-            .witnesses
-            .iter()
-            .any(|(begun, knew)| *begun >= quiet_until && *begun <= self.now && *knew >= known_id);
+        // One that was entered before the doubt had rested is too old, whatever the clocks say.
+        let Some(rested_after) = order.rested_after else { return Ok(false) };
+        let fresh = self.witnesses.iter().any(|(begun, knew, entry)| {
+            *begun >= quiet_until && *begun <= self.now && *knew >= known_id && *entry >= rested_after
+        });
         if !fresh || !self.is_whole_from(reach)? {
             return Ok(false);
         }
@@ -460,7 +465,9 @@ impl<'a> Judging<'a> {
             .tx
             .find("SELECT absent_since FROM orders WHERE id = ?1", [order.id.0], |row| row.get(0))?
             .flatten();
-        let Some(first) = first else {
+        // One that seems to be from the future is from before the clock was set back.
+        let Some(first) = first.filter(|first| *first <= self.facts.asked_at.millis()) else {
+            self.tx.rest().absence_begins(order.id, self.rules.quiet);
             self.tx.execute_one(
                 "an absence",
                 "UPDATE orders SET absent_since = ?2 WHERE id = ?1",
@@ -475,7 +482,8 @@ impl<'a> Judging<'a> {
             )?;
             return Ok(false);
         };
-        if Timestamp::from_millis(first).plus(self.rules.quiet) > self.facts.asked_at {
+        let is_long_ago = Timestamp::from_millis(first).plus(self.rules.quiet) <= self.facts.asked_at;
+        if !is_long_ago || !self.tx.rest().is_absent_for(order.id, self.rules.quiet) {
             return Ok(false);
         }
         let absence = Absence { twice: true, whole: true, reaches_back: true, fresh };

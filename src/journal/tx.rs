@@ -5,20 +5,22 @@ use std::cell::Cell;
 use rusqlite::{CachedStatement, Connection, Params};
 
 use super::JournalError;
+use super::rest::Rest;
 use super::wake::Rung;
 use crate::types::{BatchId, OrderId, Timestamp};
 
 /// An open transaction. Only the writer makes one.
 pub struct Tx<'a> {
     connection: &'a Connection,
+    rest: &'a Rest,
     rung: Cell<Rung>,
     /// Whether a pause began, ended or changed.
     paused: Cell<bool>,
 }
 
 impl<'a> Tx<'a> {
-    pub(super) const fn new(connection: &'a Connection) -> Self {
-        Self { connection, rung: Cell::new(Rung::NONE), paused: Cell::new(false) }
+    pub(super) const fn new(connection: &'a Connection, rest: &'a Rest) -> Self {
+        Self { connection, rest, rung: Cell::new(Rung::NONE), paused: Cell::new(false) }
     }
 
     /// Rings these stages once the transaction is committed.
@@ -37,6 +39,11 @@ impl<'a> Tx<'a> {
 
     pub(super) const fn have_pauses_changed(&self) -> bool {
         self.paused.get()
+    }
+
+    /// When doubts began, by the steady clock.
+    pub(super) const fn rest(&self) -> &Rest {
+        self.rest
     }
 
     pub(super) const fn connection(&self) -> &Connection {

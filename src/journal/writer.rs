@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, TransactionBehavior};
 
 use super::damage::Found;
+use super::rest::Rest;
 use super::standing::Standing;
 use super::tx::Tx;
 use super::{JournalError, Wakes, pause};
@@ -41,6 +42,7 @@ pub(super) struct Writer {
     wakes: Wakes,
     damage: Found,
     standing: Standing,
+    rest: Rest,
     /// What must be recorded and could not be yet.
     kept: Vec<Box<dyn Operation>>,
     /// Whether commits that nobody waits for linger.
@@ -56,9 +58,20 @@ impl Writer {
         wakes: Wakes,
         damage: Found,
         standing: Standing,
+        rest: Rest,
         lingers: Arc<AtomicBool>,
     ) -> Self {
-        Self { connection, operations, wakes, damage, standing, kept: Vec::new(), keeps: false, lingers }
+        Self {
+            connection,
+            operations,
+            wakes,
+            damage,
+            standing,
+            rest,
+            kept: Vec::new(),
+            keeps: false,
+            lingers,
+        }
     }
 
     /// Writes until every sender is gone and nothing is left to write.
@@ -128,7 +141,7 @@ impl Writer {
         let began = Instant::now();
         crash_point("journal.begin.before");
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let tx = Tx::new(&transaction);
+        let tx = Tx::new(&transaction, &self.rest);
         for operation in group.iter_mut() {
             operation.run(&tx)?;
         }
@@ -176,7 +189,7 @@ impl Writer {
     fn commit_alone(&mut self, operation: &mut dyn Operation) -> Result<(), JournalError> {
         crash_point("journal.begin.before");
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let tx = Tx::new(&transaction);
+        let tx = Tx::new(&transaction, &self.rest);
         operation.run(&tx)?;
         let rung = tx.rung();
         let pauses = tx.have_pauses_changed().then(|| pause::list(&tx)).transpose()?;

@@ -135,7 +135,8 @@ impl Settle {
             .map(|doubt| doubt.since.plus(quiet))
             .filter(|at| *at > now)
             .min()
-            .map(|at| at.since(now));
+            // One that seems to be from the future begins anew.
+            .map(|at| at.since(now).min(quiet));
         Ok(next_quiet
             .map_or(interval, |next| next.min(interval))
             .min(seen.again_in.unwrap_or(interval))

@@ -303,8 +303,17 @@ async fn names_cannot_steer_a_terminal() {
 #[test]
 fn a_journal_that_cannot_be_read_says_whom_status_is_for() {
     let dir = tempfile::tempdir().unwrap();
-    fs::write(dir.path().join("journal.db"), "this is no journal, and long enough to be looked at as one")
-        .unwrap();
+    fs::create_dir(dir.path().join("journal.db")).unwrap();
     let error = Status::read(&config(dir.path()), &clock()).unwrap_err();
     assert!(error.to_string().contains("the user that imeid runs as"), "{error}");
+}
+
+#[test]
+fn a_journal_that_is_none_is_called_damaged_and_says_what_to_do() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("journal.db"), "this is no journal, and long enough to be looked at as one")
+        .unwrap();
+    let error = Status::read(&config(dir.path()), &clock()).unwrap_err().to_string();
+    assert!(error.contains("is damaged") && error.contains("put the last copy"), "{error}");
+    assert!(!error.contains("the user that imeid runs as"), "{error}");
 }

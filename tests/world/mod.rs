@@ -76,8 +76,6 @@ pub(crate) struct World {
     pub(crate) loses: bool,
     /// The provider charges duplicates and tells nothing of its orders: no client can do right by it.
     pub(crate) pays_twice: bool,
-    /// The machine's clock jumped ahead once.
-    pub(crate) jumped_ahead: bool,
     folder: TempDir,
     _alone: MutexGuard<'static, ()>,
 }
@@ -112,7 +110,6 @@ impl World {
             log: Vec::new(),
             loses: false,
             pays_twice: false,
-            jumped_ahead: false,
             folder: folder_in_memory(),
             _alone: alone,
         }
@@ -158,7 +155,6 @@ impl World {
     /// The machine's clock jumps.
     pub(crate) fn jump(&mut self, hours: i64) {
         self.note(format!("the clock jumps {hours} hours"));
-        self.jumped_ahead |= hours > 0;
         self.time.jump(hours * 3_600_000);
     }
 

@@ -50,10 +50,11 @@ impl Time {
 
     /// What the daemon reads.
     pub(crate) fn clock(&self) -> Clock {
-        let time = self.clone();
-        Clock::from_fn(move || {
+        let (time, real) = (self.clone(), self.clone());
+        let wall = move || {
             Timestamp::from_millis(time.now.load(Ordering::Relaxed) + time.off.load(Ordering::Relaxed))
-        })
+        };
+        Clock::from_fns(wall, move || real.now().since(Timestamp::default()))
     }
 }
 

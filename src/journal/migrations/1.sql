@@ -73,6 +73,7 @@ CREATE TABLE orders (
     due_at       INTEGER NOT NULL DEFAULT 0,    -- queued: not before; ordered: next poll; in doubt: next look
     doubt_since  INTEGER,                       -- the latest doubt; the quiet period counts from here
     doubt_first  INTEGER,                       -- the first of this order's doubts; its age counts from here
+    rested_after INTEGER,                       -- the ledger's last entry when the latest doubt's quiet period was over
     absent_since INTEGER,                       -- first whole and fresh listing without it
     held_for     TEXT,
     provider_id  INTEGER,
@@ -115,6 +116,7 @@ CREATE TABLE attempts (
     ended_at   INTEGER,
     verdict    INTEGER,                         -- NULL: in flight; else as in codes.rs
     known_id   INTEGER NOT NULL,                -- the highest id of the provider's that we knew when it began
+    entry      INTEGER NOT NULL DEFAULT 0,      -- the ledger's last entry before it began
     PRIMARY KEY (order_id, n)
 ) STRICT, WITHOUT ROWID;
 -- Never two calls of one order at once.

@@ -28,19 +28,22 @@ fn results_wait_for_an_outbox_that_is_read_only_or_gone() {
     place.drop_file("first.csv", &file_of([imei(1)]));
     place.result("first.results.csv");
     let (outbox, away) = (place.path("outbox"), place.path("away"));
-    let words = ["outbox: results can't be put into", outbox.to_str().unwrap(), "writable for imeid's user"];
+    let outbox_text = outbox.display().to_string();
 
+    // A file that comes now waits for its name in the outbox.
     rename(&outbox, &away);
     place.drop_file("second.csv", &file_of([imei(2)]));
-    tells(&mut place, &words);
-    // Taken in or not, it is in no half state: with the folder back it ends.
+    tells(&mut place, &["intake: second.csv can't be put", &outbox_text, "the folder must be there"]);
     rename(&away, &outbox);
     place.result("second.results.csv");
     place.until("all is well", |place| status(place).0 == Some(0));
 
     let Some(mount) = Mount::read_only(&outbox) else { return };
     place.drop_file("third.csv", &file_of([imei(3)]));
-    tells(&mut place, &[&words[..], &["Read-only file system"]].concat());
+    tells(
+        &mut place,
+        &["outbox: results can't be put into", &outbox_text, "Read-only file system (os error 30)."],
+    );
     place.until("it is ordered all the same", |_| sim.ledger().charges == 3);
     drop(mount);
     place.result("third.results.csv");

@@ -1,0 +1,122 @@
+//! Whether a doubt has rested for a quiet period: by the wall clock and, in the daemon, by a steady one too. A wall clock
+//! that is set forward makes a doubt of seconds look old; one that is set back makes it wait for days.
+//!
+//! What has rested is noted once, as the ledger's last entry then: what is entered behind it began after the quiet
+//! period, whatever any clock says. Every new doubt takes the note back. A doubt of an earlier process that hasn't rested
+//! yet begins its quiet period anew by the steady clock: what passed between the two processes nobody knows.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use super::tx::Tx;
+use super::{Journal, JournalError};
+use crate::clock::Clock;
+use crate::types::{OrderId, Timestamp};
+
+/// With more than so many beginnings, those that are long over are forgotten.
+const KEPT: usize = 4096;
+
+/// When doubts began, by the steady clock. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Rest(Arc<Mutex<Inner>>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    /// `None`: the wall clock alone counts, as for a command beside no daemon.
+    clock: Option<Clock>,
+    opened: Duration,
+    doubts: HashMap<OrderId, Duration>,
+    absences: HashMap<OrderId, Duration>,
+}
+
+impl Inner {
+    fn passed(&self, since: Option<&Duration>) -> Option<Duration> {
+        let since = since.copied().unwrap_or(self.opened).max(self.opened);
+        self.clock.as_ref().map(|clock| clock.steady().saturating_sub(since))
+    }
+}
+
+impl Rest {
+    /// A doubt begins now.
+    pub(super) fn doubt_begins(&self, order: OrderId, quiet: Duration) {
+        if let Ok(mut inner) = self.0.lock() {
+            let Some(now) = inner.clock.as_ref().map(Clock::steady) else { return };
+            if inner.doubts.len() >= KEPT {
+                inner.doubts.retain(|_, began| now.saturating_sub(*began) < quiet);
+            }
+            inner.doubts.insert(order, now);
+        }
+    }
+
+    /// It was absent from a first listing now.
+    pub(super) fn absence_begins(&self, order: OrderId, quiet: Duration) {
+        if let Ok(mut inner) = self.0.lock() {
+            let Some(now) = inner.clock.as_ref().map(Clock::steady) else { return };
+            if inner.absences.len() >= KEPT {
+                inner.absences.retain(|_, began| now.saturating_sub(*began) < quiet);
+            }
+            inner.absences.insert(order, now);
+        }
+    }
+
+    fn has_rested(&self, order: OrderId, quiet: Duration) -> bool {
+        self.0
+            .lock()
+            .is_ok_and(|inner| inner.passed(inner.doubts.get(&order)).is_none_or(|passed| passed >= quiet))
+    }
+
+    /// Whether a quiet period has passed since it was absent first.
+    pub(super) fn is_absent_for(&self, order: OrderId, quiet: Duration) -> bool {
+        self.0
+            .lock()
+            .is_ok_and(|inner| inner.passed(inner.absences.get(&order)).is_none_or(|passed| passed >= quiet))
+    }
+}
+
+impl Journal {
+    /// From now on a quiet period is over only when it is over by this clock's steady reading too.
+    pub fn keep_steady(&self, clock: &Clock) {
+        if let Ok(mut inner) = self.shared.rest.0.lock() {
+            inner.opened = clock.steady();
+            inner.clock = Some(clock.clone());
+        }
+    }
+}
+
+/// Notes every doubt whose quiet period is over, and begins those anew that seem to be from the future.
+pub(super) fn note(tx: &Tx<'_>, now: Timestamp, quiet: Duration) -> Result<(), JournalError> {
+    let soon = now.plus(quiet).millis();
+    // A clock that differs by less, or an answer recorded a moment ago, only makes it wait a little longer.
+    tx.execute(
+        "UPDATE orders SET doubt_since = ?1, doubt_first = min(doubt_first, ?1), due_at = min(due_at, ?2), \
+         absent_since = NULL WHERE state IN (1, 2, 4, 5) AND state = 2 AND doubt_since > ?2",
+        (now.millis(), soon),
+    )?;
+    let mut statement = tx.prepare(
+        "SELECT id FROM orders WHERE state IN (1, 2, 4, 5) AND state = 2 AND rested_after IS NULL AND doubt_since <= ?1",
+    )?;
+    let over = statement.query_map([now.minus(quiet).millis()], |row| row.get(0).map(OrderId))?;
+    for order in over.collect::<Result<Vec<_>, _>>()? {
+        if tx.rest().has_rested(order, quiet) {
+            tx.execute_one(
+                "a doubt's rest",
+                "UPDATE orders SET rested_after = (SELECT coalesce(max(id), 0) FROM ledger) WHERE id = ?1",
+                [order.0],
+            )?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether this doubt's quiet period is over, noted or not. `since`: when it began, by the wall clock.
+pub(super) fn is_over(
+    tx: &Tx<'_>,
+    order: OrderId,
+    since: Timestamp,
+    rested_after: Option<i64>,
+    now: Timestamp,
+    quiet: Duration,
+) -> bool {
+    rested_after.is_some() || since.plus(quiet) <= now && tx.rest().has_rested(order, quiet)
+}
