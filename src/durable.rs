@@ -398,6 +398,14 @@ pub fn remove_dir(path: &Path) -> io::Result<()> {
     fsync_dir(parent(path))
 }
 
+/// Whether the filesystem that `path` is on can only be read.
+///
+/// # Errors
+/// What `statvfs` says.
+pub fn is_read_only(path: &Path) -> io::Result<bool> {
+    Ok(rustix::fs::statvfs(path)?.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY))
+}
+
 /// Bytes that this user can still write to the filesystem that `path` is on.
 ///
 /// # Errors

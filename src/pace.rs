@@ -39,7 +39,9 @@ impl Smoothed {
 pub enum Ended {
     /// The provider works on orders.
     Passed,
-    /// Not sent, throttled, or unclear; how long it asks all of us to wait.
+    /// There was no connection: it cost nothing and left nothing in doubt.
+    NotSent,
+    /// Throttled, or unclear; how long it asks all of us to wait.
     Failed(Option<Duration>),
 }
 
@@ -47,7 +49,8 @@ pub enum Ended {
 const OUTAGE_AFTER: u32 = 3;
 
 /// The pool's view of the provider's health. In an outage one order at a time finds out whether it is over, further and
-/// further apart: so that an outage leaves few orders in doubt, and costs few attempts.
+/// further apart: so that an outage leaves few orders in doubt, and costs few attempts. Where there is no connection it
+/// does neither: then it is looked at every few seconds, however long it lasts.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Health {
     failures: u32,
@@ -59,17 +62,21 @@ impl Health {
     pub fn ended(&mut self, ended: Ended, now: Timestamp) {
         match ended {
             Ended::Passed => *self = Self::default(),
-            Ended::Failed(wait) => {
-                self.failures = self.failures.saturating_add(1);
-                let own = self.is_out().then(|| {
-                    let step = self.failures.saturating_sub(OUTAGE_AFTER).saturating_add(1);
-                    schedule::back_off(step, u64::from(self.failures))
-                });
-                let wait = wait.map(|wait| wait.min(schedule::LONGEST_WAIT)).max(own);
-                if let Some(wait) = wait {
-                    self.not_before = self.not_before.max(Some(now.plus(wait)));
-                }
-            }
+            Ended::NotSent => self.failed(None, schedule::LONGEST_FREE_WAIT, now),
+            Ended::Failed(wait) => self.failed(wait, schedule::LONGEST_WAIT, now),
+        }
+    }
+
+    /// `asked`: how long the provider wants all of us to wait; `longest`: how far away our own next look is at most.
+    fn failed(&mut self, asked: Option<Duration>, longest: Duration, now: Timestamp) {
+        self.failures = self.failures.saturating_add(1);
+        let own = self.is_out().then(|| {
+            let step = self.failures.saturating_sub(OUTAGE_AFTER).saturating_add(1);
+            schedule::back_off(step, longest, u64::from(self.failures))
+        });
+        let wait = asked.map(|asked| asked.min(schedule::LONGEST_WAIT)).max(own);
+        if let Some(wait) = wait {
+            self.not_before = self.not_before.max(Some(now.plus(wait)));
         }
     }
 
@@ -120,6 +127,33 @@ mod tests {
         assert!(health.closed_until(now).is_some());
         health.ended(Ended::Passed, now);
         assert_eq!((health.limit(30), health.closed_until(now)), (30, None));
+    }
+
+    #[test]
+    fn without_a_connection_the_next_look_is_seconds_away_however_long_it_lasts() {
+        let mut now = Timestamp::from_millis(0);
+        let mut health = Health::default();
+        for _ in 0..5_000 {
+            health.ended(Ended::NotSent, now);
+            let next = health.closed_until(now).unwrap_or(now);
+            assert!(next.since(now) <= Duration::from_secs(5), "{next:?} at {now:?}");
+            now = next;
+        }
+        assert_eq!(health.limit(30), 1);
+        assert!(now > Timestamp::from_millis(3_600_000), "it backs off all the same");
+    }
+
+    #[test]
+    fn orders_that_may_be_in_doubt_are_risked_further_and_further_apart() {
+        let mut now = Timestamp::from_millis(0);
+        let mut health = Health::default();
+        let mut risked = 0;
+        while now < Timestamp::from_millis(3_600_000) {
+            health.ended(Ended::Failed(None), now);
+            now = health.closed_until(now).unwrap_or(now);
+            risked += 1;
+        }
+        assert!(risked < 40, "{risked} in an hour");
     }
 
     #[test]

@@ -5,13 +5,17 @@ use std::time::Duration;
 /// No wait that we choose, or that a provider asks for, is longer.
 pub const LONGEST_WAIT: Duration = Duration::from_secs(300);
 
+/// Where a look costs nothing and leaves nothing in doubt (no connection, a call that only reads, an order while the
+/// whole pool backs off by itself), none is further away: whoever comes back is found back within seconds.
+pub const LONGEST_FREE_WAIT: Duration = Duration::from_secs(5);
+
 const FIRST_BACK_OFF_MS: u64 = 500;
 
-/// How long an order waits that was not taken, the `tries`-th time: half a second, doubling, at most five minutes, of
-/// which up to half is taken off by `seed`, so that orders turned away together don't come back together.
+/// How long something waits that failed, the `tries`-th time: half a second, doubling, at most `longest`, of which up to
+/// half is taken off by `seed`, so that orders turned away together don't come back together.
 #[must_use]
-pub fn back_off(tries: u32, seed: u64) -> Duration {
-    let longest = u64::try_from(LONGEST_WAIT.as_millis()).unwrap_or(u64::MAX);
+pub fn back_off(tries: u32, longest: Duration, seed: u64) -> Duration {
+    let longest = u64::try_from(longest.as_millis()).unwrap_or(u64::MAX);
     let doublings = tries.saturating_sub(1).min(16);
     let full = FIRST_BACK_OFF_MS.saturating_mul(1 << doublings).min(longest);
     let jitter = fastrand::Rng::with_seed(seed ^ u64::from(tries)).u64(0..=full / 2);
@@ -36,15 +40,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn waits_double_up_to_five_minutes_and_never_vanish() {
-        for tries in 1..40 {
-            for seed in 0..50 {
-                let wait = back_off(tries, seed);
-                assert!(wait >= Duration::from_millis(250) && wait <= LONGEST_WAIT, "{tries}: {wait:?}");
+    fn waits_double_up_to_the_longest_and_never_vanish() {
+        for longest in [LONGEST_FREE_WAIT, LONGEST_WAIT] {
+            for (tries, seed) in (1..40).flat_map(|tries| (0..50).map(move |seed| (tries, seed))) {
+                let wait = back_off(tries, longest, seed);
+                assert!(wait >= Duration::from_millis(250) && wait <= longest, "{tries}: {wait:?}");
             }
         }
-        assert!(back_off(12, 1) > Duration::from_secs(100));
-        assert_ne!(back_off(5, 1), back_off(5, 2), "orders turned away together come back apart");
+        assert!(back_off(12, LONGEST_WAIT, 1) > Duration::from_secs(100));
+        let apart = |seed| back_off(5, LONGEST_WAIT, seed);
+        assert_ne!(apart(1), apart(2), "orders turned away together come back apart");
     }
 
     #[test]

@@ -24,6 +24,17 @@ pub fn rate(per_1000_s: u64) -> String {
     format!("{}.{}", tenths / 10, tenths % 10)
 }
 
+/// What the disk brake says: how much is free beside the journal, and how much must be.
+#[must_use]
+pub fn disk_pause(free_bytes: u64, needed_bytes: u64) -> String {
+    let mebibytes = |bytes: u64| bytes / (1024 * 1024);
+    format!(
+        "{} MiB are free beside the journal, {} are needed: make room, then it goes on by itself",
+        mebibytes(free_bytes),
+        mebibytes(needed_bytes)
+    )
+}
+
 /// The date of a time, in UTC: `2025-11-14`.
 #[must_use]
 pub fn date(at: Timestamp) -> String {

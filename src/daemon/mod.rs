@@ -12,7 +12,6 @@ mod requests;
 mod signals;
 mod watch_disk;
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -26,7 +25,7 @@ use crate::clock::Clock;
 use crate::config::{Config, Folders, KeyError, read_api_key};
 use crate::durable::{self, LockError, LockFile};
 use crate::inbox::{self, Inbox};
-use crate::intake::Intake;
+use crate::intake::{Intake, Told};
 use crate::journal::{Journal, JournalError};
 use crate::meter::Meter;
 use crate::outbox::Outbox;
@@ -209,7 +208,9 @@ impl Daemon {
         tokio::select! {
             _ = is_scanned.wait_for(|scanned| *scanned) => self.tell_ready(),
             () = stop.cancelled() => {}
+            _ = self.journal.damaged() => {}
         }
+        let mut damaged = None;
         // Its promises are the stages': it ends with this.
         let watchdog = Watchdog {
             journal: self.journal.clone(),
@@ -220,11 +221,19 @@ impl Daemon {
         };
         let _watchdog = AbortOnDropHandle::new(tokio::spawn(watchdog.run()));
         let ended = tokio::select! {
+            biased;
             () = stop.cancelled() => None,
+            error = self.journal.damaged() => {
+                tracing::error!(alarm = "journal", "{error}");
+                damaged = Some(error);
+                None
+            }
             name = first_ended(&mut others) => Some(name),
             _ = &mut submit => Some("submit"),
             () = self.reload_when_told() => None,
         };
+        // A stop ends them all, some of them before it is noticed here.
+        let by_itself = ended.filter(|_| !stop.is_cancelled());
         manager::tell(&[NotifyState::Stopping]);
         tracing::info!("stopping: nothing more is sent, calls in flight are waited for");
         stop.cancel();
@@ -239,7 +248,11 @@ impl Daemon {
         }
         tracing::info!("stopped");
         tell_status("stopped");
-        ended.map_or(Ok(()), |name| Err(DaemonError::Stage(name)))
+        if self.journal.is_damaged() {
+            // A stage that found it may have ended first.
+            return Err(damaged.unwrap_or(self.journal.damaged().await).into());
+        }
+        by_itself.map_or(Ok(()), |name| Err(DaemonError::Stage(name)))
     }
 
     fn tell_ready(&self) {
@@ -289,7 +302,7 @@ impl Daemon {
             inbox,
             meter: Arc::clone(&self.meter),
             scanned,
-            told: BTreeMap::new(),
+            told: Told::default(),
         };
         let (journal, provider, clock) = (&self.journal, &self.provider, &self.clock);
         let poll = Poll::new(journal.clone(), Arc::clone(provider), clock.clone(), settings());

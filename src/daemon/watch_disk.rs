@@ -9,12 +9,13 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Clock;
 use crate::durable;
 use crate::gate::Scope;
-use crate::journal::Journal;
+use crate::journal::{Journal, JournalError};
 use crate::order::PauseReason;
 use crate::pulse;
 use crate::settings::Settings;
+use crate::words;
 
-const LOOK_EVERY: Duration = Duration::from_secs(5);
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Looks at the free space until `stop`; `ok` tells whether there is enough.
 pub(super) async fn run(
@@ -24,11 +25,31 @@ pub(super) async fn run(
     ok: watch::Sender<bool>,
     stop: CancellationToken,
 ) {
+    // A pause of an earlier process may stand in the journal: what is recorded isn't known before it was written.
+    let (mut recorded, mut said) = (None, None);
     loop {
         let config = settings.borrow().config.journal.clone();
         let folder = config.path.parent().unwrap_or(&config.path);
         match durable::free_bytes(folder) {
-            Ok(free) => note(&journal, &clock, &ok, free, config.min_free_bytes).await,
+            Ok(free) => {
+                let enough = free >= config.min_free_bytes;
+                ok.send_if_modified(|before| std::mem::replace(before, enough) != enough);
+                if recorded != Some(enough) {
+                    let text = words::disk_pause(free, config.min_free_bytes);
+                    match record(&journal, &clock, enough, text.clone()).await {
+                        Ok(()) => (recorded, said) = (Some(enough), None),
+                        // On a full disk the pause can't be written either: submission stands still all the same.
+                        Err(error) if said != Some(enough) => {
+                            said = Some(enough);
+                            tracing::error!(
+                                alarm = "disk",
+                                "pause scope=all reason=disk text=\"{text}\" (it can't be recorded: {error})"
+                            );
+                        }
+                        Err(_) => {}
+                    }
+                }
+            }
             Err(error) => tracing::warn!("the free space beside the journal can't be told: {error}"),
         }
         pulse::within(LOOK_EVERY);
@@ -39,26 +60,10 @@ pub(super) async fn run(
     }
 }
 
-async fn note(journal: &Journal, clock: &Clock, ok: &watch::Sender<bool>, free: u64, needed: u64) {
-    let enough = free >= needed;
-    let before = ok.send_replace(enough);
-    if before == enough && enough {
-        return;
-    }
-    let mebibytes = |bytes: u64| bytes / (1024 * 1024);
-    let told = if enough {
+async fn record(journal: &Journal, clock: &Clock, enough: bool, text: String) -> Result<(), JournalError> {
+    if enough {
         journal.end_pause(Scope::All, PauseReason::Disk, clock.now()).await.map(drop)
     } else {
-        let text =
-            format!("{} MiB are free beside the journal, {} are needed", mebibytes(free), mebibytes(needed));
         journal.pause(Scope::All, PauseReason::Disk, text, clock.now()).await
-    };
-    // On a full disk the pause can't be written either: submission stands still all the same.
-    if let Err(error) = told {
-        tracing::error!(
-            alarm = "disk",
-            free_mib = mebibytes(free),
-            "the disk brake can't be recorded: {error}"
-        );
     }
 }

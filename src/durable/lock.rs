@@ -42,7 +42,9 @@ pub enum LockError {
         pid: Option<u32>,
     },
     /// The file can't be made, opened or locked.
-    #[error("{} can't be locked: {source}", path.display())]
+    #[error(
+        "{} can't be locked: {source} (its folder must be there and writable for imeid's user)", path.display()
+    )]
     Io {
         /// The lock file.
         path: PathBuf,

@@ -161,6 +161,7 @@ impl Scanner {
                 look.unlisted.push(folder.to_owned());
                 let shown = if prefix.is_empty() { "." } else { prefix.trim_end_matches('/') };
                 let name = OsString::from(shown);
+                let error = io::Error::new(error.kind(), format!("{}: {error}", folder.display()));
                 self.remember(folder, &name, shown, Found::Waits(Why::Unreadable, Some(error)), look);
                 return;
             }

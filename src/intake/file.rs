@@ -217,12 +217,14 @@ impl Work {
 
     async fn archive(&self, batch: BatchId) -> Result<(), WorkError> {
         let day = self.clock.local_day(self.taken.taken_at);
-        let folder = self.settings.config.folders.archive.join(dated(day));
+        let archive = &self.settings.config.folders.archive;
+        let folder = archive.join(dated(day));
         match durable::make_dir(&folder, 0o2775) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            made => made?,
+            made => made.map_err(|error| in_folder(archive, &error))?,
         }
-        let path = durable::move_file(&self.taken.path, &folder, &self.taken.name)?;
+        let path = durable::move_file(&self.taken.path, &folder, &self.taken.name)
+            .map_err(|error| in_folder(archive, &error))?;
         self.journal.batch_archived(batch, path.display().to_string()).await?;
         Ok(self.taken.remove_place()?)
     }
@@ -241,14 +243,24 @@ impl Work {
         let reason_name = durable::with_suffix(dest, ".reason.txt");
         durable::write_file(rejected, &reason_name, 0o664, true, |out| {
             out.write_all(refused.reason.as_bytes())
-        })?;
-        durable::move_file(&self.taken.path, rejected, dest)?;
+        })
+        .map_err(|error| in_folder(rejected, &error))?;
+        durable::move_file(&self.taken.path, rejected, dest).map_err(|error| in_folder(rejected, &error))?;
         self.journal.file_refused(key, self.clock.now()).await?;
         let first_line =
             refused.reason.lines().find(|line| !line.trim().is_empty()).unwrap_or("").trim().to_owned();
         tracing::warn!(file = %self.taken.shown_name(), reason = %first_line, see = %reason_name.to_string_lossy(), "file refused");
         Ok(self.taken.remove_place()?)
     }
+}
+
+/// `error`, with the folder that it is about and what to do.
+fn in_folder(folder: &Path, error: &io::Error) -> io::Error {
+    let text = format!(
+        "{}: {error} (the folder must be there, have room, and be writable for imeid's user)",
+        folder.display()
+    );
+    io::Error::new(error.kind(), text)
 }
 
 fn read_error(error: ReadError) -> WorkError {
@@ -280,7 +292,7 @@ fn name_in_outbox(file: &str) -> Option<String> {
 
 fn occupied(folder: &Path, name_of: impl Fn(&str) -> Option<String>) -> io::Result<BTreeSet<String>> {
     let mut names = BTreeSet::new();
-    for entry in std::fs::read_dir(folder)? {
+    for entry in std::fs::read_dir(folder).map_err(|error| in_folder(folder, &error))? {
         names.extend(entry?.file_name().to_str().and_then(&name_of));
     }
     Ok(names)

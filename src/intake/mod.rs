@@ -12,8 +12,8 @@ mod reason;
 mod scan;
 mod sniff;
 mod split;
+mod told;
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,6 +31,7 @@ use crate::settings::Settings;
 pub use file::{Work, WorkError};
 pub use reader::{OpenError, ReadError, Row, Rows, Table};
 pub use reason::{Refusal, invalid_note};
+pub use told::Told;
 
 /// A file that could not be worked through is tried again after this long.
 const AGAIN_AFTER: Duration = Duration::from_secs(10);
@@ -49,14 +50,15 @@ pub struct Intake {
     pub meter: Arc<Meter>,
     /// Set once the first look through the inbox is done.
     pub scanned: watch::Sender<bool>,
-    /// Files that couldn't be worked through, and the reason that was told.
-    pub told: BTreeMap<PathBuf, String>,
+    /// Files that couldn't be taken or worked through, and the reason that was told.
+    pub told: Told,
 }
 
 impl Intake {
     /// Takes files in until `stop`: first those that were taken before the last process ended.
     pub async fn run(mut self, stop: CancellationToken) {
         let mut left = self.work_through_taken().await;
+        self.told.record(&self.journal, &self.clock).await;
         if let Err(error) = self.inbox.look().await {
             tracing::error!(alarm = "inbox", "the inbox can't be looked through: {error}");
         }
@@ -67,6 +69,7 @@ impl Intake {
                 ready = self.inbox.next_ready(&stop) => ready,
                 () = again, if left => {
                     left = self.work_through_taken().await;
+                    self.told.record(&self.journal, &self.clock).await;
                     continue;
                 }
                 Ok(()) = self.settings.changed() => {
@@ -75,7 +78,10 @@ impl Intake {
                 }
             };
             match ready {
-                Ok(Some(ready)) => left |= !self.take(ready).await,
+                Ok(Some(ready)) => {
+                    left |= !self.take(ready).await;
+                    self.told.record(&self.journal, &self.clock).await;
+                }
                 Ok(None) => return,
                 Err(error) => {
                     tracing::error!(alarm = "inbox", "the inbox can't be looked through: {error}");
@@ -88,14 +94,17 @@ impl Intake {
     /// Takes one complete file and works it through. False: it lies in `.taken`, to be tried again.
     async fn take(&mut self, ready: Ready) -> bool {
         let (settings, now) = (self.inbox.settings().clone(), self.clock.now());
-        let shown = ready.path.display().to_string();
+        let (path, shown) = (ready.path.clone(), ready.path.display().to_string());
         let taken = tokio::task::spawn_blocking(move || inbox::take(&settings, &ready, now)).await;
         match taken {
-            Ok(Ok(taken)) => self.work_through(taken).await,
+            Ok(Ok(taken)) => {
+                self.told.remove(&path);
+                self.work_through(taken).await
+            }
             // It settles again, and is offered again.
             Ok(Err(TakeError::Changed)) => true,
             Ok(Err(TakeError::Io(error))) => {
-                tracing::warn!(file = %shown, "can't be taken now, trying again: {error}");
+                self.told.add(&path, &shown, format!("it can't be taken out of its folder: {error}"));
                 true
             }
             Err(error) => {
@@ -154,12 +163,7 @@ impl Intake {
                 true
             }
             Ok(Err(error)) => {
-                let why = error.to_string();
-                // Once for each reason, not every ten seconds.
-                if self.told.get(&place) != Some(&why) {
-                    tracing::warn!(file = %name, "not taken in yet, trying again: {why}");
-                    self.told.insert(place, why);
-                }
+                self.told.add(&place, &name, error.to_string());
                 false
             }
             Err(error) => {

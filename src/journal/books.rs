@@ -386,9 +386,10 @@ fn remember_told(tx: &Tx<'_>, order: OrderId, ids: &[ProviderOrderId]) -> Result
 }
 
 /// A full wait where the provider named one; else doubling with the attempts, with jitter by the order's own number, so
-/// that orders turned away together don't come back together.
+/// that orders turned away together don't come back together. Never long: in an outage the whole pool backs off, and the
+/// last order of a file must not lie for minutes behind its end.
 fn back_off(order: &Loaded, wait: Option<Duration>) -> Duration {
-    let own = schedule::back_off(order.attempts, order.id.0.unsigned_abs());
+    let own = schedule::back_off(order.attempts, schedule::LONGEST_FREE_WAIT, order.id.0.unsigned_abs());
     wait.map_or(own, |wait| wait.max(own).min(schedule::LONGEST_WAIT))
 }
 
@@ -410,9 +411,12 @@ fn alarm_text(name: Alarm, order: &Loaded) -> String {
         Alarm::StatusChanged => {
             format!("the provider changed a finished status of IMEI {} (order {})", order.imei, order.id)
         }
-        Alarm::IllegalEvent | Alarm::Journal | Alarm::Balance | Alarm::FileGone => {
-            format!("order {}", order.id)
-        }
+        Alarm::IllegalEvent
+        | Alarm::Journal
+        | Alarm::Balance
+        | Alarm::FileGone
+        | Alarm::Intake
+        | Alarm::Outbox => format!("order {}", order.id),
     }
 }
 

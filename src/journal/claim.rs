@@ -78,6 +78,10 @@ impl Journal {
     /// # Errors
     /// The journal can't be written: then nothing was begun.
     pub async fn begin_attempts(&self, request: ClaimRequest, clock: Clock) -> Result<Claimed, JournalError> {
+        // Other pages may still be written: an attempt that is recorded there could be one that was paid already.
+        if self.is_damaged() {
+            return Err(self.shared.damage.error());
+        }
         let (reply, answer) = tokio::sync::oneshot::channel();
         let weak = Arc::downgrade(&self.shared);
         let run = move |tx: &Tx<'_>| Claiming::new(tx, &request, &clock)?.run();

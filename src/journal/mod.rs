@@ -16,6 +16,7 @@ mod books;
 mod cancel;
 mod claim;
 mod codes;
+mod damage;
 mod export;
 mod exports;
 mod files;
@@ -34,13 +35,16 @@ mod status;
 #[cfg(test)]
 mod tests;
 mod ticket;
+mod trouble;
 mod tx;
 mod undo;
 mod view;
 mod wake;
+mod wal;
 mod writer;
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -105,6 +109,18 @@ pub enum JournalError {
         /// The newest that we know.
         known: usize,
     },
+    /// It is damaged, or no journal at all.
+    #[error(
+        "the journal {path} is damaged ({what}): nothing is submitted. Stop imeid, move the file and what lies beside it \
+         (-wal, -shm) to another folder, keep them, and put the last copy of the journal in their place. Don't delete \
+         it, and don't begin with an empty one: every IMEI that it knows would be paid for again"
+    )]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What was found.
+        what: String,
+    },
     /// Its folder is not there, or can't be entered or written.
     #[error("the journal {path}: {why}")]
     Unreachable {
@@ -161,6 +177,8 @@ struct Shared {
     operations: Mutex<Option<Sender<Box<dyn writer::Operation>>>>,
     readers: Mutex<Vec<Connection>>,
     wakes: Wakes,
+    lingers: Arc<AtomicBool>,
+    damage: damage::Found,
     writer: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -224,6 +242,10 @@ where
     fn must_succeed(&self) -> bool {
         self.must_succeed
     }
+
+    fn is_waited_for(&self) -> bool {
+        !self.must_succeed
+    }
 }
 
 impl Journal {
@@ -237,8 +259,10 @@ impl Journal {
             Some(rusqlite::ErrorCode::CannotOpen) => {
                 JournalError::Unreachable { path: path.to_owned(), why: error.to_string() }
             }
-            _ => JournalError::Sqlite(error),
+            _ => damage::name(JournalError::Sqlite(error), path),
         };
+        damage::look_at_head(path)?;
+        let log = damage::look_at_log(path, true)?;
         let mut connection = Connection::open_with_flags(
             path,
             OpenFlags::SQLITE_OPEN_READ_WRITE
@@ -246,12 +270,21 @@ impl Journal {
                 | OpenFlags::SQLITE_OPEN_NO_MUTEX,
         )
         .map_err(unreachable)?;
-        refuse_newer(&connection, path)?;
-        configure_writer(&connection)?;
-        migrations().to_latest(&mut connection).map_err(|error| JournalError::Unknown(error.to_string()))?;
+        if refuse_newer(&connection, path).map_err(|error| damage::name(error, path))? > 0 {
+            damage::look_inside(&connection, path, &log)?;
+        }
+        configure_writer(&connection).map_err(|error| damage::name(error, path))?;
+        migrations().to_latest(&mut connection).map_err(|error| match error {
+            rusqlite_migration::Error::RusqliteError { err, .. } => {
+                damage::name(JournalError::Sqlite(err), path)
+            }
+            error => JournalError::Unknown(error.to_string()),
+        })?;
         let (sender, receiver) = channel();
-        let wakes = Wakes::default();
-        let writer = writer::Writer::new(connection, receiver, wakes.clone());
+        let (wakes, damage) = (Wakes::default(), damage::Found::new(path));
+        let lingers = Arc::new(AtomicBool::new(false));
+        let writer =
+            writer::Writer::new(connection, receiver, wakes.clone(), damage.clone(), Arc::clone(&lingers));
         let thread = std::thread::Builder::new()
             .name("journal".to_owned())
             .spawn(move || writer.run())
@@ -261,15 +294,34 @@ impl Journal {
             operations: Mutex::new(Some(sender)),
             readers: Mutex::new(Vec::new()),
             wakes,
+            lingers,
+            damage,
             writer: Mutex::new(Some(thread)),
         };
         Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// From now on the commit of what nobody waits for (answers) waits a millisecond for more, so that one sync serves
+    /// many. For the daemon at work; a caller that does one thing after the other only loses time by it.
+    pub fn linger(&self) {
+        self.shared.lingers.store(true, Ordering::Relaxed);
     }
 
     /// The stages' bells.
     #[must_use]
     pub fn wakes(&self) -> &Wakes {
         &self.shared.wakes
+    }
+
+    /// Waits until damage is found in it, by whoever reads or writes it.
+    pub async fn damaged(&self) -> JournalError {
+        self.shared.damage.wait().await
+    }
+
+    /// Whether damage was found in it: nothing is sent then.
+    #[must_use]
+    pub fn is_damaged(&self) -> bool {
+        self.shared.damage.is_found()
     }
 
     /// Where it lies.
@@ -364,7 +416,7 @@ impl Journal {
         let spare = self.shared.readers.lock().ok().and_then(|mut readers| readers.pop());
         let connection = match spare {
             Some(connection) => connection,
-            None => view::open(&self.shared.path)?,
+            None => view::open(&self.shared.path).map_err(|error| self.shared.damage.note(error))?,
         };
         let view = View::new(connection);
         let value = read(&view);
@@ -372,7 +424,7 @@ impl Journal {
             readers.push(view.into_connection());
         }
         pulse::step();
-        value
+        value.map_err(|error| self.shared.damage.note(error))
     }
 
     /// Takes every order whose attempt was in flight when the last process ended as in doubt. Call once at start-up,
@@ -385,13 +437,14 @@ impl Journal {
     }
 }
 
-fn refuse_newer(connection: &Connection, path: &Path) -> Result<(), JournalError> {
+/// Gives its schema; 0: it is new.
+fn refuse_newer(connection: &Connection, path: &Path) -> Result<usize, JournalError> {
     let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     let found = usize::try_from(found).unwrap_or(usize::MAX);
     if found > SCHEMA {
         return Err(JournalError::Newer { path: path.to_owned(), found, known: SCHEMA });
     }
-    Ok(())
+    Ok(found)
 }
 
 fn configure_writer(connection: &Connection) -> Result<(), JournalError> {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags, Params, Row};
 
 use super::JournalError;
+use super::damage;
 use super::pause;
 use crate::gate::Pause;
 use crate::types::ServiceId;
@@ -17,6 +18,7 @@ pub struct View {
 }
 
 pub(super) fn open(path: &Path) -> Result<Connection, JournalError> {
+    damage::look_at_head(path)?;
     let connection =
         Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)
             .map_err(|error| JournalError::Unreachable { path: path.to_owned(), why: error.to_string() })?;
@@ -33,6 +35,8 @@ impl View {
     /// # Errors
     /// It isn't there, or can't be read.
     pub fn open(path: &Path) -> Result<Self, JournalError> {
+        // Whoever opens a journal first after a crash makes its index anew: it must not hide what the next start looks for.
+        damage::look_at_log(path, false)?;
         Ok(Self::new(open(path)?))
     }
 
@@ -51,9 +55,11 @@ impl View {
         params: impl Params,
         read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
     ) -> Result<Vec<T>, JournalError> {
-        let mut statement = self.connection.prepare_cached(sql)?;
-        let rows = statement.query_map(params, read)?;
-        Ok(rows.collect::<Result<_, _>>()?)
+        let read_all = || -> rusqlite::Result<Vec<T>> {
+            let mut statement = self.connection.prepare_cached(sql)?;
+            statement.query_map(params, read)?.collect()
+        };
+        read_all().map_err(|error| self.named(error))
     }
 
     /// The first row that a statement finds.
@@ -63,12 +69,12 @@ impl View {
         params: impl Params,
         read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
     ) -> Result<Option<T>, JournalError> {
-        let mut statement = self.connection.prepare_cached(sql)?;
-        let mut rows = statement.query(params)?;
-        match rows.next()? {
-            Some(row) => Ok(Some(read(row)?)),
-            None => Ok(None),
-        }
+        let read_first = || {
+            let mut statement = self.connection.prepare_cached(sql)?;
+            let mut rows = statement.query(params)?;
+            rows.next()?.map(read).transpose()
+        };
+        read_first().map_err(|error| self.named(error))
     }
 
     /// Reads several things as they stood at one moment, whatever is written meanwhile. Keep it short: what is written
@@ -77,10 +83,15 @@ impl View {
     /// # Errors
     /// What SQLite says.
     pub fn at_once<T>(&self, read: impl FnOnce(&Self) -> Result<T, JournalError>) -> Result<T, JournalError> {
-        let moment = self.connection.unchecked_transaction()?;
+        let moment = self.connection.unchecked_transaction().map_err(|error| self.named(error))?;
         let value = read(self)?;
         moment.finish()?;
         Ok(value)
+    }
+
+    /// `error`, with the journal's name where it is damaged.
+    fn named(&self, error: rusqlite::Error) -> JournalError {
+        damage::name(JournalError::Sqlite(error), Path::new(self.connection.path().unwrap_or_default()))
     }
 
     /// What stands still.

@@ -3,11 +3,14 @@
 //!
 //! An operation that fails is rolled back alone: the others of its transaction are run again, each by itself.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, TransactionBehavior};
 
+use super::damage::Found;
 use super::tx::Tx;
 use super::{JournalError, Wakes};
 use crate::durable::crash_point;
@@ -16,6 +19,8 @@ use crate::durable::crash_point;
 const GROUP_OPERATIONS: usize = 512;
 /// A transaction takes in no more operations after this long.
 const GROUP_TIME: Duration = Duration::from_millis(4);
+/// While nobody waits for a commit, so much longer is waited for more to come into it: one sync then serves many answers.
+pub(super) const LINGER: Duration = Duration::from_millis(1);
 /// Pause before an operation that must not be lost is tried again.
 const KEEP_TRYING_EVERY: Duration = Duration::from_secs(1);
 
@@ -25,14 +30,21 @@ pub(super) trait Operation: Send {
     fn done(self: Box<Self>, result: Result<(), JournalError>);
     /// Whether it is tried again until it succeeds: what it records has happened outside and can't be asked again.
     fn must_succeed(&self) -> bool;
+    /// Whether somebody waits for its commit.
+    fn is_waited_for(&self) -> bool;
 }
 
 pub(super) struct Writer {
     connection: Connection,
     operations: Receiver<Box<dyn Operation>>,
     wakes: Wakes,
+    damage: Found,
     /// What must be recorded and could not be yet.
     kept: Vec<Box<dyn Operation>>,
+    /// Whether commits that nobody waits for linger.
+    lingers: Arc<AtomicBool>,
+    /// Something is kept, and it was said.
+    keeps: bool,
 }
 
 impl Writer {
@@ -40,8 +52,10 @@ impl Writer {
         connection: Connection,
         operations: Receiver<Box<dyn Operation>>,
         wakes: Wakes,
+        damage: Found,
+        lingers: Arc<AtomicBool>,
     ) -> Self {
-        Self { connection, operations, wakes, kept: Vec::new() }
+        Self { connection, operations, wakes, damage, kept: Vec::new(), keeps: false, lingers }
     }
 
     /// Writes until every sender is gone and nothing is left to write.
@@ -52,14 +66,22 @@ impl Writer {
                     operation.done(Ok(()));
                     crash_point("journal.told");
                 }
+                self.tell_recorded();
                 continue;
             }
             for operation in group {
                 self.run_alone(operation);
                 crash_point("journal.told");
             }
+            self.tell_recorded();
         }
         // SQLite checkpoints and removes the WAL as the last connection closes.
+    }
+
+    fn tell_recorded(&mut self) {
+        if self.kept.is_empty() && std::mem::take(&mut self.keeps) {
+            tracing::info!("the journal can be written again: the answers that were kept are recorded");
+        }
     }
 
     fn next_group(&mut self) -> Option<Vec<Box<dyn Operation>>> {
@@ -80,7 +102,22 @@ impl Writer {
         };
         let mut group = std::mem::take(&mut self.kept);
         group.push(first);
+        self.linger(&mut group);
         Some(group)
+    }
+
+    /// Takes in what comes within [`LINGER`], until somebody waits for the commit.
+    fn linger(&self, group: &mut Vec<Box<dyn Operation>>) {
+        if !self.lingers.load(Ordering::Relaxed) {
+            return;
+        }
+        let until = Instant::now() + LINGER;
+        while group.len() < GROUP_OPERATIONS && group.last().is_some_and(|last| !last.is_waited_for()) {
+            match self.operations.recv_timeout(until.saturating_duration_since(Instant::now())) {
+                Ok(operation) => group.push(operation),
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return,
+            }
+        }
     }
 
     /// Runs `group`, and whatever else arrives meanwhile, in one transaction.
@@ -116,10 +153,16 @@ impl Writer {
         match self.commit_alone(operation.as_mut()) {
             Ok(()) => operation.done(Ok(())),
             Err(error) if operation.must_succeed() && error.can_pass() => {
-                tracing::error!(alarm = "journal", "an answer can't be recorded yet, trying again: {error}");
+                // Said once, not every second for each of them.
+                if self.kept.is_empty() && !std::mem::replace(&mut self.keeps, true) {
+                    tracing::error!(
+                        alarm = "journal",
+                        "the journal can't be written: answers are kept in memory and recorded when it can: {error}"
+                    );
+                }
                 self.kept.push(operation);
             }
-            Err(error) => operation.done(Err(error)),
+            Err(error) => operation.done(Err(self.damage.note(error))),
         }
     }
 

@@ -306,6 +306,10 @@ pub enum Alarm {
     Balance,
     /// A file that was taken is gone before it was read.
     FileGone,
+    /// A file can't be taken, or put into `archive/` or `rejected/`.
+    Intake,
+    /// Results can't be put into the outbox.
+    Outbox,
 }
 
 impl Alarm {
@@ -319,6 +323,8 @@ impl Alarm {
             Self::Journal => "journal",
             Self::Balance => "balance",
             Self::FileGone => "file_gone",
+            Self::Intake => "intake",
+            Self::Outbox => "outbox",
         }
     }
 }

@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::journal::{BatchState, BatchWork, Journal};
+use crate::order::Alarm;
 use crate::pulse;
 use crate::settings::Settings;
 use crate::types::{BatchId, Timestamp};
@@ -45,21 +46,15 @@ pub struct Outbox {
     partials: BTreeMap<BatchId, Timestamp>,
     /// When a batch with rows that only wait for people or the provider may be published.
     publishable: BTreeMap<BatchId, Timestamp>,
-    broken: bool,
+    /// What was told of the outbox; `None`: nothing yet, an earlier process may have left an alarm.
+    told: Option<String>,
 }
 
 impl Outbox {
     /// The stage, with nothing written yet.
     #[must_use]
     pub const fn new(journal: Journal, clock: Clock, settings: watch::Receiver<Arc<Settings>>) -> Self {
-        Self {
-            journal,
-            clock,
-            settings,
-            partials: BTreeMap::new(),
-            publishable: BTreeMap::new(),
-            broken: false,
-        }
+        Self { journal, clock, settings, partials: BTreeMap::new(), publishable: BTreeMap::new(), told: None }
     }
 
     /// Publishes until `stop`.
@@ -67,18 +62,11 @@ impl Outbox {
         loop {
             let pause = match self.unit().await {
                 Ok(pause) => {
-                    if std::mem::take(&mut self.broken) {
-                        tracing::info!("the outbox can be written again");
-                    }
+                    self.tell(String::new()).await;
                     pause
                 }
                 Err(error) => {
-                    if !std::mem::replace(&mut self.broken, true) {
-                        tracing::error!(
-                            alarm = "outbox",
-                            "the outbox can't be written, trying again: {error}"
-                        );
-                    }
+                    self.tell(self.trouble(&error)).await;
                     RETRY_AFTER
                 }
             };
@@ -89,6 +77,38 @@ impl Outbox {
                 () = tokio::time::sleep(pause) => {}
             }
         }
+    }
+
+    fn trouble(&self, error: &PublishError) -> String {
+        let folder = self.settings.borrow().config.folders.outbox.display().to_string();
+        match error {
+            PublishError::Io(error) => format!(
+                "results can't be put into {folder}: {error}. They wait, and are put there when the folder is there, has \
+                 room, and is writable for imeid's user"
+            ),
+            error => format!("results can't be put into {folder}, trying again: {error}"),
+        }
+    }
+
+    /// Sets or ends the alarm; an empty text is none. Once for each reason.
+    async fn tell(&mut self, text: String) {
+        if self.told.as_ref() == Some(&text) {
+            return;
+        }
+        let now = self.clock.now();
+        let done = if text.is_empty() {
+            self.journal.trouble_gone(Alarm::Outbox, now).await.map(|gone| {
+                if gone {
+                    tracing::info!("the outbox can be written again");
+                }
+            })
+        } else {
+            self.journal.trouble(Alarm::Outbox, text.clone(), now).await
+        };
+        if let Err(error) = done {
+            tracing::error!(alarm = "outbox", "{text} (the alarm can't be recorded: {error})");
+        }
+        self.told = Some(text);
     }
 
     /// One look at every batch that isn't done; returns how long nothing can change by itself.

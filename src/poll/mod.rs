@@ -103,7 +103,7 @@ impl Poll {
                 if self.failures == 1 {
                     tracing::warn!("orders can't be asked after, trying again: {error}");
                 }
-                schedule::back_off(self.failures, 0)
+                schedule::back_off(self.failures, schedule::LONGEST_FREE_WAIT, 0)
             }
             Err(Stopped::Journal(error)) => {
                 tracing::error!(alarm = "journal", "polls can't be recorded: {error}");

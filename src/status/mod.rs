@@ -20,6 +20,7 @@ use crate::durable::{self, Holder, LockError, LockFile};
 use crate::gate::{Pause, Scope};
 use crate::inbox::{self, Waiting};
 use crate::journal::{AlarmLine, BatchState, DayMoney, JournalError, OrderCounts, View};
+use crate::order::PauseReason;
 use crate::types::{Money, Timestamp};
 use crate::words;
 
@@ -32,7 +33,7 @@ const DONE_BATCHES: u32 = 20;
 #[derive(Debug, thiserror::Error)]
 pub enum StatusError {
     /// The journal is there and can't be read.
-    #[error("{0}; `imeid status` is for root and the user that imeid runs as")]
+    #[error("{0}{for_whom}", for_whom = for_whom(.0))]
     Journal(#[from] JournalError),
     /// Whether a daemon runs can't be told.
     #[error("{0}; `imeid status` is for root and the user that imeid runs as")]
@@ -45,6 +46,13 @@ pub enum StatusError {
         /// What the system says.
         why: io::Error,
     },
+}
+
+const fn for_whom(error: &JournalError) -> &'static str {
+    match error {
+        JournalError::Damaged { .. } => "",
+        _ => "; `imeid status` is for root and the user that imeid runs as",
+    }
 }
 
 /// How things stand.
@@ -250,6 +258,30 @@ struct Told {
     batches: Vec<Batch>,
 }
 
+impl Told {
+    /// The disk brake can't be recorded on a disk that is full or can't be written: it is seen from here.
+    fn add_disk_pause(&mut self, config: &Config, journal_bytes: Option<u64>, now: Timestamp) {
+        let reason = PauseReason::Disk.as_str();
+        if journal_bytes.is_none() || self.pauses.iter().any(|pause| pause.reason == reason) {
+            return;
+        }
+        let folder = config.journal.path.parent().unwrap_or(&config.journal.path);
+        let (free, needed) = (durable::free_bytes(folder), config.journal.min_free_bytes);
+        let text = if durable::is_read_only(folder).is_ok_and(|is_so| is_so) {
+            format!(
+                "the filesystem of {} can only be read: once it can be written, it goes on by itself",
+                folder.display()
+            )
+        } else if let Some(free) = free.ok().filter(|free| *free < needed) {
+            words::disk_pause(free, needed)
+        } else {
+            return;
+        };
+        self.all_paused = true;
+        self.pauses.push(PauseLine { service: None, reason, text, since: now, next_try: None });
+    }
+}
+
 impl Status {
     /// Reads how things stand, beside a running daemon or without one. Takes nothing, changes nothing. Blocks.
     ///
@@ -277,6 +309,8 @@ impl Status {
         journal_bytes: Option<u64>,
         told: Told,
     ) -> Self {
+        let mut told = told;
+        told.add_disk_pause(config, journal_bytes, now);
         let live = told.live.as_ref();
         let moving = live.filter(|live| live.per_1000_s > 0);
         let folder = config.journal.path.parent().unwrap_or(&config.journal.path);
@@ -305,12 +339,13 @@ impl Status {
         }
     }
 
-    /// Whether a person should look: an alarm, a pause, something held, or no daemon.
+    /// Whether a person should look: an alarm, a pause, something held, an inbox that is gone, or no daemon.
     #[must_use]
     pub fn needs_attention(&self) -> bool {
         !self.daemon.running
             || !self.pauses.is_empty()
             || !self.alarms.is_empty()
+            || self.inbox.iter().any(|waiting| waiting.name == ".")
             || self.orders.held > 0
             || self.batches.iter().any(|batch| batch.state == BatchState::Held)
     }

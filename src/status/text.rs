@@ -102,6 +102,11 @@ fn pause(pause: &PauseLine, now: Timestamp) -> String {
 
 fn waiting(waiting: &Waiting, status: &Status) -> String {
     let ago = words::span(status.at.since(waiting.since));
+    if waiting.name == "." {
+        return format!(
+            "the inbox itself: it is gone or can't be looked into, for {ago}; what is dropped is taken once it is back"
+        );
+    }
     let why = match waiting.why {
         Why::BeingWritten if !status.daemon.running => "waits for the daemon".to_owned(),
         why => why.to_string(),

@@ -59,6 +59,7 @@ impl Submit {
             self.clock.clone(),
             Arc::clone(&self.meter),
         ));
+        self.journal.linger();
         let calls = TaskTracker::new();
         let retry = pulse::beside(
             "pauses",
@@ -89,11 +90,16 @@ impl Submit {
 
     async fn claim_until_stopped(&self, pool: &Arc<Pool>, calls: &TaskTracker, stop: &CancellationToken) {
         let mut after = BatchId(0);
+        // A journal that can't be written is told of once, not at every try.
+        let mut told = false;
         while !stop.is_cancelled() {
             let settings = Arc::clone(&self.settings.borrow());
             let now = self.clock.now();
-            let want =
-                if *self.disk_ok.borrow() { pool.want(settings.config.submit.workers, now) } else { 0 };
+            if !*self.disk_ok.borrow() {
+                self.wait_for_disk(stop).await;
+                continue;
+            }
+            let want = pool.want(settings.config.submit.workers, now);
             if want == 0 {
                 self.wait(pool, pool.opens_at(now), true, stop).await;
                 continue;
@@ -104,9 +110,19 @@ impl Submit {
                 .begin_attempts(self.request(&settings, want, after), self.clock.clone())
                 .await
             {
-                Ok(claimed) => claimed,
+                Ok(claimed) => {
+                    if std::mem::take(&mut told) {
+                        tracing::info!("the journal can be written again: submitting goes on");
+                    }
+                    claimed
+                }
                 Err(error) => {
-                    tracing::error!(alarm = "journal", "nothing is submitted: {error}");
+                    if !std::mem::replace(&mut told, true) {
+                        tracing::error!(
+                            alarm = "journal",
+                            "nothing is submitted until the journal can be written: {error}"
+                        );
+                    }
                     self.wait(pool, Some(now.plus(JOURNAL_RETRY)), false, stop).await;
                     continue;
                 }
@@ -132,6 +148,20 @@ impl Submit {
             let pool = Arc::clone(pool);
             let shared_account = self.settings.borrow().config.provider.shared_account;
             calls.spawn(async move { pool.work(ticket, shared_account).await });
+        }
+    }
+
+    async fn wait_for_disk(&self, stop: &CancellationToken) {
+        let mut disk_ok = self.disk_ok.clone();
+        let looked = async {
+            if disk_ok.wait_for(|is_ok| *is_ok).await.is_err() {
+                // Nobody looks any more: the daemon is about to stop.
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+        };
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = looked => {}
         }
     }
 

@@ -87,7 +87,9 @@ impl Pool {
         } else {
             pace::ahead(limit, state.latency.or(FIRST_LATENCY), state.commit.or(Duration::ZERO))
         };
-        limit.saturating_add(ahead).saturating_sub(self.out.load(Ordering::Acquire))
+        let missing = limit.saturating_add(ahead).saturating_sub(self.out.load(Ordering::Acquire));
+        // With attempts in hand there is time to claim many in one commit.
+        if missing > ahead / 2 { missing } else { 0 }
     }
 
     fn resize(&self, workers: usize) {
@@ -207,13 +209,14 @@ impl Pool {
     fn may_send(&self) -> bool {
         let now = self.clock.now();
         !self.closed.load(Ordering::Acquire)
+            && !self.journal.is_damaged()
             && self.pausing.load(Ordering::Acquire) == 0
             && self.state.lock().is_ok_and(|state| state.health.closed_until(now).is_none())
     }
 
     fn note(&self, outcome: &Placed, took: Duration) {
         let ended = match outcome {
-            Placed::NotTaken(NotTaken::NotSent(_)) => Ended::Failed(None),
+            Placed::NotTaken(NotTaken::NotSent(_)) => Ended::NotSent,
             Placed::NotTaken(NotTaken::Throttled(wait)) => Ended::Failed(*wait),
             Placed::Unclear(unclear) => Ended::Failed(unclear.retry_after),
             Placed::Taken(_) | Placed::AlreadyExists | Placed::NotTaken(_) => Ended::Passed,

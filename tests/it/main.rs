@@ -7,13 +7,21 @@ mod check;
 #[cfg(test)]
 mod config;
 #[cfg(test)]
+mod damage;
+#[cfg(test)]
 mod demo;
+#[cfg(test)]
+mod front;
 #[cfg(test)]
 mod journal_first;
 #[cfg(test)]
 mod killed;
 #[cfg(test)]
+mod lists;
+#[cfg(test)]
 mod notify;
+#[cfg(test)]
+mod outage;
 #[cfg(test)]
 mod paused;
 #[cfg(test)]
@@ -21,13 +29,19 @@ mod pulse;
 #[cfg(test)]
 mod reconcile;
 #[cfg(test)]
+mod reuse;
+#[cfg(test)]
 mod status;
 #[cfg(test)]
 mod stopped;
 #[cfg(test)]
 mod support;
 #[cfg(test)]
+mod unread;
+#[cfg(test)]
 mod whole_way;
+#[cfg(test)]
+mod wire;
 #[cfg(test)]
 mod words;
 #[cfg(test)]

@@ -184,6 +184,18 @@ impl Workplace {
         self.daemon.as_mut().and_then(|daemon| daemon.try_wait().unwrap())
     }
 
+    /// How a daemon ends that must end by itself.
+    pub(crate) fn ends(&mut self, daemon: Child) -> ExitStatus {
+        self.daemon = Some(daemon);
+        let mut status = None;
+        self.until("the daemon ends by itself", |place| {
+            status = place.ended();
+            status.is_some()
+        });
+        self.daemon = None;
+        status.unwrap()
+    }
+
     pub(crate) fn pid(&self) -> u32 {
         self.daemon.as_ref().unwrap().id()
     }
@@ -318,4 +330,42 @@ pub(crate) fn every_id_is_on_its_own_row(table: &Table, orders: &[OrderLine]) {
     for (imei, id) in rows.filter(|(_, id)| !id.is_empty()) {
         assert_eq!(by_id.get(id).map(String::as_str), Some(imei), "order {id}");
     }
+}
+
+/// An order now and then, as a day's work brings them, until a file is there: that an order is absent from a listing
+/// counts only beside a later one that is in it. Gives how many there were.
+pub(crate) fn orders_until(place: &mut Workplace, path: &str) -> u64 {
+    let (path, mut n) = (place.path(path), 0);
+    let mut next = Instant::now() + Duration::from_secs(2);
+    place.until("the result is there", |place| {
+        if Instant::now() >= next {
+            place.drop_file(&format!("later{n}.csv"), &file_of([imei(900 + n)]));
+            n += 1;
+            next = Instant::now() + Duration::from_secs(2);
+        }
+        path.exists()
+    });
+    for n in 0..n {
+        place.result(&format!("later{n}.results.csv"));
+    }
+    u64::from(n)
+}
+
+/// The end of every test in which nothing is held: `name`'s rows are those that were dropped, in their order, and what
+/// all results say was ordered and paid is what the provider took and charged, nothing twice.
+pub(crate) fn books_agree(place: &Workplace, sim: &Sim, name: &str, dropped: &[String]) {
+    let path = |name: &str| place.path("outbox").join(name);
+    assert_eq!(Table::read(&path(name)).column("imei"), dropped, "rows out are rows in");
+    let (mut rows, mut paid) = (0, 0);
+    for name in place.names("outbox").iter().filter(|name| name.ends_with(".results.csv")) {
+        let table = Table::read(&path(name));
+        let counts = table.counts("imeid_status");
+        assert_eq!(counts.get("completed"), Some(&table.rows.len()), "{name}: {counts:?}\n{}", place.log());
+        every_id_is_on_its_own_row(&table, &sim.orders());
+        rows += table.rows.len();
+        paid += table.cost();
+    }
+    let ledger = sim.ledger();
+    assert_eq!((ledger.paid_twice, ledger.batched_calls), (0, 0), "{}", place.log());
+    assert_eq!((ledger.charges, ledger.charged.micros()), (rows as u64, paid), "{}", place.log());
 }

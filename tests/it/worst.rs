@@ -3,11 +3,11 @@
 //! Two providers: one that would charge a duplicate and lists its orders, one that refuses duplicates and lists nothing.
 //! `IMEID_ROWS` makes the mixed file larger than the everyday one.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use imeid::simulator::{Change, Delay, Duplicates, Options, Share};
 
-use crate::support::{Sim, Table, Workplace, every_id_is_on_its_own_row, file_of, imei};
+use crate::support::{Sim, Table, Workplace, every_id_is_on_its_own_row, file_of, imei, orders_until};
 
 const FAULTS: [&str; 20] = [
     "drop-before",
@@ -113,25 +113,6 @@ fn one_fault_for_a_while(provider: Provider, fault: &str) {
     assert_eq!(table.rows.len(), 8, "{context}");
     assert_eq!(provider.check(&table, &sim, &context), 0, "{context}");
     assert_eq!(sim.ledger().charges, WARM_UP + 8 + later, "{context}");
-}
-
-/// An order now and then, as a day's work brings them, until a file is there: that an order is absent from a listing
-/// counts only beside a later one that is in it. Gives how many there were.
-fn orders_until(place: &mut Workplace, path: &str) -> u64 {
-    let (path, mut n) = (place.path(path), 0);
-    let mut next = Instant::now() + Duration::from_secs(2);
-    place.until("the result is there", |place| {
-        if Instant::now() >= next {
-            place.drop_file(&format!("later{n}.csv"), &file_of([imei(900 + n)]));
-            n += 1;
-            next = Instant::now() + Duration::from_secs(2);
-        }
-        path.exists()
-    });
-    for n in 0..n {
-        place.result(&format!("later{n}.results.csv"));
-    }
-    u64::from(n)
 }
 
 /// All at once: each waits much more than it works.

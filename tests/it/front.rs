@@ -1,0 +1,219 @@
+//! A server below HTTP, before the simulator or in its place: what it reads, answers and breaks off is the test's to say,
+//! byte for byte.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crate::support::Sim;
+
+/// Whether a connection goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Then {
+    KeepOpen,
+    Close,
+}
+
+type Serve = Arc<dyn Fn(TcpStream) + Send + Sync>;
+
+/// Listens on loopback until it is closed or dropped; one thread a connection, which ends when its client leaves.
+pub(crate) struct Front {
+    address: SocketAddr,
+    serve: Serve,
+    /// What the kernel takes for a connection that isn't read from, in bytes, as far as the test says so.
+    receives: Option<usize>,
+    closing: Arc<AtomicBool>,
+    accepting: Option<JoinHandle<()>>,
+}
+
+impl Front {
+    /// Every connection is `serve`'s.
+    pub(crate) fn raw(serve: impl Fn(TcpStream) + Send + Sync + 'static) -> Self {
+        Self::receiving(None, serve)
+    }
+
+    /// [`Front::raw`] whose kernel takes so many bytes for a connection that isn't read from.
+    pub(crate) fn receiving(
+        receives: Option<usize>,
+        serve: impl Fn(TcpStream) + Send + Sync + 'static,
+    ) -> Self {
+        let mut front = Self {
+            address: "127.0.0.1:0".parse().unwrap(),
+            serve: Arc::new(serve),
+            receives,
+            closing: Arc::default(),
+            accepting: None,
+        };
+        front.open();
+        front
+    }
+
+    /// Reads whole requests, one after the other on a connection, and hands each to `handle`, which may ask `sim`.
+    pub(crate) fn before(
+        sim: &Sim,
+        handle: impl Fn(&mut Exchange<'_>) -> Then + Send + Sync + 'static,
+    ) -> Self {
+        let behind = sim.url().strip_prefix("http://").unwrap().to_owned();
+        Self::raw(move |mut stream| {
+            stream.set_nodelay(true).unwrap();
+            let mut since = Instant::now();
+            for nth in 0.. {
+                let Some(request) = read_request(&mut stream) else { return };
+                let idle = since.elapsed();
+                let mut exchange = Exchange { stream: &mut stream, request, nth, idle, behind: &behind };
+                if handle(&mut exchange) == Then::Close {
+                    return;
+                }
+                since = Instant::now();
+            }
+        })
+    }
+
+    /// Listens, after [`Front::close`] on the same port again.
+    pub(crate) fn open(&mut self) {
+        let listener = TcpListener::bind(self.address).unwrap();
+        self.address = listener.local_addr().unwrap();
+        if let Some(bytes) = self.receives {
+            rustix::net::sockopt::set_socket_recv_buffer_size(&listener, bytes).unwrap();
+        }
+        self.closing.store(false, Ordering::SeqCst);
+        let (serve, closing) = (Arc::clone(&self.serve), Arc::clone(&self.closing));
+        self.accepting = Some(std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                if closing.load(Ordering::SeqCst) {
+                    return;
+                }
+                let serve = Arc::clone(&serve);
+                let stream = stream.unwrap();
+                std::thread::spawn(move || serve(stream));
+            }
+        }));
+    }
+
+    /// Nothing is listened on any more: who connects is refused. What is connected goes on.
+    pub(crate) fn close(&mut self) {
+        let Some(accepting) = self.accepting.take() else { return };
+        self.closing.store(true, Ordering::SeqCst);
+        drop(TcpStream::connect(self.address));
+        accepting.join().unwrap();
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    pub(crate) fn https_url(&self) -> String {
+        format!("https://{}", self.address)
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.address.port()
+    }
+}
+
+impl Drop for Front {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// A request that came whole, and the connection it came over.
+pub(crate) struct Exchange<'a> {
+    stream: &'a mut TcpStream,
+    request: Vec<u8>,
+    /// How many came over this connection before.
+    pub(crate) nth: usize,
+    /// How long the connection had lain idle.
+    pub(crate) idle: Duration,
+    behind: &'a str,
+}
+
+impl Exchange<'_> {
+    /// A parameter of the form as it was sent; empty where it wasn't.
+    pub(crate) fn param(&self, name: &str) -> &str {
+        let body = std::str::from_utf8(body_of(&self.request)).unwrap();
+        let pairs = body.split('&').filter_map(|pair| pair.split_once('='));
+        pairs.filter(|(key, _)| *key == name).map(|(_, value)| value).next().unwrap_or_default()
+    }
+
+    pub(crate) fn is_order(&self) -> bool {
+        self.param("action") == "placeorder"
+    }
+
+    /// Hands the request to the simulator: its answer's body.
+    pub(crate) fn ask(&self) -> String {
+        self.ask_for_any().expect("the simulator has no fault in its answers here")
+    }
+
+    /// [`Exchange::ask`]; `None` where the simulator breaks off without an answer.
+    fn ask_for_any(&self) -> Option<String> {
+        let mut stream = TcpStream::connect(self.behind).unwrap();
+        let line = self.request.iter().position(|byte| *byte == b'\n').unwrap() + 1;
+        stream.write_all(&self.request[..line]).unwrap();
+        stream.write_all(b"connection: close\r\n").unwrap();
+        stream.write_all(&self.request[line..]).unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).unwrap();
+        (!answer.is_empty()).then(|| String::from_utf8(body_of(&answer).to_vec()).unwrap())
+    }
+
+    /// Writes as it is; whether the client took it.
+    pub(crate) fn write(&mut self, bytes: impl AsRef<[u8]>) -> bool {
+        self.stream.write_all(bytes.as_ref()).is_ok()
+    }
+
+    /// The simulator's own answer, and the connection stays open; without one it closes.
+    pub(crate) fn relay(&mut self) -> Then {
+        match self.ask_for_any() {
+            Some(answer) if self.write(ok(&answer)) => Then::KeepOpen,
+            _ => Then::Close,
+        }
+    }
+
+    /// Closes by a reset instead of an end.
+    pub(crate) fn reset(&self) -> Then {
+        rustix::net::sockopt::set_socket_linger(&*self.stream, Some(Duration::ZERO)).unwrap();
+        Then::Close
+    }
+
+    /// Closes the connection when nothing has come over it for so long.
+    pub(crate) fn close_when_idle_for(&self, time: Duration) {
+        self.stream.set_read_timeout(Some(time)).unwrap();
+    }
+}
+
+/// HTTP 200 with this body.
+pub(crate) fn ok(body: &str) -> String {
+    format!("HTTP/1.1 200 OK\r\ncontent-type: text/xml\r\ncontent-length: {}\r\n\r\n{body}", body.len())
+}
+
+/// One request; `None` where the client left before it was whole.
+fn read_request(stream: &mut TcpStream) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let mut chunk = [0; 4096];
+    while !is_whole(&bytes) {
+        match stream.read(&mut chunk) {
+            Ok(0) => return None,
+            Ok(count) => bytes.extend_from_slice(&chunk[..count]),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(_) => return None,
+        }
+    }
+    Some(bytes)
+}
+
+fn is_whole(bytes: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(bytes);
+    text.split_once("\r\n\r\n").is_some_and(|(head, body)| {
+        let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+        body.len() >= length.unwrap().parse::<usize>().unwrap()
+    })
+}
+
+fn body_of(message: &[u8]) -> &[u8] {
+    let end = message.windows(4).position(|end| end == b"\r\n\r\n").unwrap() + 4;
+    &message[end..]
+}

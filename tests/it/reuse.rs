@@ -1,0 +1,70 @@
+//! Connections that are kept and gone at the moment of reuse: an order that the server never saw fails there exactly as
+//! one that was taken. A doubt that needn't be is a false one.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use imeid::simulator::{Delay, Duplicates, Options, Share};
+
+use crate::front::{Front, Then};
+use crate::support::{Sim, Workplace, books_agree, file_of, imei};
+
+/// How long the server keeps an idle connection: shorter than any server's default (Apache's is 5 s).
+const KEPT: Duration = Duration::from_secs(2);
+/// For so long after it has closed one, requests still reach it there that left before its end arrived.
+const ON_THE_WAY: Duration = Duration::from_millis(100);
+const ROWS: u32 = 80;
+
+#[test]
+fn connections_that_the_server_closes_when_idle_leave_no_false_doubt() {
+    let files: u32 = std::env::var("IMEID_FILES").map_or(12, |files| files.parse().expect("IMEID_FILES"));
+    let sim = Sim::start(Options {
+        duplicates: Duplicates::Charge,
+        listing_limit: 20_000,
+        latency: Delay::Fixed(Duration::from_millis(30)),
+        completion: Delay::Fixed(Duration::from_millis(100)),
+        rejected: Share::from_ppm(0),
+        ..Options::default()
+    });
+    let (orders, reused, crossed) = (Arc::default(), Arc::default(), Arc::<AtomicUsize>::default());
+    let [all, again, lost] = [&orders, &reused, &crossed].map(Arc::clone);
+    let front = Front::before(&sim, move |exchange| {
+        exchange.close_when_idle_for(KEPT + ON_THE_WAY);
+        if exchange.is_order() {
+            all.fetch_add(1, Ordering::SeqCst);
+            again.fetch_add(usize::from(exchange.nth > 0), Ordering::SeqCst);
+        }
+        // The worst case: the server's end and the request crossed on the way.
+        if exchange.nth > 0 && exchange.idle >= KEPT {
+            lost.fetch_add(usize::from(exchange.is_order()), Ordering::SeqCst);
+            return Then::Close;
+        }
+        exchange.relay()
+    });
+    let workers = format!("workers = {ROWS}");
+    let mut place = Workplace::new(
+        &front.url(),
+        &[("submit", "canary = 0"), ("submit", &workers), ("outbox", "held_after = \"1h\"")],
+    );
+    place.start();
+    let mut random = fastrand::Rng::with_seed(5);
+    let rows = |n: u32| (n * ROWS..(n + 1) * ROWS).map(imei).collect::<Vec<_>>();
+    for n in 0..files {
+        place.drop_file(&format!("stock{n}.csv"), &file_of(rows(n)));
+        place.until("every order was sent", |place| {
+            let doubts = place.log().matches(" in doubt imei=").count() as u64;
+            sim.ledger().charges + doubts >= u64::from((n + 1) * ROWS)
+        });
+        // Nothing is waited for here: connections lie idle for some time, and every time another.
+        std::thread::sleep(Duration::from_millis(random.u64(0..2_600)));
+    }
+    for n in 0..files {
+        place.result(&format!("stock{n}.results.csv"));
+    }
+    let [orders, reused, crossed] = [orders, reused, crossed].map(|count| count.load(Ordering::SeqCst));
+    println!("{orders} orders, {reused} over a kept connection, {crossed} false doubts");
+    assert_eq!((crossed, place.log().matches(" in doubt imei=").count()), (0, 0), "{}", place.log());
+    assert!(reused * 5 > orders, "{reused} of {orders}: none would show nothing");
+    books_agree(&place, &sim, "stock0.results.csv", &rows(0));
+}
