@@ -198,7 +198,7 @@ pub fn move_file(from: &Path, to_dir: &Path, name: &OsStr) -> io::Result<PathBuf
 fn copy_over(from: &Path, to_dir: &Path, name: &OsStr) -> io::Result<PathBuf> {
     let mut source = open_regular(from)?;
     let before = source.metadata()?;
-    let temp = write_temp(to_dir, name, before.permissions().mode() & 0o7777, |file| {
+    let temp = write_temp(to_dir, name, before.permissions().mode() & 0o7777, |file, _| {
         io::copy(&mut source, file)?;
         file.set_modified(before.modified()?)
     })?;
@@ -276,7 +276,7 @@ pub fn write_file(
     write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> io::Result<()> {
     crash_point("durable.write_file.before");
-    let temp = write_temp(dir, final_name, mode, |file| {
+    let temp = write_temp(dir, final_name, mode, |file, _| {
         let mut buffered = BufWriter::new(file);
         write(&mut buffered)?;
         buffered.flush()
@@ -286,12 +286,29 @@ pub fn write_file(
     or_remove(&temp, if replace { rename_within(&temp, &to) } else { rename_new(&temp, &to) })
 }
 
+/// As [`write_file`] without `replace`, for a library that writes by itself: `write` gets the temporary file's path, and
+/// leaves nothing else beside it.
+///
+/// # Errors
+/// As [`write_file`].
+pub fn write_file_at(
+    dir: &Path,
+    final_name: &OsStr,
+    mode: u32,
+    write: impl FnOnce(&Path) -> io::Result<()>,
+) -> io::Result<()> {
+    crash_point("durable.write_file.before");
+    let temp = write_temp(dir, final_name, mode, |_, path| write(path))?;
+    crash_point("durable.write_file.written");
+    or_remove(&temp, rename_new(&temp, &dir.join(final_name)))
+}
+
 /// Makes a complete, fsynced temporary file and returns its path.
 fn write_temp(
     dir: &Path,
     final_name: &OsStr,
     mode: u32,
-    write: impl FnOnce(&mut File) -> io::Result<()>,
+    write: impl FnOnce(&mut File, &Path) -> io::Result<()>,
 ) -> io::Result<PathBuf> {
     let mut prefix = OsString::from(".");
     prefix.push(OsStr::from_bytes(cut(final_name.as_bytes(), 200)));
@@ -300,7 +317,7 @@ fn write_temp(
     // Kept at once, and removed by hand on errors: a test that stops at a crash point by unwinding must find
     // what a crash would have left.
     let (mut file, path) = made.keep().map_err(|kept| kept.error)?;
-    let written = write(&mut file)
+    let written = write(&mut file, &path)
         .and_then(|()| file.set_permissions(fs::Permissions::from_mode(mode)))
         .and_then(|()| sync(&file, &path));
     or_remove(&path, written)?;

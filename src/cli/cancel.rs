@@ -8,7 +8,14 @@ use super::Exit;
 use super::words::Desk;
 use crate::journal::Said;
 
+const EXAMPLES: &str = "What was sent already ends as it does.
+
+Examples:
+  imeid cancel stock              what of the batch isn't sent yet
+  imeid cancel 353322110000008    one order that isn't sent yet, or a held one for good";
+
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct CancelArgs {
     /// An IMEI, or the NAME of a batch in the outbox
     #[arg(value_name = "BATCH|IMEI")]

@@ -2,12 +2,21 @@
 //!
 //! Exit codes: 0 done, 1 failed, 2 usage or bad config, 3 found something wrong.
 
+mod ack;
+mod ask;
+mod backup;
+mod balance;
 mod cancel;
 mod check;
+mod completions;
 mod demo;
+mod export;
+mod pause;
 mod resolve;
+mod resume;
 mod retry;
 mod run;
+mod services;
 mod show;
 mod simulate;
 mod status;
@@ -38,9 +47,20 @@ struct Cli {
     command: Command,
 }
 
+const RUN: &str = "As a service it is started by systemd; by hand:
+  imeid run --config imeid.toml";
+const CHECK: &str = "Examples:
+  imeid check             this machine alone
+  imeid check --online    and what the provider says";
+const DEMO: &str = "It needs no account and costs nothing:
+  imeid demo";
+const SIMULATE: &str = "Example:
+  imeid simulate --listen 127.0.0.1:8080";
+
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the daemon in the foreground until SIGTERM or Ctrl-C
+    #[command(after_help = RUN)]
     Run,
     /// Show everything that happened to an IMEI or a batch
     Show(show::ShowArgs),
@@ -50,22 +70,37 @@ enum Command {
     Retry(retry::RetryArgs),
     /// Stop what of a batch isn't sent yet, or give a held order up for good
     Cancel(cancel::CancelArgs),
+    /// Let nothing more be sent, or nothing of one service, until `resume`
+    Pause(pause::PauseArgs),
+    /// End pauses that wait for a person, and try the others now
+    Resume(resume::ResumeArgs),
+    /// Say that you have seen an alarm
+    Ack(ack::AckArgs),
+    /// Write a batch's result again, from the journal; nothing is sent
+    Export(export::ExportArgs),
+    /// Copy the journal, beside a running daemon too; the copy is checked, and marked as one
+    Backup(backup::BackupArgs),
+    /// Ask the provider for the account's balance
+    Balance(balance::BalanceArgs),
+    /// Ask the provider for its services and their prices
+    Services(services::ServicesArgs),
     /// Check the config, the folders, the rights and the API key; change nothing
+    #[command(after_help = CHECK)]
     Check {
         /// Ask the provider too: the balance, and whether it has the services at their prices
         #[arg(long)]
         online: bool,
     },
     /// Show how things stand: files, orders, money, pauses, alarms
-    Status {
-        /// As JSON, for programs
-        #[arg(long)]
-        json: bool,
-    },
+    Status(status::StatusArgs),
     /// Try everything at once, in a temporary folder: the real daemon and a sample file against the embedded simulator
+    #[command(after_help = DEMO)]
     Demo,
     /// Run the simulator of the provider alone
+    #[command(after_help = SIMULATE)]
     Simulate(Box<SimulateArgs>),
+    /// Print what a shell needs to complete imeid's commands
+    Completions(completions::CompletionsArgs),
 }
 
 /// How a command ended.
@@ -99,10 +134,18 @@ pub fn main() -> ExitCode {
         Command::Resolve(args) => resolve::run(&cli.config, &args),
         Command::Retry(args) => retry::run(&cli.config, &args),
         Command::Cancel(args) => cancel::run(&cli.config, &args),
+        Command::Pause(args) => pause::run(&cli.config, &args),
+        Command::Resume(args) => resume::run(&cli.config, &args),
+        Command::Ack(args) => ack::run(&cli.config, &args),
+        Command::Export(args) => export::run(&cli.config, &args),
+        Command::Backup(args) => backup::run(&cli.config, &args),
+        Command::Balance(args) => balance::run(&cli.config, &args),
+        Command::Services(args) => services::run(&cli.config, &args),
         Command::Check { online } => check::run(&cli.config, online),
-        Command::Status { json } => status::run(&cli.config, json),
+        Command::Status(args) => status::run(&cli.config, &args),
         Command::Demo => demo::run(),
         Command::Simulate(args) => simulate::run(*args),
+        Command::Completions(args) => completions::run(&args),
     };
     exit.into()
 }

@@ -8,7 +8,15 @@ use super::Exit;
 use super::words::Desk;
 use crate::journal::Said;
 
+const EXAMPLES: &str =
+    "Look the IMEI up at the provider first, a quiet period after the order at the earliest.
+
+Examples:
+  imeid resolve 353322110000008 --order-id 15562209    it was ordered, under this id
+  imeid resolve 353322110000008 --not-ordered          it was not: it is sent again";
+
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct ResolveArgs {
     /// The IMEI of an order that is in doubt or held
     imei: String,

@@ -11,7 +11,14 @@ use crate::journal::{Said, Target, View};
 use crate::order::State;
 use crate::types::{BatchId, Money, ServiceId};
 
+const EXAMPLES: &str = "Each is a new order, and is paid for.
+
+Examples:
+  imeid retry stock          tells the cost
+  imeid retry stock --yes    does it";
+
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct RetryArgs {
     /// An IMEI, or the NAME of a batch in the outbox
     #[arg(value_name = "BATCH|IMEI")]
@@ -56,6 +63,9 @@ fn quote(view: &View, config: &Config, target: Target) -> Result<String, Trouble
                 return Err(Trouble::failed(format!("its order is {state}: there is nothing to order anew")));
             }
             (ServiceId(service), 1)
+        }
+        Target::Everything | Target::Service(_) | Target::Alarm(_) => {
+            return Err(Trouble::usage("only an IMEI or a batch can be ordered anew"));
         }
     };
     if orders == 0 {

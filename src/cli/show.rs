@@ -13,7 +13,12 @@ use crate::journal::{
 use crate::outbox::by_status;
 use crate::types::{BatchId, Imei, Timestamp};
 
+const EXAMPLES: &str = "Examples:
+  imeid show 353322110000008    one IMEI, from file and row to order and result
+  imeid show stock              a batch, and its rows that are still open";
+
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct ShowArgs {
     /// An IMEI, or the NAME of a batch in the outbox
     #[arg(value_name = "IMEI|BATCH")]

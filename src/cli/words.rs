@@ -137,6 +137,34 @@ impl Desk {
         }
     }
 
+    /// All submission, or that of the service of this name: a configured one, or one that was.
+    pub(super) fn submission(&self, service: Option<&str>) -> Result<Target, Trouble> {
+        let Some(name) = service else { return Ok(Target::Everything) };
+        let account = &self.config.provider.account;
+        let configured = self.config.services.iter().find(|service| service.name == name);
+        let number = match configured {
+            Some(service) => self.view.service_number(account, &service.network_id)?,
+            None => {
+                let named = self.view.service_names()?;
+                named.into_iter().find(|(_, known)| known == name).map(|(id, _)| id)
+            }
+        };
+        match (number, configured) {
+            (Some(id), _) => Ok(Target::service(id)),
+            (None, Some(_)) => Err(Trouble::failed(format!(
+                "the daemon hasn't started with the service {name:?} yet: there is nothing of it to pause"
+            ))),
+            (None, None) => {
+                let names: Vec<&str> =
+                    self.config.services.iter().map(|service| service.name.as_str()).collect();
+                Err(Trouble::usage(format!(
+                    "there is no service {name:?}: the configuration has {}",
+                    names.join(", ")
+                )))
+            }
+        }
+    }
+
     /// Says it, waits for the answer, and prints it.
     pub(super) fn say(self, said: Said, target: Target) -> Exit {
         match self.carry(said, target) {

@@ -58,7 +58,7 @@ fn a_failed_write_leaves_nothing() {
 #[test]
 fn what_a_crash_left_is_removed_and_nothing_else() {
     let dir = folder();
-    write_temp(dir.path(), OsStr::new("a.csv"), 0o664, |file| file.write_all(b"half")).unwrap();
+    write_temp(dir.path(), OsStr::new("a.csv"), 0o664, |file, _| file.write_all(b"half")).unwrap();
     for other in [".hidden", "a.tmp", ".a.tmp"] {
         fs::write(dir.path().join(other), "").unwrap();
     }

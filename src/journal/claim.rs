@@ -370,7 +370,8 @@ impl<'a> Claiming<'a> {
             self.draft.blocked = Some(Blocked::Paused);
             return Ok(false);
         };
-        match gate::service(&self.pauses, order.service) {
+        let brake = gate::service(&self.pauses, order.service);
+        match brake {
             Some(Brake::Paused) => {
                 self.draft.blocked = Some(Blocked::Paused);
                 return Ok(false);
@@ -421,6 +422,7 @@ impl<'a> Claiming<'a> {
             probe,
             canary: !canary.proven,
             alone: kind == Kind::FirstProbe,
+            finds_out: brake == Some(Brake::One),
             clock: self.clock.clone(),
             rules,
         });

@@ -11,6 +11,7 @@
 //! attempt that will never be answered: [`Journal::recover`] takes it as in doubt.
 
 mod answer;
+mod backup;
 mod balance;
 mod books;
 mod cancel;
@@ -21,16 +22,19 @@ mod export;
 mod exports;
 mod files;
 mod kept;
+mod operator;
 mod orders;
 mod outbox;
 mod pause;
 mod poll;
 mod requests;
 mod resolve;
+mod restore;
 mod retry;
 mod rows;
 mod settle;
 mod show;
+mod standing;
 mod status;
 #[cfg(test)]
 mod tests;
@@ -55,6 +59,7 @@ use rusqlite_migration::{M, Migrations};
 use tokio::sync::oneshot;
 
 pub use answer::Recorded;
+pub use backup::{Copied, back_up};
 pub use claim::{Blocked, ClaimRequest, Claimed, ProbeTerms};
 pub use codes::{BatchState, Link};
 pub use export::{ExportRow, ExportedCells, SettledBy, Sorted, Unmatched};
@@ -179,6 +184,7 @@ struct Shared {
     wakes: Wakes,
     lingers: Arc<AtomicBool>,
     damage: damage::Found,
+    standing: standing::Standing,
     writer: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -282,9 +288,18 @@ impl Journal {
         })?;
         let (sender, receiver) = channel();
         let (wakes, damage) = (Wakes::default(), damage::Found::new(path));
+        restore::give_id(&connection)?;
+        let standing = standing::Standing::default();
+        standing.set(pause::list(&Tx::new(&connection))?);
         let lingers = Arc::new(AtomicBool::new(false));
-        let writer =
-            writer::Writer::new(connection, receiver, wakes.clone(), damage.clone(), Arc::clone(&lingers));
+        let writer = writer::Writer::new(
+            connection,
+            receiver,
+            wakes.clone(),
+            damage.clone(),
+            standing.clone(),
+            Arc::clone(&lingers),
+        );
         let thread = std::thread::Builder::new()
             .name("journal".to_owned())
             .spawn(move || writer.run())
@@ -296,6 +311,7 @@ impl Journal {
             wakes,
             lingers,
             damage,
+            standing,
             writer: Mutex::new(Some(thread)),
         };
         Ok(Self { shared: Arc::new(shared) })

@@ -76,6 +76,7 @@ pub(super) fn set(
          next_try = excluded.next_try, one = 0",
         (code(scope), reason.as_str(), text, now.millis(), tries, next_try.map(Timestamp::millis)),
     )?;
+    tx.pauses_changed();
     if before.is_none() {
         tracing::warn!(
             scope = %scope_word(scope), reason = reason.as_str(), text = %text,
@@ -105,11 +106,26 @@ pub(super) fn end(
     let ended =
         tx.execute("DELETE FROM pauses WHERE scope = ?1 AND reason = ?2", (code(scope), reason.as_str()))?;
     if ended > 0 {
+        tx.pauses_changed();
         tracing::info!(scope = %scope_word(scope), reason = reason.as_str(), "pause ended");
         tx.event(now, None, None, "pause ended", &format!("{} {}", scope_word(scope), reason.as_str()))?;
         tx.ring(Rung::SUBMIT);
     }
     Ok(ended > 0)
+}
+
+/// It is tried at once, unless an order is on its way to find out.
+pub(super) fn try_now(
+    tx: &Tx<'_>,
+    scope: Scope,
+    reason: PauseReason,
+    now: Timestamp,
+) -> Result<(), JournalError> {
+    tx.execute(
+        "UPDATE pauses SET next_try = ?3 WHERE scope = ?1 AND reason = ?2 AND one = 0",
+        (code(scope), reason.as_str(), now.millis()),
+    )?;
+    Ok(())
 }
 
 /// An answer of the provider that passed: it ends every pause that let this order go to find out.
@@ -183,6 +199,7 @@ impl Journal {
                 "UPDATE pauses SET one = ?3, tries = ?4, next_try = ?5 WHERE scope = ?1 AND reason = ?2",
                 (code(scope), reason.as_str(), passed, tries, next.millis()),
             )?;
+            tx.pauses_changed();
             if passed {
                 tx.ring(Rung::SUBMIT);
             }

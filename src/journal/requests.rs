@@ -13,7 +13,8 @@ use serde::{Deserialize, Serialize};
 use super::orders::{self, Rules};
 use super::tx::Tx;
 use super::view::View;
-use super::{Journal, JournalError, cancel, resolve, retry};
+use super::{Journal, JournalError, cancel, operator, resolve, retry};
+use crate::gate::Scope;
 use crate::types::{BatchId, Imei, ProviderOrderId, ServiceId, Timestamp};
 
 /// What an operator says.
@@ -28,6 +29,12 @@ pub enum Said {
     Cancel,
     /// "Order anew what ended without an answer."
     Retry,
+    /// "Nothing more is sent."
+    Pause,
+    /// "Go on."
+    Resume,
+    /// "I have seen it."
+    Ack,
 }
 
 impl Said {
@@ -39,6 +46,9 @@ impl Said {
             Self::NotOrdered => "it was not ordered".to_owned(),
             Self::Cancel => "cancel".to_owned(),
             Self::Retry => "order anew".to_owned(),
+            Self::Pause => "pause".to_owned(),
+            Self::Resume => "go on".to_owned(),
+            Self::Ack => "seen".to_owned(),
         }
     }
 }
@@ -56,6 +66,12 @@ pub enum Target {
     },
     /// A batch, by its number.
     Batch(i64),
+    /// All submission.
+    Everything,
+    /// A service's submission, by its number in the journal.
+    Service(i64),
+    /// An alarm, by its number.
+    Alarm(i64),
 }
 
 impl Target {
@@ -63,6 +79,12 @@ impl Target {
     #[must_use]
     pub const fn order(service: ServiceId, imei: Imei) -> Self {
         Self::Order { service: service.0, imei: imei.as_u64() }
+    }
+
+    /// A service's submission.
+    #[must_use]
+    pub const fn service(id: ServiceId) -> Self {
+        Self::Service(id.0)
     }
 
     /// This batch.
@@ -284,6 +306,12 @@ pub(super) fn carry_out_slice(
             Some(about_order(tx, &request, ServiceId(service), imei, now, rules)?)
         }
         Target::Batch(batch) => about_batch(tx, &request, BatchId(batch), now, rules)?,
+        Target::Everything => Some(operator::about_submission(tx, &request, Scope::All, now, rules)?),
+        Target::Service(service) => {
+            let scope = Scope::Service(ServiceId(service));
+            Some(operator::about_submission(tx, &request, scope, now, rules)?)
+        }
+        Target::Alarm(n) => Some(operator::ack(tx, &request, n, now)?),
     };
     answer.map(|answer| finish(tx, id, answer, now)).transpose()
 }
@@ -307,6 +335,9 @@ fn about_order(
         Said::NotOrdered => resolve::not_ordered(tx, request, &mut order, now, rules),
         Said::Cancel => cancel::order(tx, request, &mut order, now, rules),
         Said::Retry => retry::order(tx, request, order, now, rules),
+        Said::Pause | Said::Resume | Said::Ack => {
+            Ok(RequestAnswer::nothing("that can't be said of an order"))
+        }
     }
 }
 
@@ -322,6 +353,9 @@ fn about_batch(
         Said::Retry => retry::batch(tx, request, batch, now, rules),
         Said::OrderId(_) | Said::NotOrdered => {
             Ok(Some(RequestAnswer::nothing("that can be said of one IMEI, not of a batch")))
+        }
+        Said::Pause | Said::Resume | Said::Ack => {
+            Ok(Some(RequestAnswer::nothing("that can't be said of a batch")))
         }
     }
 }

@@ -171,6 +171,22 @@ impl View {
         )
     }
 
+    /// The journal's number of a service.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn service_number(
+        &self,
+        account: &str,
+        network_id: &NetworkId,
+    ) -> Result<Option<ServiceId>, JournalError> {
+        self.find(
+            "SELECT id FROM services WHERE account = ?1 AND network_id = ?2",
+            (account, &network_id.0),
+            |row| row.get(0).map(ServiceId),
+        )
+    }
+
     /// What a service is known by at the provider.
     ///
     /// # Errors

@@ -32,6 +32,8 @@ pub(super) struct Claim {
     pub(super) canary: bool,
     /// A first probe: nothing of ours goes beside it.
     pub(super) alone: bool,
+    /// The one order that goes to find out whether a pause has ended.
+    pub(super) finds_out: bool,
     pub(super) clock: Clock,
     pub(super) rules: Arc<Rules>,
 }
@@ -86,6 +88,12 @@ impl AttemptTicket {
     #[must_use]
     pub fn is_first_probe(&self) -> bool {
         self.claim.as_ref().is_some_and(|claim| claim.alone)
+    }
+
+    /// Whether it goes to find out whether a pause has ended.
+    #[must_use]
+    pub fn finds_out(&self) -> bool {
+        self.claim.as_ref().is_some_and(|claim| claim.finds_out)
     }
 
     /// Whether it is a probe.

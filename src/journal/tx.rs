@@ -12,11 +12,13 @@ use crate::types::{BatchId, OrderId, Timestamp};
 pub struct Tx<'a> {
     connection: &'a Connection,
     rung: Cell<Rung>,
+    /// Whether a pause began, ended or changed.
+    paused: Cell<bool>,
 }
 
 impl<'a> Tx<'a> {
     pub(super) const fn new(connection: &'a Connection) -> Self {
-        Self { connection, rung: Cell::new(Rung::NONE) }
+        Self { connection, rung: Cell::new(Rung::NONE), paused: Cell::new(false) }
     }
 
     /// Rings these stages once the transaction is committed.
@@ -26,6 +28,15 @@ impl<'a> Tx<'a> {
 
     pub(super) const fn rung(&self) -> Rung {
         self.rung.get()
+    }
+
+    /// Whoever is about to send must know of the pauses as they are now once the transaction is committed.
+    pub(super) fn pauses_changed(&self) {
+        self.paused.set(true);
+    }
+
+    pub(super) const fn have_pauses_changed(&self) -> bool {
+        self.paused.get()
     }
 
     pub(super) const fn connection(&self) -> &Connection {

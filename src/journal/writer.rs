@@ -11,8 +11,9 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, TransactionBehavior};
 
 use super::damage::Found;
+use super::standing::Standing;
 use super::tx::Tx;
-use super::{JournalError, Wakes};
+use super::{JournalError, Wakes, pause};
 use crate::durable::crash_point;
 
 /// At most this many operations in one transaction.
@@ -39,6 +40,7 @@ pub(super) struct Writer {
     operations: Receiver<Box<dyn Operation>>,
     wakes: Wakes,
     damage: Found,
+    standing: Standing,
     /// What must be recorded and could not be yet.
     kept: Vec<Box<dyn Operation>>,
     /// Whether commits that nobody waits for linger.
@@ -53,9 +55,10 @@ impl Writer {
         operations: Receiver<Box<dyn Operation>>,
         wakes: Wakes,
         damage: Found,
+        standing: Standing,
         lingers: Arc<AtomicBool>,
     ) -> Self {
-        Self { connection, operations, wakes, damage, kept: Vec::new(), keeps: false, lingers }
+        Self { connection, operations, wakes, damage, standing, kept: Vec::new(), keeps: false, lingers }
     }
 
     /// Writes until every sender is gone and nothing is left to write.
@@ -142,9 +145,13 @@ impl Writer {
             }
         }
         let rung = tx.rung();
+        let pauses = tx.have_pauses_changed().then(|| pause::list(&tx)).transpose()?;
         crash_point("journal.commit.before");
         transaction.commit()?;
         crash_point("journal.commit.after");
+        if let Some(pauses) = pauses {
+            self.standing.set(pauses);
+        }
         self.wakes.ring(rung);
         Ok(())
     }
@@ -172,9 +179,13 @@ impl Writer {
         let tx = Tx::new(&transaction);
         operation.run(&tx)?;
         let rung = tx.rung();
+        let pauses = tx.have_pauses_changed().then(|| pause::list(&tx)).transpose()?;
         crash_point("journal.commit.before");
         transaction.commit()?;
         crash_point("journal.commit.after");
+        if let Some(pauses) = pauses {
+            self.standing.set(pauses);
+        }
         self.wakes.ring(rung);
         Ok(())
     }

@@ -29,8 +29,8 @@ use crate::types::{BatchId, Timestamp};
 pub use table::ResultWriter;
 pub use tally::{by_status, row_status};
 
-pub use publish::PublishError;
 use publish::Publisher;
+pub use publish::{PublishError, write_result};
 
 /// It looks again after this long by itself.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use crate::clock::Clock;
 use crate::durable;
-use crate::journal::{BatchState, BatchWork, Journal, JournalError, ResultFile};
+use crate::journal::{BatchState, BatchWork, Journal, JournalError, ResultFile, ResultRow, View};
 use crate::pulse;
 use crate::result::{Header, RowStatus, read_me};
 use crate::types::{BatchId, Money};
@@ -218,13 +218,30 @@ impl Publisher {
 
 /// Writes a batch's rows, page by page, as they stand.
 fn write(journal: &Journal, batch: &BatchWork, out: &mut dyn Write) -> Result<(), PublishError> {
+    write_pages(batch, out, |after| journal.read_here(|view| view.result_rows(batch.id, after, PAGE_ROWS)))
+}
+
+/// Writes what is known of a batch's rows, for whoever only reads the journal: a batch in work as it stands.
+///
+/// # Errors
+/// The journal can't be read, `out` not written, or not every row is there (the batch is being taken in).
+pub fn write_result(view: &View, batch: &BatchWork, out: &mut dyn Write) -> Result<(), PublishError> {
+    write_pages(batch, out, |after| view.result_rows(batch.id, after, PAGE_ROWS))
+}
+
+/// Each page is a transaction of its own: a long table holds nothing up.
+fn write_pages(
+    batch: &BatchWork,
+    out: &mut dyn Write,
+    page_after: impl Fn(u32) -> Result<Vec<ResultRow>, JournalError>,
+) -> Result<(), PublishError> {
     let header: Header =
         serde_json::from_str(&batch.header).map_err(|error| PublishError::Header(batch.id, error))?;
     let mut writer = ResultWriter::new(out, &header)?;
     let mut after = 0u32;
     let mut rows = 0u64;
     loop {
-        let page = journal.read_here(|view| view.result_rows(batch.id, after, PAGE_ROWS))?;
+        let page = page_after(after)?;
         let Some(last) = page.last() else { break };
         after = last.row;
         for row in &page {

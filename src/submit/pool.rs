@@ -159,7 +159,7 @@ impl Pool {
 
     async fn work_to_the_end(&self, ticket: AttemptTicket, shared_account: bool) {
         let Ok(_slot) = self.slots.acquire().await else { return };
-        if !self.may_send() {
+        if !self.may_send() || !self.journal.lets_go(&ticket) {
             // Its commit is waited for, so that the next claim finds the order.
             let _ = self.journal.return_attempt(ticket).await;
             return;

@@ -149,6 +149,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("notify", &["inbox"]),
     ("axum", &["simulator"]),
     ("clap", &["cli", "simulator"]),
+    ("clap_complete", &["cli"]),
     ("signal_hook", &["daemon"]),
     ("sd_notify", &["daemon"]),
     ("anyhow", &["cli", "daemon"]),

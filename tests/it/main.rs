@@ -5,6 +5,8 @@
 #[cfg(test)]
 mod check;
 #[cfg(test)]
+mod commands;
+#[cfg(test)]
 mod config;
 #[cfg(test)]
 mod damage;
@@ -12,6 +14,8 @@ mod damage;
 mod demo;
 #[cfg(test)]
 mod front;
+#[cfg(test)]
+mod help;
 #[cfg(test)]
 mod journal_first;
 #[cfg(test)]

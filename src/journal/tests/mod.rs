@@ -1,9 +1,11 @@
 //! The journal against a real file.
 
+mod backup;
 mod claims;
 mod doubts;
 mod exports;
 mod intake;
+mod pauses;
 mod plans;
 mod words;
 mod writer;

@@ -1,0 +1,110 @@
+//! Pauses that a person begins and ends, and what they keep from being sent.
+
+use super::*;
+use crate::gate::Scope;
+use crate::order::PauseReason;
+
+impl Bench {
+    async fn reasons(&self) -> Vec<(Scope, &'static str)> {
+        let pauses = self.journal.pauses().await.unwrap();
+        pauses.iter().map(|pause| (pause.scope, pause.reason.as_str())).collect()
+    }
+
+    async fn pause(&self, scope: Scope, reason: PauseReason) {
+        self.journal.pause(scope, reason, "why".to_owned(), self.now()).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_was_claimed_before_a_pause_is_not_let_go_after_it() {
+    let bench = Bench::new().await;
+    bench.batch("stock", &imeis(3)).await;
+    let ticket = bench.claim(1).await.pop().unwrap();
+    assert!(bench.journal.lets_go(&ticket));
+    for target in [Target::Everything, Target::service(bench.service)] {
+        assert!(bench.said(Said::Pause, target).await.done);
+        assert!(!bench.journal.lets_go(&ticket));
+        assert!(bench.claim(1).await.is_empty());
+        assert!(bench.said(Said::Resume, target).await.done);
+        assert!(bench.journal.lets_go(&ticket));
+    }
+    bench.pause(Scope::Service(ServiceId(bench.service.0 + 1)), PauseReason::Operator).await;
+    assert!(bench.journal.lets_go(&ticket), "another service's pause is none of its");
+    bench.journal.return_attempt(ticket).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn one_that_waited_through_a_pause_does_not_pass_for_the_one_that_finds_out() {
+    let bench = Bench::new().await;
+    bench.batch("stock", &imeis(3)).await;
+    let waits = bench.claim(1).await.pop().unwrap();
+    bench.pause(Scope::All, PauseReason::Credit).await;
+    bench.journal.pause_tried(Scope::All, PauseReason::Credit, true, bench.now()).await.unwrap();
+    assert!(!bench.journal.lets_go(&waits));
+    bench.journal.return_attempt(waits).await.unwrap().unwrap();
+    let tickets = bench.claim(9).await;
+    assert_eq!(tickets.len(), 1);
+    for ticket in tickets {
+        assert!(bench.journal.lets_go(&ticket));
+        bench.finish(ticket, Placed::Taken(ProviderOrderId(7))).await;
+    }
+    assert!(bench.reasons().await.is_empty());
+}
+
+#[tokio::test]
+async fn a_persons_pause_is_there_after_a_restart_and_is_never_tried_by_itself() {
+    let mut bench = Bench::new().await;
+    bench.batch("stock", &imeis(1)).await;
+    bench.said(Said::Pause, Target::Everything).await;
+    let elsewhere = Journal::open(&bench.path.with_file_name("other.db")).unwrap();
+    bench.journal = elsewhere;
+    bench.journal = Journal::open(&bench.path).unwrap();
+    assert_eq!(bench.reasons().await, [(Scope::All, "operator")]);
+    assert_eq!(bench.journal.pauses().await.unwrap()[0].next_try, None);
+    assert!(bench.claim(9).await.is_empty());
+    assert!(bench.said(Said::Resume, Target::Everything).await.done);
+    assert_eq!(bench.claim(9).await.len(), 1);
+}
+
+#[tokio::test]
+async fn going_on_ends_what_waits_for_a_person_and_tells_what_stays() {
+    let bench = Bench::new().await;
+    let service = Scope::Service(bench.service);
+    bench.pause(service, PauseReason::Canary).await;
+    bench.pause(service, PauseReason::Operator).await;
+    bench.pause(Scope::All, PauseReason::Disk).await;
+    bench.pause(Scope::All, PauseReason::Credit).await;
+    bench.pass(Duration::from_secs(1));
+    let answer = bench.said(Said::Resume, Target::service(bench.service)).await;
+    assert!(answer.done && answer.text.contains("still paused: everything: disk"), "{answer:?}");
+    assert_eq!(bench.reasons().await, [(Scope::All, "credit"), (Scope::All, "disk")]);
+    let answer = bench.said(Said::Resume, Target::Everything).await;
+    assert!(answer.text.contains("tried again at once: everything: credit"), "{answer:?}");
+    let pauses = bench.journal.pauses().await.unwrap();
+    assert_eq!(pauses[0].next_try, Some(bench.now()));
+    bench.journal.end_pause(Scope::All, PauseReason::Credit, bench.now()).await.unwrap();
+    let nothing = bench.said(Said::Resume, Target::Everything).await;
+    assert!(!nothing.done && nothing.text.contains("once there is space"), "{nothing:?}");
+    bench.journal.end_pause(Scope::All, PauseReason::Disk, bench.now()).await.unwrap();
+    assert!(bench.said(Said::Resume, Target::Everything).await.text.contains("nothing is paused"));
+}
+
+#[tokio::test]
+async fn an_alarm_is_told_once_it_is_seen_and_shown_no_more() {
+    let bench = Bench::new().await;
+    let accuse = |text: &str| {
+        bench.journal.balance_accuses(crate::order::Alarm::Balance, text.to_owned(), bench.now())
+    };
+    accuse("it fell").await.unwrap();
+    let open = || bench.journal.read_here(View::alarms).unwrap();
+    let n = open()[0].n;
+    assert!(bench.journal.probes_are_unsafe().await.unwrap());
+    let answer = bench.said(Said::Ack, Target::Alarm(n)).await;
+    assert!(answer.done && answer.text.contains("balance: it fell"), "{answer:?}");
+    assert!(open().is_empty());
+    assert!(!bench.journal.probes_are_unsafe().await.unwrap());
+    assert!(bench.said(Said::Ack, Target::Alarm(n)).await.text.contains("seen before"));
+    assert!(!bench.said(Said::Ack, Target::Alarm(n + 1)).await.done);
+    assert!(!bench.said(Said::Pause, Target::Alarm(n)).await.done);
+    assert!(!bench.said_of(Said::Pause, 0).await.done);
+}

@@ -1,0 +1,133 @@
+//! The workers, with a provider whose calls last as long as the test wants.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+
+use super::*;
+use crate::gate::Scope;
+use crate::journal::{NewBatch, NewRow, OrderFor, Rules, ServiceTerms};
+use crate::order::PauseReason;
+use crate::provider::{BoxFuture, PlaceOrder};
+use crate::types::{
+    AccountInfo, CallError, Imei, Money, NetworkId, Placed, ProviderOrder, ProviderOrderId, ProviderService,
+    Reply,
+};
+
+/// Counts the paid calls; each ends once it gets a permit.
+struct Gated {
+    begun: AtomicUsize,
+    may_end: Semaphore,
+}
+
+impl Provider for Gated {
+    fn place<'a>(&'a self, _order: &'a PlaceOrder) -> BoxFuture<'a, Reply<Placed>> {
+        Box::pin(async move {
+            let n = self.begun.fetch_add(1, Ordering::SeqCst);
+            self.may_end.acquire().await.unwrap().forget();
+            let id = ProviderOrderId(u64::try_from(n).unwrap() + 1);
+            Reply { outcome: Placed::Taken(id), http: Some(200), body: Vec::new() }
+        })
+    }
+
+    fn orders<'a>(
+        &'a self,
+        _ids: &'a [ProviderOrderId],
+    ) -> BoxFuture<'a, Result<Vec<ProviderOrder>, CallError>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
+
+    fn recent(&self) -> BoxFuture<'_, Result<Vec<ProviderOrder>, CallError>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
+
+    fn services(&self) -> BoxFuture<'_, Result<Vec<ProviderService>, CallError>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
+
+    fn account(&self) -> BoxFuture<'_, Result<AccountInfo, CallError>> {
+        Box::pin(async { Ok(AccountInfo { balance: None, credits_raw: String::new() }) })
+    }
+}
+
+/// A journal with one open batch of `rows` rows, and what may be claimed of it.
+async fn journal_with(folder: &std::path::Path, rows: u32, now: Timestamp) -> (Journal, ClaimRequest) {
+    let journal = Journal::open(&folder.join("journal.db")).unwrap();
+    let network_id = NetworkId("1739".to_owned());
+    let service = journal.service("main".to_owned(), network_id.clone(), "check".to_owned()).await.unwrap();
+    let new = NewBatch {
+        key: "1739~stock".to_owned(),
+        stem: "stock".to_owned(),
+        file_name: "stock.csv".to_owned(),
+        sha256: String::new(),
+        bytes: 0,
+        service,
+        header: "{}".to_owned(),
+        rows: u64::from(rows),
+        occupied: BTreeSet::new(),
+    };
+    let (batch, _) = journal.begin_batch(new, now).await.unwrap();
+    let wanted = (1..=rows).map(|row| OrderFor { imei: Imei::from_parts(35_000_000, row), row }).collect();
+    let linked = journal.link_orders(batch, service, wanted, None).await.unwrap();
+    let own = |row: &crate::journal::RowOrder| NewRow {
+        row: row.row,
+        order: Some((row.order, row.link)),
+        why_not: None,
+        raw: Vec::new(),
+    };
+    journal.insert_rows(batch, linked.iter().map(own).collect()).await.unwrap();
+    journal.open_batch(batch, now).await.unwrap();
+    let price = Money::from_micros(80_000);
+    let terms =
+        ServiceTerms { id: service, network_id, name: "check".to_owned(), price, canary: 0, params: vec![] };
+    let rules = Rules {
+        max_attempts: 3,
+        quiet: Duration::from_secs(120),
+        first_poll: Duration::from_secs(10),
+        terms: BTreeMap::from([(service, terms)]),
+    };
+    let request = ClaimRequest {
+        want: usize::try_from(rows).unwrap(),
+        day: 20_251_114,
+        per_day: None,
+        after: BatchId(0),
+        rules: Arc::new(rules),
+        probe: None,
+        keep_witness: false,
+    };
+    (journal, request)
+}
+
+#[tokio::test]
+async fn what_waits_for_a_worker_when_a_person_pauses_goes_back_unsent() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = Clock::system();
+    let (journal, request) = journal_with(folder.path(), 3, clock.now()).await;
+    let provider = Arc::new(Gated { begun: AtomicUsize::new(0), may_end: Semaphore::new(0) });
+    let shared: Arc<dyn Provider> = Arc::clone(&provider) as Arc<dyn Provider>;
+    let pool = Arc::new(Pool::new(journal.clone(), shared, clock.clone(), Arc::default()));
+    pool.want(1, clock.now());
+    let tickets = journal.begin_attempts(request, clock.clone()).await.unwrap().tickets;
+    assert_eq!(tickets.len(), 3);
+    let mut calls = Vec::new();
+    for ticket in tickets {
+        pool.take_in();
+        let pool = Arc::clone(&pool);
+        calls.push(tokio::spawn(async move { pool.work(ticket, true).await }));
+    }
+    while provider.begun.load(Ordering::SeqCst) == 0 {
+        tokio::task::yield_now().await;
+    }
+    journal.pause(Scope::All, PauseReason::Operator, "by anna".to_owned(), clock.now()).await.unwrap();
+    provider.may_end.add_permits(3);
+    for call in calls {
+        call.await.unwrap();
+    }
+    pool.all_recorded().await;
+    assert_eq!(provider.begun.load(Ordering::SeqCst), 1, "the two that waited were not sent");
+    let counts = journal.read_here(crate::journal::View::order_counts).unwrap();
+    assert_eq!((counts.queued, counts.submitting, counts.in_doubt, counts.ordered), (2, 0, 0, 1));
+}
