@@ -15,7 +15,7 @@ use crate::words;
 
 /// While it stops, the manager is asked for more time so often, and for so much each time.
 const EXTEND_EVERY: Duration = Duration::from_secs(5);
-const EXTEND_BY_US: u32 = 30_000_000;
+const EXTEND_BY_US: u32 = 15_000_000;
 /// A status line has at most so many characters.
 const STATUS_CHARS: usize = 600;
 
@@ -59,6 +59,8 @@ pub(super) struct Watchdog {
     pub(super) draining: CancellationToken,
     /// How long the manager waits for a sign of life; `None`: it doesn't.
     pub(super) patience: Option<Duration>,
+    /// How the manager is told: [`tell`].
+    pub(super) tell: fn(&[NotifyState<'_>]),
 }
 
 impl Watchdog {
@@ -108,17 +110,55 @@ impl Watchdog {
 
     fn feed(&self) {
         if self.patience.is_some() {
-            tell(&[NotifyState::Watchdog]);
+            (self.tell)(&[NotifyState::Watchdog]);
         }
         if self.draining.is_cancelled() {
-            tell(&[NotifyState::ExtendTimeoutUsec(EXTEND_BY_US)]);
+            (self.tell)(&[NotifyState::ExtendTimeoutUsec(EXTEND_BY_US)]);
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use super::*;
+
+    static FED: AtomicUsize = AtomicUsize::new(0);
+
+    fn count(states: &[NotifyState<'_>]) {
+        let fed = states.iter().filter(|state| matches!(state, NotifyState::Watchdog)).count();
+        FED.fetch_add(fed, Ordering::AcqRel);
+    }
+
+    #[tokio::test]
+    async fn a_stage_that_hangs_starves_the_watchdog_until_it_comes_round() {
+        let dir = tempfile::tempdir().unwrap();
+        let pulse = Pulse::new(Duration::ZERO);
+        let watchdog = Watchdog {
+            journal: Journal::open(&dir.path().join("journal.db")).unwrap(),
+            pulse: pulse.clone(),
+            draining: CancellationToken::new(),
+            patience: Some(Duration::from_millis(30)),
+            tell: count,
+        };
+        // Late at once, for half a second; then it comes round, and is in time.
+        let stage = pulse.attend("stage", async {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            let starved = FED.load(Ordering::Acquire);
+            crate::pulse::within(Duration::from_secs(600));
+            while FED.load(Ordering::Acquire) == starved {
+                tokio::task::yield_now().await;
+            }
+            starved
+        });
+        let starved = tokio::select! {
+            biased;
+            starved = stage => starved,
+            () = watchdog.run() => unreachable!("it runs for as long as it is awaited"),
+        };
+        assert_eq!(starved, 0);
+    }
 
     #[test]
     fn a_status_stays_one_line_whatever_is_in_it() {

@@ -218,6 +218,7 @@ impl Daemon {
             pulse: self.pulse.clone(),
             draining: stop.clone(),
             patience: sd_notify::watchdog_enabled(),
+            tell: manager::tell,
         };
         let _watchdog = AbortOnDropHandle::new(tokio::spawn(watchdog.run()));
         let ended = tokio::select! {

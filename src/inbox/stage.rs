@@ -22,6 +22,9 @@ use crate::types::Timestamp;
 /// Between two looks lies at least this, so that a thousand files dropped one by one aren't a thousand looks.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
 
+/// A look takes no longer, unless its folder is on a network share that is gone for good.
+const LOOK_AT_MOST: Duration = Duration::from_secs(600);
+
 /// A folder that files are dropped into, watched and looked through.
 #[derive(Debug)]
 pub struct Inbox {
@@ -78,6 +81,7 @@ impl Inbox {
         self.watcher.watch(&self.settings.folders());
         let (events, now) = (self.watcher.take_hints(), self.clock.now());
         let scanner = Arc::clone(&self.scanner);
+        pulse::within(LOOK_AT_MOST);
         let looked = pulse::spawn_blocking(move || {
             scanner.lock().map(|mut scanner| scanner.scan_once(events, now)).map_err(|_| broken())
         });
