@@ -4,6 +4,7 @@
 //! every stage finds its work as always. A stage that ends by itself takes the daemon down: half alive is worse.
 
 pub mod log;
+mod older_copy;
 mod progress;
 mod requests;
 mod signals;
@@ -31,6 +32,7 @@ use crate::settings::Settings;
 use crate::settle::{Reconcile, Settle};
 use crate::submit::Submit;
 
+pub use older_copy::recover;
 pub use progress::{LIVE_FACT, Live, eta};
 pub(crate) use signals::stop_on_signals;
 
@@ -139,7 +141,7 @@ pub async fn open(config: Config, clock: &Clock) -> Result<Opened, DaemonError> 
     let journal = Journal::open(&config.journal.path)?;
     check_account(&journal, &config).await?;
     let settings = Arc::new(Settings::new(config, &journal).await?);
-    let lost = journal.recover(clock.now(), (*settings.rules).clone()).await?;
+    let lost = recover(&journal, &settings, clock).await?;
     if lost > 0 {
         tracing::warn!(orders = lost, "in flight when the last process ended: in doubt");
     }
@@ -169,6 +171,8 @@ impl Daemon {
             () = stop.cancelled() => {}
         }
         let ended = tokio::select! {
+            // A stage that ended because of the stop didn't end by itself.
+            biased;
             () = stop.cancelled() => None,
             name = first_ended(&mut others) => Some(name),
             _ = &mut submit => Some("submit"),
@@ -246,6 +250,7 @@ impl Daemon {
         let progress =
             Progress::new(journal.clone(), clock.clone(), settings(), meter, waiting, stop.clone());
         let disk = watch_disk::run(journal.clone(), clock.clone(), settings(), disk, rest.clone());
+        let stamp = older_copy::run(journal.clone(), settings(), rest.clone());
         let requests = requests::run(journal.clone(), clock.clone(), settings(), rest.clone());
         let others = vec![
             // A stop takes nothing more in.
@@ -257,6 +262,7 @@ impl Daemon {
             ("progress", tokio::spawn(progress.run(rest.clone()))),
             ("disk", tokio::spawn(disk)),
             ("requests", tokio::spawn(requests)),
+            ("stamp", tokio::spawn(stamp)),
         ];
         (tokio::spawn(submit.run(stop.clone())), others)
     }

@@ -410,7 +410,12 @@ fn alarm_text(name: Alarm, order: &Loaded) -> String {
         Alarm::StatusChanged => {
             format!("the provider changed a finished status of IMEI {} (order {})", order.imei, order.id)
         }
-        Alarm::IllegalEvent | Alarm::Journal | Alarm::Balance | Alarm::FileGone => {
+        Alarm::IllegalEvent
+        | Alarm::Journal
+        | Alarm::Balance
+        | Alarm::FileGone
+        | Alarm::OlderCopy
+        | Alarm::OtherJournal => {
             format!("order {}", order.id)
         }
     }
@@ -457,4 +462,13 @@ pub(super) fn alarm_without_order(
         (now.millis(), name.as_str(), text),
     )?;
     Ok(tx.connection().last_insert_rowid())
+}
+
+/// The cause of every open alarm of this name is gone.
+pub(super) fn alarm_is_gone(tx: &Tx<'_>, name: Alarm, now: Timestamp) -> Result<(), JournalError> {
+    tx.execute(
+        "UPDATE alarms SET gone_at = ?2 WHERE gone_at IS NULL AND acked_at IS NULL AND name = ?1",
+        (name.as_str(), now.millis()),
+    )?;
+    Ok(())
 }

@@ -306,6 +306,10 @@ pub enum Alarm {
     Balance,
     /// A file that was taken is gone before it was read.
     FileGone,
+    /// The journal is an older copy.
+    OlderCopy,
+    /// Another journal worked with these folders.
+    OtherJournal,
 }
 
 impl Alarm {
@@ -319,6 +323,8 @@ impl Alarm {
             Self::Journal => "journal",
             Self::Balance => "balance",
             Self::FileGone => "file_gone",
+            Self::OlderCopy => "older_copy",
+            Self::OtherJournal => "other_journal",
         }
     }
 }
