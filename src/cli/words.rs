@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::{Exit, complain, load, runtime, say};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::daemon::journal_lock;
+use crate::daemon::{journal_lock, recover};
 use crate::durable::{LockError, LockFile};
 use crate::journal::{
     Journal, JournalError, LetterBox, NewRequest, RequestAnswer, Said, ShownService, Target, View,
@@ -236,8 +236,8 @@ fn carry_out(config: Config, lock: LockFile, work: Work, clock: Clock) -> Result
         let journal = Journal::open(&config.journal.path)?;
         let settings = Settings::new(config, &journal).await?;
         let rules = (*settings.rules).clone();
-        // As at every start: what was in flight when the last process ended is in doubt.
-        journal.recover(clock.now(), rules.clone()).await?;
+        // As at every start: what was in flight when the last process ended is in doubt, and so is all in an older copy.
+        recover(&journal, &settings, &clock).await?;
         let id = match work {
             Work::New(request) => journal.leave_request(request, clock.now()).await?,
             Work::Left(id) => id,

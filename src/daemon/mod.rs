@@ -6,6 +6,7 @@
 mod line;
 pub mod log;
 mod manager;
+mod older_copy;
 mod progress;
 mod reload;
 mod requests;
@@ -37,6 +38,7 @@ use crate::settle::{Reconcile, Settle};
 use crate::submit::Submit;
 
 pub(crate) use manager::tell_status;
+pub use older_copy::recover;
 pub use progress::{LIVE_FACT, Live, eta};
 pub(crate) use signals::stop_on_signals;
 
@@ -176,7 +178,7 @@ pub async fn open(config: Config, clock: &Clock) -> Result<Opened, DaemonError> 
     journal.keep_steady(clock);
     check_account(&journal, &config).await?;
     let settings = Arc::new(Settings::new(config, &journal).await?);
-    let lost = journal.recover(clock.now(), (*settings.rules).clone()).await?;
+    let lost = recover(&journal, &settings, clock).await?;
     if lost > 0 {
         tracing::warn!(orders = lost, "in flight when the last process ended: in doubt");
     }
@@ -222,6 +224,7 @@ impl Daemon {
         };
         let _watchdog = AbortOnDropHandle::new(tokio::spawn(watchdog.run()));
         let ended = tokio::select! {
+            // A stage that ended because of the stop didn't end by itself.
             biased;
             () = stop.cancelled() => None,
             error = self.journal.damaged() => {
@@ -328,6 +331,7 @@ impl Daemon {
             Heard { waiting, scanned: is_scanned, refused: self.refused.subscribe(), draining: stop.clone() };
         let progress = Progress::new(journal.clone(), clock.clone(), settings(), meter, heard);
         let disk = watch_disk::run(journal.clone(), clock.clone(), settings(), disk, rest.clone());
+        let stamp = older_copy::run(journal.clone(), settings(), rest.clone());
         let requests = requests::run(journal.clone(), clock.clone(), settings(), rest.clone());
         let others = vec![
             // A stop takes nothing more in.
@@ -339,6 +343,7 @@ impl Daemon {
             self.stage("progress", progress.run(rest.clone())),
             self.stage("disk", disk),
             self.stage("requests", requests),
+            self.stage("stamp", stamp),
         ];
         (self.stage("submit", submit.run(stop.clone())).1, others)
     }

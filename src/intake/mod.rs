@@ -36,6 +36,9 @@ pub use told::Told;
 /// A file that could not be worked through is tried again after this long.
 const AGAIN_AFTER: Duration = Duration::from_secs(10);
 
+/// How often it is looked whether someone said that files go on.
+const RESUMED_EVERY: Duration = Duration::from_millis(500);
+
 /// The stage.
 pub struct Intake {
     /// Where batches go.
@@ -57,6 +60,7 @@ pub struct Intake {
 impl Intake {
     /// Takes files in until `stop`: first those that were taken before the last process ended.
     pub async fn run(mut self, stop: CancellationToken) {
+        self.wait_for_resume(&stop).await;
         let mut left = self.work_through_taken().await;
         self.told.record(&self.journal, &self.clock).await;
         if let Err(error) = self.inbox.look().await {
@@ -87,6 +91,25 @@ impl Intake {
                     tracing::error!(alarm = "inbox", "the inbox can't be looked through: {error}");
                     tokio::time::sleep(AGAIN_AFTER).await;
                 }
+            }
+        }
+    }
+
+    /// In an older copy of a journal files wait too: what they hold may have been ordered since. It is found out at
+    /// start-up alone.
+    async fn wait_for_resume(&mut self, stop: &CancellationToken) {
+        while !stop.is_cancelled() {
+            match self.journal.read(|view| view.waits_as_older_copy()).await {
+                Ok(false) => return,
+                Ok(true) => {}
+                Err(error) => tracing::warn!("whether files must wait can't be told, they do: {error}"),
+            }
+            if !self.scanned.send_replace(true) {
+                tracing::warn!("files wait in the inbox until imeid resume");
+            }
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = tokio::time::sleep(RESUMED_EVERY) => {}
             }
         }
     }

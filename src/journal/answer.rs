@@ -167,7 +167,7 @@ pub(super) fn key_facts(tx: &Tx<'_>, order: &Loaded) -> Result<KeyFacts, Journal
         others_unproven: unproven > 0,
         others_presumed: presumed > 0,
         earlier_order: charged > 0,
-        was_copy: tx.fact("was_copy")?.is_some(),
+        was_copy: tx.fact(super::restore::WAS_COPY)?.is_some(),
     })
 }
 

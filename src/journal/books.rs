@@ -419,7 +419,9 @@ fn alarm_text(name: Alarm, order: &Loaded) -> String {
         | Alarm::FileGone
         | Alarm::FileChanged
         | Alarm::Intake
-        | Alarm::Outbox => format!("order {}", order.id),
+        | Alarm::Outbox
+        | Alarm::OlderCopy
+        | Alarm::OtherJournal => format!("order {}", order.id),
     }
 }
 
@@ -464,4 +466,13 @@ pub(super) fn alarm_without_order(
         (now.millis(), name.as_str(), text),
     )?;
     Ok(tx.connection().last_insert_rowid())
+}
+
+/// The cause of every open alarm of this name is gone.
+pub(super) fn alarm_is_gone(tx: &Tx<'_>, name: Alarm, now: Timestamp) -> Result<(), JournalError> {
+    tx.execute(
+        "UPDATE alarms SET gone_at = ?2 WHERE gone_at IS NULL AND acked_at IS NULL AND name = ?1",
+        (name.as_str(), now.millis()),
+    )?;
+    Ok(())
 }

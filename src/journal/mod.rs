@@ -70,6 +70,7 @@ pub use orders::{Rules, ServiceTerms};
 pub use outbox::{BatchWork, ResultFile, ResultOrder, ResultRow, Tally, TallyState};
 pub use poll::{DuePoll, PollResult, PollTold};
 pub use requests::{LetterBox, NewRequest, RequestAnswer, Said, Target};
+pub use restore::{OlderCopy, Stamp};
 pub use rows::{NewRow, OrderFor, RowOrder};
 pub use settle::{Doubt, DoubtTerms, ListingFacts};
 pub use show::{

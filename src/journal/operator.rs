@@ -1,12 +1,13 @@
 //! An operator's word about submission as a whole, or about an alarm.
 
+use super::books;
 use super::orders::Rules;
 use super::pause;
 use super::requests::{Request, RequestAnswer};
 use super::tx::Tx;
 use super::{JournalError, Said};
 use crate::gate::{Pause, Scope};
-use crate::order::PauseReason;
+use crate::order::{Alarm, PauseReason};
 use crate::types::{ServiceId, Timestamp};
 
 /// "Nothing more is sent", or "go on".
@@ -100,6 +101,9 @@ fn go_on(
         }
         match goes_on(pause, now, rules) {
             GoesOn::Ends if pause::end(tx, pause.scope, pause.reason, now)? => {
+                if pause.reason == PauseReason::OlderCopy {
+                    books::alarm_is_gone(tx, Alarm::OlderCopy, now)?;
+                }
                 moved = true;
                 said.push(format!("no longer paused: {shown}"));
             }

@@ -275,7 +275,9 @@ fn has_own_row(tx: &Tx<'_>, order: &Loaded) -> Result<bool, JournalError> {
     if order.batch.0 == 0 {
         return Ok(false);
     }
-    if !order.retried {
+    // One that was never in doubt has it from the commit that opened its batch on. In an older copy an order can be in
+    // doubt before its batch is open, or when its file was taken back.
+    if !order.retried && order.doubt_first.is_none() {
         return Ok(true);
     }
     let found = tx.find(

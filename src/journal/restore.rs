@@ -1,8 +1,24 @@
-//! Whether the journal is an older copy.
+//! Whether the journal is an older copy, and what follows: orders may have been sent that it doesn't know of.
+//!
+//! A copy that was put back knows nothing of what its original did since. Whatever it would send next may be paid for
+//! already, so all that is queued, in flight or in doubt is taken as sent when the copy was made, and nothing goes until
+//! a person says so. The journal gets a new id then: what the original left outside is no longer about this one.
+//!
+//! It is done in slices, each one transaction. What has begun is kept as a fact, so that a crash in between ends the
+//! same way.
 
 use rusqlite::Connection;
+use serde::{Deserialize, Serialize};
 
-use super::JournalError;
+use super::books;
+use super::orders::{self, COLUMNS, Rules, Telling};
+use super::pause;
+use super::tx::Tx;
+use super::view::View;
+use super::{Journal, JournalError};
+use crate::gate::Scope;
+use crate::order::{Alarm, Event, PauseReason};
+use crate::types::{OrderId, Timestamp};
 
 /// The journal's own id, given when it is made.
 pub(super) const JOURNAL_ID: &str = "journal_id";
@@ -10,14 +26,211 @@ pub(super) const JOURNAL_ID: &str = "journal_id";
 pub(super) const COPY_OF: &str = "copy_of";
 /// In a copy: when it was made, in unix milliseconds.
 pub(super) const COPIED_AT: &str = "copied_at";
+/// For good: the id that the journal had while it was an older copy. "Already exists" proves less from then on.
+pub(super) const WAS_COPY: &str = "was_copy";
+/// While orders are being taken as sent: how far that is.
+const TAKING_BACK: &str = "restoring";
+/// Orders in one transaction.
+const SLICE: u32 = 200;
+
+/// How far a journal is, kept outside of it too: one that is behind it is an older copy.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stamp {
+    /// The journal's own id.
+    pub journal: String,
+    /// Its last attempt, as the number of the ledger's last line: every attempt has its line before it is sent.
+    pub attempt: i64,
+}
+
+/// What an older copy was found to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OlderCopy {
+    /// Orders that are in doubt now.
+    pub orders: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Progress {
+    copied_at: i64,
+    text: String,
+    /// The last order that was looked at.
+    cursor: i64,
+    orders: u64,
+}
 
 /// Gives the journal an id of its own, once.
 pub(super) fn give_id(connection: &Connection) -> Result<(), JournalError> {
     let sql = "INSERT OR IGNORE INTO facts (key, value) VALUES (?1, ?2)";
-    connection.execute(sql, (JOURNAL_ID, new_id()))?;
+    if connection.execute(sql, (JOURNAL_ID, new_id()))? > 0 {
+        // Into the file itself: one that is copied without its write-ahead log is then known as behind, not as another.
+        connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+    }
     Ok(())
 }
 
 fn new_id() -> String {
     format!("{:032x}", fastrand::Rng::new().u128(..))
+}
+
+const LAST_LINE: &str = "SELECT coalesce(max(id), 0) FROM ledger";
+
+impl View {
+    /// How far the journal is.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn stamp(&self) -> Result<Stamp, JournalError> {
+        Ok(Stamp {
+            journal: self.fact(JOURNAL_ID)?.unwrap_or_default(),
+            attempt: self.find(LAST_LINE, [], |row| row.get(0))?.unwrap_or(0),
+        })
+    }
+
+    /// Whether it was found to be an older copy, and nobody has said yet that it goes on: files wait too.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn waits_as_older_copy(&self) -> Result<bool, JournalError> {
+        Ok(self.pauses()?.iter().any(|pause| pause.reason == PauseReason::OlderCopy))
+    }
+}
+
+impl Journal {
+    /// Finds out whether the journal is an older copy: it is marked as one, or behind `stamp`, which lies outside of it.
+    /// Then all that was queued, in flight or in doubt is in doubt anew, and all submission is paused. Call at start-up,
+    /// after [`Journal::recover`], before anything is submitted.
+    ///
+    /// # Errors
+    /// The journal can't be written.
+    pub async fn take_as_older_copy(
+        &self,
+        stamp: Option<Stamp>,
+        now: Timestamp,
+        rules: Rules,
+    ) -> Result<Option<OlderCopy>, JournalError> {
+        if !self.write(move |tx| begin(tx, stamp.as_ref(), now)).await? {
+            return Ok(None);
+        }
+        loop {
+            let rules = rules.clone();
+            if let Some(orders) = self.write(move |tx| slice(tx, now, &rules)).await? {
+                return Ok(Some(OlderCopy { orders }));
+            }
+        }
+    }
+}
+
+/// Whether there is something to do.
+pub(super) fn begin(tx: &Tx<'_>, stamp: Option<&Stamp>, now: Timestamp) -> Result<bool, JournalError> {
+    if tx.fact(TAKING_BACK)?.is_some() {
+        return Ok(true);
+    }
+    let own = tx.fact(JOURNAL_ID)?.unwrap_or_default();
+    let (copied_at, how) = match (tx.fact(COPIED_AT)?, stamp) {
+        (Some(at), _) => {
+            let at = Timestamp::from_millis(at.parse().unwrap_or(0));
+            (at, format!("it is a copy that imeid backup made at {at}"))
+        }
+        (None, Some(stamp)) if stamp.journal == own => {
+            let here: i64 = tx.find(LAST_LINE, [], |row| row.get(0))?.unwrap_or(0);
+            if here >= stamp.attempt {
+                return Ok(false);
+            }
+            // It was copied at some time after that.
+            let at = last_event(tx)?.unwrap_or(now);
+            (at, format!("archive/.imeid knows of later orders; its last entry is of {at}"))
+        }
+        (None, Some(stamp)) => {
+            tell_of_another(tx, stamp, now)?;
+            return Ok(false);
+        }
+        (None, None) => return Ok(false),
+    };
+    let text = format!(
+        "the journal is an older copy ({how}): what was sent since is not in it. Drop the provider's export into \
+         reconcile, then say imeid resume"
+    );
+    let progress = Progress { copied_at: copied_at.millis(), text, cursor: 0, orders: 0 };
+    keep(tx, &progress)?;
+    tx.set_fact(WAS_COPY, &own)?;
+    tx.set_fact(JOURNAL_ID, &new_id())?;
+    tx.execute("DELETE FROM facts WHERE key IN (?1, ?2)", [COPY_OF, COPIED_AT])?;
+    pause::set(tx, Scope::All, PauseReason::OlderCopy, &progress.text, now)?;
+    books::alarm_without_order(tx, now, Alarm::OlderCopy, &progress.text)?;
+    Ok(true)
+}
+
+fn keep(tx: &Tx<'_>, progress: &Progress) -> Result<(), JournalError> {
+    let text = serde_json::to_string(progress).map_err(|error| JournalError::Unknown(error.to_string()))?;
+    tx.set_fact(TAKING_BACK, &text)
+}
+
+fn last_event(tx: &Tx<'_>) -> Result<Option<Timestamp>, JournalError> {
+    tx.find("SELECT at FROM events ORDER BY id DESC LIMIT 1", [], |row| {
+        row.get(0).map(Timestamp::from_millis)
+    })
+}
+
+/// Another journal worked with this archive: this one is not a copy of it, and knows nothing that it did.
+fn tell_of_another(tx: &Tx<'_>, stamp: &Stamp, now: Timestamp) -> Result<(), JournalError> {
+    // The id that it had as a copy, in a crash before the stamp was written anew.
+    if stamp.attempt == 0 || tx.fact(WAS_COPY)?.as_deref() == Some(&stamp.journal) {
+        return Ok(());
+    }
+    let text = format!(
+        "archive/.imeid was left by another journal ({}): what that one ordered is not known here, and is paid for again \
+         if it is dropped again",
+        stamp.journal
+    );
+    let told = tx.find(
+        "SELECT 1 FROM alarms WHERE name = ?1 AND text = ?2",
+        (Alarm::OtherJournal.as_str(), &text),
+        |_| Ok(()),
+    )?;
+    if told.is_none() {
+        books::alarm_without_order(tx, now, Alarm::OtherJournal, &text)?;
+    }
+    Ok(())
+}
+
+/// The next orders. How many there were in all, if these were the last.
+pub(super) fn slice(tx: &Tx<'_>, now: Timestamp, rules: &Rules) -> Result<Option<u64>, JournalError> {
+    let Some(text) = tx.fact(TAKING_BACK)? else { return Ok(Some(0)) };
+    let mut progress: Progress = serde_json::from_str(&text)
+        .map_err(|error| JournalError::Unknown(format!("how far an older copy is taken back: {error}")))?;
+    let mut found = Vec::new();
+    {
+        let sql =
+            format!("SELECT {COLUMNS} FROM orders WHERE id > ?1 AND state IN (0, 1, 2) ORDER BY id LIMIT ?2");
+        let mut statement = tx.prepare(&sql)?;
+        let mut rows = statement.query((progress.cursor, SLICE))?;
+        while let Some(row) = rows.next()? {
+            found.push(orders::read(row)?);
+        }
+    }
+    let telling = Telling { what: "older copy", text: &progress.text, via: "", quiet: false };
+    for order in &mut found {
+        // Its age begins now, whatever doubt it was in.
+        order.doubt_first = None;
+        orders::advance(tx, order, &Event::Restored, now, rules, &telling)?;
+        began_at(tx, order.id, order.attempts, progress.copied_at)?;
+    }
+    let Some(last) = found.last() else {
+        tx.execute("DELETE FROM facts WHERE key = ?1", [TAKING_BACK])?;
+        return Ok(Some(progress.orders));
+    };
+    progress.cursor = last.id.0;
+    progress.orders = progress.orders.saturating_add(u64::try_from(found.len()).unwrap_or(0));
+    keep(tx, &progress)?;
+    Ok(None)
+}
+
+/// The attempt that is taken as made began when the copy was made, not when that was found out: evidence from in
+/// between is about it.
+fn began_at(tx: &Tx<'_>, order: OrderId, n: u32, copied_at: i64) -> Result<(), JournalError> {
+    tx.execute_one(
+        "an assumed attempt's beginning",
+        "UPDATE attempts SET claimed_at = ?3 WHERE order_id = ?1 AND n = ?2 AND kind = 2",
+        (order.0, n, copied_at),
+    )
 }

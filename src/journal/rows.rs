@@ -112,6 +112,8 @@ pub(super) fn retire(tx: &Tx<'_>, order: &Loaded) -> Result<(), JournalError> {
 
 fn insert(tx: &Tx<'_>, batch: BatchId, rows: &[NewRow]) -> Result<(), JournalError> {
     let mut tallies: BTreeMap<(i64, Link), i64> = BTreeMap::new();
+    // Queued, as its batch is taking; but for orders that an older copy knew of.
+    let was_copy = tx.fact(super::restore::WAS_COPY)?.is_some();
     for row in rows {
         let (order, link) = match row.order {
             Some((order, link)) => (Some(order), link),
@@ -126,8 +128,7 @@ fn insert(tx: &Tx<'_>, batch: BatchId, rows: &[NewRow]) -> Result<(), JournalErr
         }
         let state = match (order, link) {
             (None, _) => TALLY_INVALID,
-            // Queued: its batch is taking.
-            (Some(_), Link::Own) => 0,
+            (Some(_), Link::Own) if !was_copy => 0,
             (Some(order), _) => orders::tally_state(&orders::load(tx, order)?),
         };
         let tally = tallies.entry((state, link)).or_default();

@@ -5,6 +5,7 @@ use std::sync::{Arc, RwLock};
 
 use super::{AttemptTicket, Journal};
 use crate::gate::{self, Brake, Pause};
+use crate::order::PauseReason;
 use crate::types::ServiceId;
 
 /// The pauses. Only the writer sets them: after the commit that changed one, before anyone hears of it.
@@ -12,7 +13,9 @@ use crate::types::ServiceId;
 pub(super) struct Standing(Arc<RwLock<Vec<Pause>>>);
 
 impl Standing {
-    pub(super) fn set(&self, pauses: Vec<Pause>) {
+    pub(super) fn set(&self, mut pauses: Vec<Pause>) {
+        // The claim that reaches the cap pauses by it; what it claimed has its price reserved within the cap, and goes.
+        pauses.retain(|pause| pause.reason != PauseReason::Cap);
         if let Ok(mut standing) = self.0.write() {
             *standing = pauses;
         }

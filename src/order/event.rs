@@ -316,6 +316,10 @@ pub enum Alarm {
     Intake,
     /// Results can't be put into the outbox.
     Outbox,
+    /// The journal is an older copy.
+    OlderCopy,
+    /// Another journal worked with these folders.
+    OtherJournal,
 }
 
 impl Alarm {
@@ -332,6 +336,8 @@ impl Alarm {
             Self::FileChanged => "file_changed",
             Self::Intake => "intake",
             Self::Outbox => "outbox",
+            Self::OlderCopy => "older_copy",
+            Self::OtherJournal => "other_journal",
         }
     }
 }

@@ -165,6 +165,9 @@ impl Pool {
         }
         let first_probe = ticket.is_first_probe();
         let canary = (ticket.is_canary() && !shared_account).then(|| (ticket.service(), ticket.price()));
+        // Until the balance was looked at again nothing else goes, or it would be charged in between.
+        let alone = canary.is_some() && self.out.load(Ordering::Acquire) == 1;
+        let _held = alone.then(|| Held::new(&self.pausing));
         let before =
             if !shared_account && (first_probe || canary.is_some()) { self.balance().await } else { None };
         let imei = ticket.imei();
@@ -177,9 +180,8 @@ impl Pool {
             tracing::warn!(imei = %log_imei(imei), what = %unclear.what, "in doubt");
         }
         if pauses(&sent.outcome) {
-            self.pausing.fetch_add(1, Ordering::AcqRel);
+            let _held = Held::new(&self.pausing);
             let _ = sent.recorded.await;
-            self.pausing.fetch_sub(1, Ordering::AcqRel);
             return;
         }
         if first_probe {
@@ -187,7 +189,7 @@ impl Pool {
             self.judge_first_probe(&sent.outcome, before).await;
             return;
         }
-        if let Some((Some(service), price)) = canary {
+        if let (true, Some((Some(service), price))) = (alone, canary) {
             let _ = sent.recorded.await;
             self.compare_balance(service, before, price).await;
             return;
@@ -267,10 +269,6 @@ impl Pool {
 
     /// A first order must cost one price. The balance accuses, it never acquits: it may lag behind.
     async fn compare_balance(&self, service: ServiceId, before: Option<Money>, price: Money) {
-        // Something else of ours on the wire makes it no evidence.
-        if self.out.load(Ordering::Acquire) > 1 {
-            return;
-        }
         let (Some(before), Some(after)) = (before, self.balance().await) else { return };
         let Some(fell) = before.checked_sub(after).filter(|fell| *fell > price) else { return };
         // What is in doubt may have been charged meanwhile.
@@ -282,6 +280,22 @@ impl Pool {
         if let Err(error) = self.journal.price_is_higher(service, text, self.clock.now()).await {
             tracing::error!(alarm = "journal", "a pause can't be recorded: {error}");
         }
+    }
+}
+
+/// While it lives nothing is claimed, and what is claimed goes back unsent.
+struct Held<'a>(&'a AtomicUsize);
+
+impl<'a> Held<'a> {
+    fn new(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::AcqRel);
+        Self(count)
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
     }
 }
 

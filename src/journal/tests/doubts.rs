@@ -403,7 +403,7 @@ async fn a_late_answer_with_an_id_that_a_listing_brought_changes_nothing() {
 
 impl Bench {
     /// Tells an order something that no stage tells it here.
-    async fn tell(&self, order: OrderId, event: Event) {
+    pub(super) async fn tell(&self, order: OrderId, event: Event) {
         let (now, rules) = (self.now(), Arc::clone(&self.rules));
         let tell = move |tx: &Tx<'_>| {
             let mut loaded = super::super::orders::load(tx, order)?;

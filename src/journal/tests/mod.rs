@@ -7,6 +7,7 @@ mod exports;
 mod intake;
 mod pauses;
 mod plans;
+mod restore;
 mod words;
 mod writer;
 

@@ -108,3 +108,16 @@ async fn an_alarm_is_told_once_it_is_seen_and_shown_no_more() {
     assert!(!bench.said(Said::Pause, Target::Alarm(n)).await.done);
     assert!(!bench.said_of(Said::Pause, 0).await.done);
 }
+
+#[tokio::test]
+async fn what_fits_under_the_cap_goes_though_its_own_claim_reached_it() {
+    let bench = Bench::new().await;
+    bench.batch("stock", &imeis(3)).await;
+    let request = ClaimRequest { per_day: PRICE.checked_mul(2), ..bench.request(9) };
+    let tickets = bench.journal.begin_attempts(request, bench.clock()).await.unwrap().tickets;
+    assert_eq!((tickets.len(), bench.reasons().await), (2, vec![(Scope::All, "cap")]));
+    for (ticket, id) in tickets.into_iter().zip(17..) {
+        assert!(bench.journal.lets_go(&ticket));
+        bench.finish(ticket, Placed::Taken(ProviderOrderId(id))).await;
+    }
+}

@@ -1,0 +1,147 @@
+//! A journal that is an older copy of itself.
+
+use super::*;
+use crate::gate::Scope;
+use crate::order::PauseReason;
+
+impl Bench {
+    /// What `imeid backup` makes of it, in the place of the journal: a bench of its own, with the same clock.
+    async fn put_back(self) -> Self {
+        let to = self.path.with_file_name("copy.db");
+        std::fs::write(&to, "").unwrap();
+        back_up(&self.path, &to, self.now()).unwrap();
+        Self { journal: Journal::open(&to).unwrap(), path: to, ..self }
+    }
+
+    async fn start(&self, stamp: Option<Stamp>) -> Option<u64> {
+        let rules = (*self.rules).clone();
+        self.journal.recover(self.now(), rules.clone()).await.unwrap();
+        let found = self.journal.take_as_older_copy(stamp, self.now(), rules).await.unwrap();
+        found.map(|found| found.orders)
+    }
+
+    fn stamp(&self) -> Stamp {
+        self.journal.read_here(View::stamp).unwrap()
+    }
+
+    fn waits(&self) -> bool {
+        self.journal.read_here(View::waits_as_older_copy).unwrap()
+    }
+
+    fn alarm_names(&self) -> Vec<String> {
+        self.journal.read_here(View::alarms).unwrap().into_iter().map(|alarm| alarm.name).collect()
+    }
+}
+
+#[tokio::test]
+async fn a_copy_that_is_put_back_sends_nothing_of_what_it_knows_until_a_person_says_so() {
+    let bench = Bench::new().await;
+    bench.batch("stock", &imeis(6)).await;
+    let ordered = bench.order_one(17).await;
+    let doubt = bench.doubt_one().await;
+    let in_flight = bench.claim(1).await;
+    let copied_at = bench.now().millis();
+    let id = bench.stamp().journal;
+    let bench = bench.put_back().await;
+    bench.pass(Duration::from_secs(3600));
+    assert_eq!(bench.start(None).await, Some(5));
+    bench.recount();
+    assert_eq!(bench.state(ordered), State::Ordered);
+    assert_eq!(bench.state(doubt), State::InDoubt);
+    assert_eq!(bench.number("SELECT count(*) FROM orders WHERE state = 2 AND unaccounted > 0"), 5);
+    let began_then = format!("SELECT count(*) FROM attempts WHERE kind = 2 AND claimed_at = {copied_at}");
+    assert_eq!(bench.number(&began_then), 5, "as if sent when the copy was made");
+    let age = format!(
+        "SELECT count(*) FROM orders WHERE doubt_first = {0} AND doubt_since = {0}",
+        bench.now().millis()
+    );
+    assert_eq!(bench.number(&age), 5, "their quiet period and age begin now");
+    let pauses = bench.journal.pauses().await.unwrap();
+    assert_eq!((pauses.len(), pauses[0].scope, pauses[0].reason), (1, Scope::All, PauseReason::OlderCopy));
+    assert_eq!((pauses[0].next_try, bench.alarm_names()), (None, vec!["older_copy".to_owned()]));
+    assert!(bench.waits() && bench.claim(9).await.is_empty());
+    assert_ne!(bench.stamp().journal, id);
+    // Said once.
+    assert_eq!(bench.start(None).await, None);
+    bench.pass(QUIET - Duration::from_millis(1));
+    let early = bench.said(Said::Resume, Target::Everything).await;
+    assert!(!early.done && early.text.contains("quiet period"), "{early:?}");
+    assert!(!bench.said(Said::Resume, Target::service(bench.service)).await.done);
+    assert!(bench.waits());
+    bench.pass(Duration::from_millis(1));
+    assert!(bench.said(Said::Resume, Target::Everything).await.done);
+    assert!(!bench.waits() && bench.alarm_names().is_empty());
+    assert_eq!(bench.number("SELECT count(*) FROM facts WHERE key = 'was_copy'"), 1);
+    assert_eq!(bench.start(None).await, None);
+    drop(in_flight);
+}
+
+#[tokio::test]
+async fn a_journal_behind_its_stamp_is_an_older_copy_and_one_that_is_moved_is_not() {
+    let bench = Bench::new().await;
+    bench.batch("stock", &imeis(3)).await;
+    bench.order_one(17).await;
+    let stamp = bench.stamp();
+    assert!(stamp.attempt > 0);
+    assert_eq!(bench.start(Some(stamp.clone())).await, None, "moved with its archive");
+    assert_eq!(bench.start(Some(Stamp { attempt: stamp.attempt - 1, ..stamp.clone() })).await, None);
+    let other = Stamp { journal: "another".to_owned(), ..stamp.clone() };
+    assert_eq!(bench.start(Some(other.clone())).await, None);
+    assert_eq!(bench.start(Some(other)).await, None);
+    assert_eq!(bench.alarm_names(), ["other_journal"], "told once");
+    assert!(!bench.waits());
+    let last = bench.number("SELECT at FROM events ORDER BY id DESC LIMIT 1");
+    let ahead = Stamp { attempt: stamp.attempt + 1, ..stamp };
+    bench.pass(Duration::from_secs(60));
+    assert_eq!(bench.start(Some(ahead.clone())).await, Some(2));
+    bench.recount();
+    assert_eq!(bench.number("SELECT min(claimed_at) FROM attempts WHERE kind = 2"), last);
+    // A crash before the stamp was written anew.
+    assert_eq!(bench.start(Some(ahead)).await, None);
+    assert_eq!(bench.alarm_names(), ["other_journal", "older_copy"]);
+}
+
+#[tokio::test]
+async fn a_crash_while_orders_are_taken_as_sent_goes_on_where_it_was() {
+    let bench = Bench::new().await;
+    bench.batch("stock", &imeis(500)).await;
+    let bench = bench.put_back().await;
+    let (now, rules) = (bench.now(), (*bench.rules).clone());
+    let begun = bench.journal.write(move |tx| {
+        crate::journal::restore::begin(tx, None, now)?;
+        crate::journal::restore::slice(tx, now, &rules)
+    });
+    assert_eq!(begun.await.unwrap(), None);
+    let some = bench.number("SELECT count(*) FROM orders WHERE state = 2");
+    assert!(some > 0 && some < 500, "{some}");
+    assert!(bench.claim(9).await.is_empty(), "paused from the first moment");
+    assert_eq!(bench.start(None).await, Some(500));
+    assert_eq!(bench.number("SELECT count(*) FROM orders WHERE state = 2 AND attempts = 1"), 500);
+    bench.recount();
+}
+
+#[tokio::test]
+async fn a_file_that_was_being_taken_in_when_the_copy_was_made_is_taken_in_to_its_end() {
+    let bench = Bench::new().await;
+    let (batch, _) = bench.journal.begin_batch(bench.new_batch("stock", 3), bench.now()).await.unwrap();
+    let wanted = (1..3).map(|row| OrderFor { imei: imei(row - 1), row }).collect();
+    let linked = bench.journal.link_orders(batch, bench.service, wanted, None).await.unwrap();
+    let first = NewRow { row: 1, order: Some((linked[0].order, linked[0].link)), why_not: None, raw: vec![] };
+    bench.journal.insert_rows(batch, vec![first]).await.unwrap();
+    let bench = bench.put_back().await;
+    assert_eq!(bench.start(None).await, Some(2));
+    bench.recount();
+    bench.fill(batch, &imeis(3)).await;
+    bench.journal.open_batch(batch, bench.now()).await.unwrap();
+    bench.recount();
+    assert_eq!(
+        bench.tallies(batch),
+        [(TallyState::Order(State::Queued), Link::Own, 1), (TallyState::Order(State::InDoubt), Link::Own, 2)]
+    );
+    for order in linked {
+        bench
+            .tell(order.order, crate::order::Event::Listed(vec![ProviderOrderId(u64::from(order.row))]))
+            .await;
+    }
+    bench.recount();
+}
