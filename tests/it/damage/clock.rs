@@ -115,11 +115,13 @@ impl Machine {
         machine.start();
         machine.place.drop_file("stock.csv", &file_of([imei(1), imei(2)]));
         let provider = Arc::clone(&machine.provider);
+        machine.place.until("its answer is lost", |_| provider.sent.lock().unwrap().len() == 1);
         machine.place.until("one is in doubt", |place| {
             let status = place.run(&["status", "--json"]);
-            let json: serde_json::Value = serde_json::from_slice(&status.stdout).unwrap();
-            json["orders"]["in_doubt"] == 1 && provider.sent.lock().unwrap().len() == 1
+            let json = serde_json::from_slice::<serde_json::Value>(&status.stdout);
+            json.is_ok_and(|json| json["orders"]["in_doubt"] == 1)
         });
+        assert_eq!(machine.provider.sent.lock().unwrap().len(), 1);
         machine
     }
 
