@@ -15,18 +15,18 @@ impl Mount {
     /// here, and the test can't be run.
     pub(super) fn small(at: &Path, kib: u32) -> Option<Self> {
         fs::create_dir_all(at).unwrap();
-        Self::mount(at, &["-t", "tmpfs", "-o", &format!("size={kib}k,mode=755"), "tmpfs"])
+        Self::over(at, &["-t", "tmpfs", "-o", &format!("size={kib}k,mode=755"), "tmpfs"])
     }
 
     /// The folder itself, but that it can only be read.
     pub(super) fn read_only(at: &Path) -> Option<Self> {
         let folder = at.to_str().unwrap();
-        let bound = Self::mount(at, &["--bind", folder])?;
+        let bound = Self::over(at, &["--bind", folder])?;
         let done = run(&["-o", "remount,bind,ro", folder]);
         done.then_some(bound)
     }
 
-    fn mount(at: &Path, args: &[&str]) -> Option<Self> {
+    fn over(at: &Path, args: &[&str]) -> Option<Self> {
         let mounted = run(&[args, &[at.to_str().unwrap()]].concat());
         if !mounted {
             println!("skipped: mounting isn't permitted here (it needs root)");
