@@ -53,15 +53,21 @@ impl View {
             "SELECT id, provider_id, imei, ordered_at FROM orders WHERE state = 3 AND due_at <= ?1 \
              ORDER BY due_at, id LIMIT ?2",
             (now.millis(), limit),
-            |row| {
-                let imei = u64::try_from(row.get::<_, i64>(2)?).ok().and_then(Imei::from_u64);
-                Ok(DuePoll {
-                    order: OrderId(row.get(0)?),
-                    id: ProviderOrderId(u64::try_from(row.get::<_, i64>(1)?).unwrap_or(0)),
-                    imei: imei.ok_or(rusqlite::Error::IntegralValueOutOfRange(2, 0))?,
-                    ordered_at: Timestamp::from_millis(row.get::<_, Option<i64>>(3)?.unwrap_or(0)),
-                })
-            },
+            read_due,
+        )
+    }
+
+    /// Orders to ask after later than any can be meant to, from before a clock was set back. `latest`: the latest that
+    /// can be meant.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn polls_put_off(&self, latest: Timestamp, limit: u32) -> Result<Vec<DuePoll>, JournalError> {
+        self.all(
+            "SELECT id, provider_id, imei, ordered_at FROM orders WHERE state = 3 AND due_at > ?1 \
+             ORDER BY due_at, id LIMIT ?2",
+            (latest.millis(), limit),
+            read_due,
         )
     }
 
@@ -73,6 +79,16 @@ impl View {
         let due = self.find("SELECT min(due_at) FROM orders WHERE state = 3", [], |row| row.get(0))?;
         Ok(due.flatten().map(Timestamp::from_millis))
     }
+}
+
+fn read_due(row: &rusqlite::Row<'_>) -> rusqlite::Result<DuePoll> {
+    let imei = u64::try_from(row.get::<_, i64>(2)?).ok().and_then(Imei::from_u64);
+    Ok(DuePoll {
+        order: OrderId(row.get(0)?),
+        id: ProviderOrderId(u64::try_from(row.get::<_, i64>(1)?).unwrap_or(0)),
+        imei: imei.ok_or(rusqlite::Error::IntegralValueOutOfRange(2, 0))?,
+        ordered_at: Timestamp::from_millis(row.get::<_, Option<i64>>(3)?.unwrap_or(0)),
+    })
 }
 
 impl Journal {

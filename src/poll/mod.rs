@@ -118,8 +118,14 @@ impl Poll {
     /// The provider doesn't answer, or the journal can't be read or written.
     pub async fn unit(&mut self) -> Result<usize, Stopped> {
         let now = self.clock.now();
-        let due =
-            self.journal.read(move |view| view.due_polls(now, BATCH)).await.map_err(Stopped::Journal)?;
+        let poll = self.settings.borrow().config.poll.clone();
+        let latest =
+            now.plus(poll.every.saturating_add(poll.first_after).saturating_add(schedule::LONGEST_WAIT));
+        let due = self.journal.read(move |view| {
+            let due = view.due_polls(now, BATCH)?;
+            if due.is_empty() { view.polls_put_off(latest, BATCH) } else { Ok(due) }
+        });
+        let due = due.await.map_err(Stopped::Journal)?;
         let per_call = self.settings.borrow().config.poll.ids_per_call.max(1);
         for chunk in due.chunks(per_call) {
             let results = self.ask(chunk).await?;

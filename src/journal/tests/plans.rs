@@ -17,6 +17,7 @@ async fn no_hot_statement_scans_a_table_that_grows() {
         "SELECT id FROM orders WHERE state = 0 AND inferred > 0 ORDER BY id",
         "SELECT id FROM orders WHERE state = 3 AND due_at <= 5 ORDER BY due_at, id LIMIT 3",
         "SELECT min(due_at) FROM orders WHERE state = 3",
+        "SELECT id FROM orders WHERE state = 3 AND due_at > 5 ORDER BY due_at, id LIMIT 3",
         "SELECT id FROM orders WHERE service = 1 AND imei = 1 AND current = 1",
         "SELECT id FROM orders WHERE service = 1 AND imei = 1 AND current = 0 LIMIT 1",
         "SELECT id FROM rows WHERE order_id = 1 AND link = 1",

@@ -115,11 +115,13 @@ impl Machine {
         machine.start();
         machine.place.drop_file("stock.csv", &file_of([imei(1), imei(2)]));
         let provider = Arc::clone(&machine.provider);
+        machine.place.until("its answer is lost", |_| provider.sent.lock().unwrap().len() == 1);
         machine.place.until("one is in doubt", |place| {
             let status = place.run(&["status", "--json"]);
-            let json: serde_json::Value = serde_json::from_slice(&status.stdout).unwrap();
-            json["orders"]["in_doubt"] == 1 && provider.sent.lock().unwrap().len() == 1
+            let json = serde_json::from_slice::<serde_json::Value>(&status.stdout);
+            json.is_ok_and(|json| json["orders"]["in_doubt"] == 1)
         });
+        assert_eq!(machine.provider.sent.lock().unwrap().len(), 1);
         machine
     }
 
@@ -149,7 +151,6 @@ impl Machine {
     fn probed_after(&mut self, from: Instant) -> Duration {
         let provider = Arc::clone(&self.provider);
         self.place.until("the doubt is probed", |_| provider.sent.lock().unwrap().len() == 2);
-        self.place.result("stock.results.csv");
         let sent = self.provider.sent.lock().unwrap();
         assert_eq!((sent.len(), self.provider.taken.lock().unwrap().len()), (2, 2));
         sent[1].duration_since(from)
@@ -189,6 +190,7 @@ fn a_clock_set_back_makes_no_doubt_wait_for_a_day() {
     machine.start();
     let waited = machine.probed_after(began);
     assert!((QUIET..8 * QUIET).contains(&waited), "{waited:?}");
+    machine.place.result("stock.results.csv");
     machine.stop();
 }
 

@@ -15,23 +15,23 @@ impl Mount {
     /// here, and the test can't be run.
     pub(super) fn small(at: &Path, kib: u32) -> Option<Self> {
         fs::create_dir_all(at).unwrap();
-        Self::mounted(at, &["-t", "tmpfs", "-o", &format!("size={kib}k,mode=755"), "tmpfs"])
+        Self::over(at, &["-t", "tmpfs", "-o", &format!("size={kib}k,mode=755"), "tmpfs"])
     }
 
     /// The folder itself, but that it can only be read.
     pub(super) fn read_only(at: &Path) -> Option<Self> {
         let folder = at.to_str().unwrap();
-        let bound = Self::mounted(at, &["--bind", folder])?;
+        let bound = Self::over(at, &["--bind", folder])?;
         let done = run(&["-o", "remount,bind,ro", folder]);
         done.then_some(bound)
     }
 
-    fn mounted(at: &Path, args: &[&str]) -> Option<Self> {
-        let is_mounted = run(&[args, &[at.to_str().unwrap()]].concat());
-        if !is_mounted {
+    fn over(at: &Path, args: &[&str]) -> Option<Self> {
+        let mounted = run(&[args, &[at.to_str().unwrap()]].concat());
+        if !mounted {
             println!("skipped: mounting isn't permitted here (it needs root)");
         }
-        is_mounted.then(|| Self { at: at.to_owned() })
+        mounted.then(|| Self { at: at.to_owned() })
     }
 
     /// Takes every byte that is left; gives the file that has to go for there to be room again.
