@@ -33,7 +33,7 @@ use crate::poll::Poll;
 use crate::provider::{ClientError, GsmFusion, Provider};
 use crate::pulse::Pulse;
 use crate::settings::Settings;
-use crate::settle::{Reconcile, Settle};
+use crate::settle::{OnceTold, Reconcile, Settle};
 use crate::submit::Submit;
 
 pub(crate) use manager::tell_status;
@@ -319,6 +319,7 @@ impl Daemon {
             clock: clock.clone(),
             settings: settings(),
             inbox: Inbox::new(inbox::Settings::of_reconcile(&config), clock.clone()),
+            told: OnceTold::default(),
         };
         let outbox = Outbox::new(journal.clone(), clock.clone(), settings());
         let meter = Arc::clone(&self.meter);
