@@ -219,7 +219,9 @@ fn held(order: &ResultOrder) -> String {
 
 fn add_note(cells: &mut ResultCells, sentence: &str) {
     if !cells.note.is_empty() {
-        cells.note.push(' ');
+        // "same as NAME row N" alone is no sentence; before one it is.
+        let ends = cells.note.ends_with(['.', '!', '?']);
+        cells.note.push_str(if ends { " " } else { ". " });
     }
     cells.note.push_str(sentence);
 }
