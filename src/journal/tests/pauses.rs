@@ -108,3 +108,17 @@ async fn an_alarm_is_told_once_it_is_seen_and_shown_no_more() {
     assert!(!bench.said(Said::Pause, Target::Alarm(n)).await.done);
     assert!(!bench.said_of(Said::Pause, 0).await.done);
 }
+
+#[tokio::test]
+async fn a_services_pause_is_told_by_the_services_name() {
+    let bench = Bench::new().await;
+    let service = Scope::Service(bench.service);
+    bench.pause(service, PauseReason::Operator).await;
+    bench.journal.end_pause(service, PauseReason::Operator, bench.now()).await.unwrap();
+    for told in [
+        "'pause' AND detail = 'service:check operator: why'",
+        "'pause ended' AND detail = 'service:check operator'",
+    ] {
+        assert_eq!(bench.number(&format!("SELECT count(*) FROM events WHERE what = {told}")), 1, "{told}");
+    }
+}
