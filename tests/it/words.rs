@@ -56,6 +56,12 @@ fn a_cancelled_batch_comes_out_with_every_row_and_nothing_of_it_is_sent() {
     assert!(shown.contains(": cancel\n"), "{shown}");
     let again = place.run(&["cancel", "stock"]);
     assert_eq!(again.status.code(), Some(1));
+    for file in ["stock.csv", "stock.results.csv"] {
+        let shown = place.run(&["show", file]);
+        assert!(text(&shown.stdout).starts_with("batch stock: cancelled"), "{}", told(&shown));
+        let exported = place.run(&["export", file]);
+        assert_eq!(exported.status.code(), Some(0), "{}", told(&exported));
+    }
     assert_eq!(sim.ledger().charges, 0);
 }
 
