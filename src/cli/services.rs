@@ -10,8 +10,8 @@ use serde::Serialize;
 use super::{Exit, ask, complain, runtime, say};
 use crate::config::{Config, Service};
 use crate::provider::Provider;
-use crate::words::plain;
 use crate::types::{Money, ProviderService};
+use crate::words::plain;
 
 const EXAMPLES: &str =
     "Asks the provider; nothing is ordered. The NETWORK ID is what a [[service]] is configured by. \

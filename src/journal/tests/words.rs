@@ -125,6 +125,24 @@ async fn cancelling_a_batch_stops_what_is_not_sent_and_leaves_the_rest() {
 }
 
 #[tokio::test]
+async fn cancelling_a_batch_that_has_nothing_left_to_cancel_changes_nothing() {
+    let bench = Bench::new().await;
+    let batch = bench.batch("stock", &imeis(2)).await;
+    let first = bench.order_one(17).await;
+    bench.order_one(18).await;
+    bench.reject(first, 17, 0).await;
+    let answer = bench.said(Said::Cancel, Target::batch(batch)).await;
+    assert!(!answer.done, "{answer:?}");
+    assert_eq!(
+        answer.text,
+        "stock: nothing is left to cancel, 1 is ordered or on its way and ends as it does"
+    );
+    assert_eq!(bench.number("SELECT count(*) FROM batches WHERE cancelled_at IS NOT NULL"), 0);
+    assert_eq!(bench.number("SELECT count(*) FROM events WHERE what = 'word'"), 0);
+    assert!(bench.said(Said::Retry, Target::batch(batch)).await.done, "what was given back can be made anew");
+}
+
+#[tokio::test]
 async fn nothing_of_a_batch_is_sent_once_its_cancelling_is_durable() {
     let bench = Bench::new().await;
     let batch = bench.batch("stock", &imeis(3)).await;
