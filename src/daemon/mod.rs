@@ -44,6 +44,7 @@ use log::LogHandle;
 use manager::Watchdog;
 use progress::{Heard, Progress};
 use reload::Reload;
+use requests::Requests;
 
 /// Why the daemon didn't start, or ended.
 #[derive(Debug, thiserror::Error)]
@@ -327,7 +328,12 @@ impl Daemon {
             Heard { waiting, scanned: is_scanned, refused: self.refused.subscribe(), draining: stop.clone() };
         let progress = Progress::new(journal.clone(), clock.clone(), settings(), meter, heard);
         let disk = watch_disk::run(journal.clone(), clock.clone(), settings(), disk, rest.clone());
-        let requests = requests::run(journal.clone(), clock.clone(), settings(), rest.clone());
+        let requests = Requests {
+            journal: journal.clone(),
+            provider: Arc::clone(provider),
+            clock: clock.clone(),
+            settings: settings(),
+        };
         let others = vec![
             // A stop takes nothing more in.
             self.stage("intake", intake.run(stop.clone())),
@@ -337,7 +343,7 @@ impl Daemon {
             self.stage("outbox", outbox.run(rest.clone())),
             self.stage("progress", progress.run(rest.clone())),
             self.stage("disk", disk),
-            self.stage("requests", requests),
+            self.stage("requests", requests.run(rest.clone())),
         ];
         (self.stage("submit", submit.run(stop.clone())).1, others)
     }

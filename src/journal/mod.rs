@@ -69,6 +69,7 @@ pub use orders::{Rules, ServiceTerms};
 pub use outbox::{BatchWork, ResultFile, ResultOrder, ResultRow, Tally, TallyState};
 pub use poll::{DuePoll, PollResult, PollTold};
 pub use requests::{LetterBox, NewRequest, RequestAnswer, Said, Target};
+pub use resolve::Seen;
 pub use rows::{NewRow, OrderFor, RowOrder};
 pub use settle::{Doubt, DoubtTerms, ListingFacts};
 pub use show::{
