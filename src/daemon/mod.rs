@@ -32,7 +32,7 @@ use crate::outbox::Outbox;
 use crate::poll::Poll;
 use crate::provider::{ClientError, GsmFusion, Provider};
 use crate::pulse::Pulse;
-use crate::settings::Settings;
+use crate::settings::{self, Settings};
 use crate::settle::{OnceTold, Reconcile, Settle};
 use crate::submit::Submit;
 
@@ -180,7 +180,19 @@ pub async fn open(config: Config, clock: &Clock) -> Result<Opened, DaemonError> 
     if lost > 0 {
         tracing::warn!(orders = lost, "in flight when the last process ended: in doubt");
     }
+    warn_of_left_waiting(&journal, &settings).await?;
     Ok(Opened { journal, settings, _locks: locks })
+}
+
+/// Orders that no stage will ever send are told of: nothing else would.
+async fn warn_of_left_waiting(journal: &Journal, settings: &Arc<Settings>) -> Result<(), JournalError> {
+    let in_force = Arc::clone(settings);
+    let queues = journal.read(move |view| settings::left_waiting(view, &in_force.config)).await?;
+    for queue in queues {
+        let why = settings::why_left_waiting(&queue, &settings.config);
+        tracing::warn!(service = %queue.name, orders = queue.orders, "{why}");
+    }
+    Ok(())
 }
 
 struct Daemon {

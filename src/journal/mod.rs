@@ -76,7 +76,7 @@ pub use show::{
     OpenRow, ShownAnswer, ShownAttempt, ShownBatch, ShownCharge, ShownEvent, ShownOrder, ShownRow,
     ShownService,
 };
-pub use status::{AlarmLine, DayMoney, OrderCounts};
+pub use status::{AlarmLine, DayMoney, OrderCounts, ServiceQueue};
 pub use ticket::AttemptTicket;
 pub use tx::Tx;
 pub use view::View;
