@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::config::{Config, Service};
-use crate::journal::{Journal, JournalError, Rules, ServiceTerms};
+use crate::journal::{Journal, JournalError, Rules, ServiceQueue, ServiceTerms, View};
 use crate::types::{NetworkId, ServiceId};
 
 /// The configuration in force. A reload makes a new one; stages hold a `watch` of it.
@@ -51,6 +51,35 @@ impl Settings {
     pub fn service(&self, id: ServiceId) -> Option<&Service> {
         self.rules.terms.get(&id).and_then(|terms| self.config.service(&terms.network_id))
     }
+}
+
+/// What waits to be sent for services that this configuration doesn't have: it waits for ever.
+///
+/// # Errors
+/// The journal can't be read.
+pub fn left_waiting(view: &View, config: &Config) -> Result<Vec<ServiceQueue>, JournalError> {
+    let is_configured = |queue: &ServiceQueue| {
+        queue.account == config.provider.account && config.service(&queue.network_id).is_some()
+    };
+    let mut queues = view.queues()?;
+    queues.retain(|queue| !is_configured(queue));
+    Ok(queues)
+}
+
+/// That it waits, and what to do, in a sentence.
+#[must_use]
+pub fn why_left_waiting(queue: &ServiceQueue, config: &Config) -> String {
+    let whose = if queue.account == config.provider.account {
+        String::new()
+    } else {
+        format!(" of the account {}", queue.account)
+    };
+    let (orders, wait, their) =
+        if queue.orders == 1 { ("order", "waits", "its batch") } else { ("orders", "wait", "their batches") };
+    format!(
+        "{} {orders} {wait} for a service that is no longer configured (network_id {}{whose}): put it back, or give them up with imeid cancel and the names of {their}",
+        queue.orders, queue.network_id
+    )
 }
 
 fn terms_of(service: &Service, id: ServiceId, canary: u32) -> ServiceTerms {

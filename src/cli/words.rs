@@ -89,9 +89,9 @@ impl Desk {
                 return Ok(Named::Imei(imei, self.of_service(known, service)?));
             }
         }
-        if let Some(batch) = self.view.batch_named(name)? {
+        if let Some((batch, name)) = self.batch(name)? {
             return match service {
-                None => Ok(Named::Batch(batch, name.to_owned())),
+                None => Ok(Named::Batch(batch, name)),
                 Some(_) => Err(Trouble::usage("--service goes with an IMEI: a batch has one service")),
             };
         }
@@ -101,6 +101,27 @@ impl Desk {
                 "there is no batch {name:?}: give the NAME of its files in the outbox (NAME.results.csv), or an IMEI"
             ),
         }))
+    }
+
+    /// The batch of this NAME, or, if there is none, the one that has a file of this name.
+    fn batch(&self, name: &str) -> Result<Option<(BatchId, String)>, Trouble> {
+        if let Some(batch) = self.view.batch_named(name)? {
+            return Ok(Some((batch, name.to_owned())));
+        }
+        let mut found = Vec::new();
+        for name in names_of_file(name) {
+            found.extend(self.view.batch_named(name)?.map(|batch| (batch, name.to_owned())));
+        }
+        match found.len() {
+            0 | 1 => Ok(found.pop()),
+            _ => {
+                let names: Vec<&str> = found.iter().map(|(_, name)| name.as_str()).collect();
+                Err(Trouble::usage(format!(
+                    "{name} is a file of several batches: say which with its NAME, {}",
+                    names.join(" or ")
+                )))
+            }
+        }
     }
 
     fn of_service(
@@ -196,6 +217,14 @@ impl Desk {
             Err(error) => Err(Trouble::failed(error.to_string())),
         }
     }
+}
+
+/// The NAMEs of which this can be a file: one in the outbox, or the one that was dropped.
+fn names_of_file(file: &str) -> impl Iterator<Item = &str> {
+    let in_outbox = [".results.csv", ".settled.csv", ".partial.csv"];
+    let of_result = in_outbox.into_iter().find_map(|kind| file.strip_suffix(kind));
+    let dropped = file.rsplit_once('.').map(|(name, _)| name);
+    of_result.into_iter().chain(dropped).filter(|name| !name.is_empty())
 }
 
 /// What is to be carried out.
@@ -302,6 +331,19 @@ fn name_in(users: &str, uid: u32) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_is_one_of_its_batch_in_the_outbox_or_as_it_was_dropped() {
+        let names = |file| names_of_file(file).collect::<Vec<_>>();
+        assert_eq!(names("stock.csv"), ["stock"]);
+        assert_eq!(names("a.b.txt"), ["a.b"]);
+        for file in ["stock.results.csv", "stock.settled.csv", "stock.partial.csv"] {
+            // A result that was dropped again is a batch of its own.
+            assert_eq!(names(file), ["stock", file.strip_suffix(".csv").unwrap()]);
+        }
+        assert_eq!(names(".csv"), [""; 0]);
+        assert_eq!(names("stock"), [""; 0]);
+    }
 
     #[test]
     fn a_user_is_told_by_his_name_or_else_by_his_number() {

@@ -1,6 +1,7 @@
 //! From the file to a [`Config`]: every key read with its default, every error collected.
 
 use std::fs;
+use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -30,7 +31,13 @@ const MILLISECOND: Duration = Duration::from_millis(1);
 pub fn load(path: &Path) -> Result<Config, ConfigErrors> {
     let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let unreadable = |why: String| ConfigErrors::unplaced(&path, format!("the config can't be read: {why}"));
-    let size = fs::metadata(&path).map_err(|error| unreadable(error.to_string()))?.len();
+    let size = fs::metadata(&path).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => {
+            unreadable("there is no such file; --config or IMEID_CONFIG names another".into())
+        }
+        _ => unreadable(error.to_string()),
+    })?;
+    let size = size.len();
     if size > CONFIG_BYTES_MAX {
         return Err(unreadable("it has more than 1 MiB".to_owned()));
     }

@@ -368,6 +368,7 @@ fn a_config_that_cannot_be_read_names_its_path() {
     let dir = tempfile::tempdir().unwrap();
     let missing = load(&dir.path().join("none.toml")).unwrap_err().to_string();
     assert!(missing.contains("none.toml: the config can't be read"), "{missing}");
+    assert!(missing.contains("--config or IMEID_CONFIG"), "{missing}");
 
     let latin = dir.path().join("latin.toml");
     std::fs::write(&latin, b"# ok\n# Gr\xf6\xdfe\n").unwrap();

@@ -33,8 +33,8 @@ use crate::outbox::Outbox;
 use crate::poll::Poll;
 use crate::provider::{ClientError, GsmFusion, Provider};
 use crate::pulse::Pulse;
-use crate::settings::Settings;
-use crate::settle::{Reconcile, Settle};
+use crate::settings::{self, Settings};
+use crate::settle::{OnceTold, Reconcile, Settle};
 use crate::submit::Submit;
 
 pub(crate) use manager::tell_status;
@@ -46,6 +46,7 @@ use log::LogHandle;
 use manager::Watchdog;
 use progress::{Heard, Progress};
 use reload::Reload;
+use requests::Requests;
 
 /// Why the daemon didn't start, or ended.
 #[derive(Debug, thiserror::Error)]
@@ -182,7 +183,19 @@ pub async fn open(config: Config, clock: &Clock) -> Result<Opened, DaemonError> 
     if lost > 0 {
         tracing::warn!(orders = lost, "in flight when the last process ended: in doubt");
     }
+    warn_of_left_waiting(&journal, &settings).await?;
     Ok(Opened { journal, settings, _locks: locks })
+}
+
+/// Orders that no stage will ever send are told of: nothing else would.
+async fn warn_of_left_waiting(journal: &Journal, settings: &Arc<Settings>) -> Result<(), JournalError> {
+    let in_force = Arc::clone(settings);
+    let queues = journal.read(move |view| settings::left_waiting(view, &in_force.config)).await?;
+    for queue in queues {
+        let why = settings::why_left_waiting(&queue, &settings.config);
+        tracing::warn!(service = %queue.name, orders = queue.orders, "{why}");
+    }
+    Ok(())
 }
 
 struct Daemon {
@@ -324,6 +337,7 @@ impl Daemon {
             clock: clock.clone(),
             settings: settings(),
             inbox: Inbox::new(inbox::Settings::of_reconcile(&config), clock.clone()),
+            told: OnceTold::default(),
         };
         let outbox = Outbox::new(journal.clone(), clock.clone(), settings());
         let meter = Arc::clone(&self.meter);
@@ -332,7 +346,12 @@ impl Daemon {
         let progress = Progress::new(journal.clone(), clock.clone(), settings(), meter, heard);
         let disk = watch_disk::run(journal.clone(), clock.clone(), settings(), disk, rest.clone());
         let stamp = older_copy::run(journal.clone(), settings(), rest.clone());
-        let requests = requests::run(journal.clone(), clock.clone(), settings(), rest.clone());
+        let requests = Requests {
+            journal: journal.clone(),
+            provider: Arc::clone(provider),
+            clock: clock.clone(),
+            settings: settings(),
+        };
         let others = vec![
             // A stop takes nothing more in.
             self.stage("intake", intake.run(stop.clone())),
@@ -342,7 +361,7 @@ impl Daemon {
             self.stage("outbox", outbox.run(rest.clone())),
             self.stage("progress", progress.run(rest.clone())),
             self.stage("disk", disk),
-            self.stage("requests", requests),
+            self.stage("requests", requests.run(rest.clone())),
             self.stage("stamp", stamp),
         ];
         (self.stage("submit", submit.run(stop.clone())).1, others)

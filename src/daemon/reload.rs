@@ -9,7 +9,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use super::log::LogHandle;
-use super::make_folders;
+use super::{make_folders, warn_of_left_waiting};
 use crate::config::{self, Config};
 use crate::journal::Journal;
 use crate::settings::Settings;
@@ -28,6 +28,9 @@ impl Reload<'_> {
         match self.read(&old).await {
             Ok(settings) => {
                 let log = settings.config.log.clone();
+                if let Err(error) = warn_of_left_waiting(self.journal, &settings).await {
+                    tracing::warn!("whether orders wait for a service that is gone can't be told: {error}");
+                }
                 self.settings.send_replace(settings);
                 self.ring();
                 self.reopen_log(&log);

@@ -248,9 +248,8 @@ impl Work {
         .map_err(|error| in_folder(rejected, &error))?;
         durable::move_file(&self.taken.path, rejected, dest).map_err(|error| in_folder(rejected, &error))?;
         self.journal.file_refused(key, self.clock.now()).await?;
-        let first_line =
-            refused.reason.lines().find(|line| !line.trim().is_empty()).unwrap_or("").trim().to_owned();
-        tracing::warn!(file = %self.taken.shown_name(), reason = %first_line, see = %reason_name.to_string_lossy(), "file refused");
+        let why = super::reason::why(&refused.reason);
+        tracing::warn!(file = %self.taken.shown_name(), reason = %why, see = %reason_name.to_string_lossy(), "file refused");
         Ok(self.taken.remove_place()?)
     }
 }

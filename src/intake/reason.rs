@@ -22,6 +22,8 @@ pub struct Refusal {
 const SAVE_AS: &str = "In Excel: File > Save As > file type \"CSV UTF-8 (comma delimited) (*.csv)\". \
     In LibreOffice: File > Save As > \"Text CSV (.csv)\", character set \"Unicode (UTF-8)\".";
 
+/// The line above what is wrong.
+const WHAT_IS_WRONG: &str = "What is wrong:";
 /// The most characters of a cell that are shown.
 const MAX_CELL_CHARS: usize = 80;
 /// The most characters of a file's name that are shown.
@@ -114,10 +116,8 @@ impl Refusal {
         cell: &str,
         error: &ImeiError,
     ) -> Self {
-        let what = format!(
-            "Not one of the {rows} cells in the column \"{}\" is an IMEI. The first: {error}.",
-            shown(header.imei_name(), 40)
-        );
+        let what =
+            format!("Not one of the {rows} cells in {} is an IMEI. The first: {error}.", column(header));
         Self::new(
             what,
             "If the IMEIs are in another column, name that one \"imei\" in the first line. Otherwise correct the \
@@ -169,10 +169,10 @@ impl Refusal {
         let name = shown(file_name, MAX_NAME_CHARS);
         push_wrapped(&mut text, &format!("{name} was refused: nothing of it was ordered, nothing paid."));
         for (title, said) in
-            [("What is wrong", self.what.as_str()), ("Where", &place), ("What to do", &self.mend)]
+            [(WHAT_IS_WRONG, self.what.as_str()), ("Where:", &place), ("What to do:", &self.mend)]
         {
             if !said.is_empty() {
-                text.push_str(&format!("\n{title}:\n"));
+                text.push_str(&format!("\n{title}\n"));
                 push_wrapped(&mut text, said);
             }
         }
@@ -184,16 +184,36 @@ impl Refusal {
 /// The note of a row whose cell is no IMEI: the cell as it stands, what is wrong, and the mend.
 #[must_use]
 pub fn invalid_note(header: &Header, cell: &str, error: &ImeiError) -> String {
-    let column = shown(header.imei_name(), 40);
+    let column = column(header);
     let what = match error {
-        ImeiError::Empty => format!("the cell in the column \"{column}\" is empty"),
+        ImeiError::Empty => format!("the cell in {column} is empty"),
         other => {
-            format!("\"{}\" in the column \"{column}\" is not an IMEI: {other}", shown(cell, MAX_CELL_CHARS))
+            format!("\"{}\" in {column} is not an IMEI: {other}", shown(cell, MAX_CELL_CHARS))
         }
     };
     format!(
         "{what}. Nothing was sent or paid; correct it and drop the file again: what was answered is not paid for again."
     )
+}
+
+/// The column that is ordered, by its name; by its place where the name has nothing that could be read out.
+fn column(header: &Header) -> String {
+    let name = shown(header.imei_name(), 40);
+    if name.chars().any(char::is_alphanumeric) {
+        format!("the column \"{name}\"")
+    } else {
+        format!("column {}", header.imei_column.saturating_add(1))
+    }
+}
+
+/// The sentence of a [`Refusal::text`] that tells why; of any other text its first line.
+pub(super) fn why(text: &str) -> String {
+    let said = text.lines().skip_while(|line| *line != WHAT_IS_WRONG).skip(1);
+    let why: Vec<&str> = said.map(str::trim).take_while(|line| !line.is_empty()).collect();
+    if why.is_empty() {
+        return text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default().to_owned();
+    }
+    why.join(" ")
 }
 
 /// Text on one line and no longer than `most` characters.
@@ -247,6 +267,22 @@ mod tests {
             text.contains("In Excel: File >\r\nSave As > file type") && !text.contains("Where"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn the_log_tells_why_in_one_line() {
+        let refusal = Refusal::no_imei_column(&vec!["a long name of a column".to_owned(); 3]);
+        assert_eq!(why(&refusal.text("stock.csv")), refusal.what);
+        assert_eq!(why("\r\nIt was refused.\r\nAnd more.\r\n"), "It was refused.");
+    }
+
+    #[test]
+    fn a_column_whose_name_is_no_word_is_told_by_its_place() {
+        for name in ["\"", "\"\"", " - ", ""] {
+            let header = Header { columns: vec!["shelf".into(), name.into()], imei_column: 1, ..header() };
+            let note = invalid_note(&header, "", &ImeiError::Empty);
+            assert!(note.starts_with("the cell in column 2 is empty."), "{note}");
+        }
     }
 
     #[test]

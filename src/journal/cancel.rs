@@ -16,6 +16,9 @@ use crate::types::{BatchId, RowId, Timestamp};
 /// Orders in one transaction.
 const SLICE: usize = 200;
 
+/// States from which an order may still be stopped: queued, or on its way and possibly back in the queue.
+const CAN_STILL_STOP: &str = "0, 1, 2";
+
 /// One order: not sent yet, or held.
 pub(super) fn order(
     tx: &Tx<'_>,
@@ -65,6 +68,11 @@ pub(super) fn batch(
         _ => {}
     }
     if !wished {
+        // Held before anything of it was sent, it is all left to cancel.
+        if BatchState::of(code) != Some(BatchState::Held) && rows_in(tx, batch, CAN_STILL_STOP)? == 0 {
+            let stays = what_stays(tx, batch)?;
+            return Ok(Some(RequestAnswer::nothing(format!("{name}: nothing is left to cancel{stays}"))));
+        }
         tx.execute_one(
             "a batch's cancelling",
             "UPDATE batches SET cancelled_at = ?2 WHERE id = ?1",
@@ -172,17 +180,31 @@ pub(super) fn relink(tx: &Tx<'_>, row: RowId, from: Link, to: Link) -> Result<()
 }
 
 fn what_became(tx: &Tx<'_>, batch: BatchId, name: &str) -> Result<RequestAnswer, JournalError> {
-    let count = |states: &str| -> Result<i64, JournalError> {
-        let sql = format!("SELECT coalesce(sum(n), 0) FROM tallies WHERE batch = ?1 AND state IN ({states})");
-        Ok(tx.find(&sql, [batch.0], |row| row.get(0))?.unwrap_or(0))
-    };
-    let (cancelled, under_way, held) = (count("10")?, count("0, 1, 2, 3, 4")?, count("5")?);
-    let mut text = format!("{name}: {cancelled} rows are cancelled");
-    if under_way > 0 {
-        text.push_str(&format!(", {under_way} are ordered or on their way and end as they do"));
+    let cancelled = rows_in(tx, batch, "10")?;
+    let rows = if cancelled == 1 { "row is" } else { "rows are" };
+    let stays = what_stays(tx, batch)?;
+    Ok(RequestAnswer::done(format!("{name}: {cancelled} {rows} cancelled{stays}")))
+}
+
+/// The rows of a batch that a cancelling leaves as they are, as the end of a sentence.
+fn what_stays(tx: &Tx<'_>, batch: BatchId) -> Result<String, JournalError> {
+    let (under_way, held) = (rows_in(tx, batch, "0, 1, 2, 3, 4")?, rows_in(tx, batch, "5")?);
+    let mut text = String::new();
+    match under_way {
+        0 => {}
+        1 => text.push_str(", 1 is ordered or on its way and ends as it does"),
+        n => text.push_str(&format!(", {n} are ordered or on their way and end as they do")),
     }
-    if held > 0 {
-        text.push_str(&format!(", {held} are held: cancel those by their IMEI"));
+    match held {
+        0 => {}
+        1 => text.push_str(", 1 is held: cancel it by its IMEI"),
+        n => text.push_str(&format!(", {n} are held: cancel those by their IMEI")),
     }
-    Ok(RequestAnswer::done(text))
+    Ok(text)
+}
+
+/// How many rows of a batch have orders in these states.
+fn rows_in(tx: &Tx<'_>, batch: BatchId, states: &str) -> Result<i64, JournalError> {
+    let sql = format!("SELECT coalesce(sum(n), 0) FROM tallies WHERE batch = ?1 AND state IN ({states})");
+    Ok(tx.find(&sql, [batch.0], |row| row.get(0))?.unwrap_or(0))
 }

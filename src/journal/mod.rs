@@ -70,6 +70,7 @@ pub use orders::{Rules, ServiceTerms};
 pub use outbox::{BatchWork, ResultFile, ResultOrder, ResultRow, Tally, TallyState};
 pub use poll::{DuePoll, PollResult, PollTold};
 pub use requests::{LetterBox, NewRequest, RequestAnswer, Said, Target};
+pub use resolve::Seen;
 pub use restore::{OlderCopy, Stamp};
 pub use rows::{NewRow, OrderFor, RowOrder};
 pub use settle::{Doubt, DoubtTerms, ListingFacts};
@@ -77,7 +78,7 @@ pub use show::{
     OpenRow, ShownAnswer, ShownAttempt, ShownBatch, ShownCharge, ShownEvent, ShownOrder, ShownRow,
     ShownService,
 };
-pub use status::{AlarmLine, DayMoney, OrderCounts};
+pub use status::{AlarmLine, DayMoney, OrderCounts, ServiceQueue};
 pub use ticket::AttemptTicket;
 pub use tx::Tx;
 pub use view::View;

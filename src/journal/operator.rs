@@ -8,7 +8,7 @@ use super::tx::Tx;
 use super::{JournalError, Said};
 use crate::gate::{Pause, Scope};
 use crate::order::{Alarm, PauseReason};
-use crate::types::{ServiceId, Timestamp};
+use crate::types::Timestamp;
 
 /// "Nothing more is sent", or "go on".
 pub(super) fn about_submission(
@@ -29,7 +29,7 @@ fn stop(tx: &Tx<'_>, request: &Request, scope: Scope, now: Timestamp) -> Result<
     let (shown, command) = match scope {
         Scope::All => ("everything".to_owned(), "imeid resume".to_owned()),
         Scope::Service(service) => {
-            let name = name(tx, service)?;
+            let name = pause::service_name(tx, service)?;
             (format!("service {name}"), format!("imeid resume --service {name}"))
         }
     };
@@ -126,14 +126,9 @@ fn go_on(
 fn shown(tx: &Tx<'_>, pause: &Pause) -> Result<String, JournalError> {
     let scope = match pause.scope {
         Scope::All => "everything".to_owned(),
-        Scope::Service(service) => format!("service {}", name(tx, service)?),
+        Scope::Service(service) => format!("service {}", pause::service_name(tx, service)?),
     };
     Ok(format!("{scope}: {}: {}", pause.reason.as_str(), pause.text))
-}
-
-fn name(tx: &Tx<'_>, service: ServiceId) -> Result<String, JournalError> {
-    let found = tx.find("SELECT name FROM services WHERE id = ?1", [service.0], |row| row.get(0))?;
-    Ok(found.unwrap_or_else(|| service.to_string()))
 }
 
 /// "I have seen it."

@@ -78,22 +78,29 @@ pub(super) fn set(
     )?;
     tx.pauses_changed();
     if before.is_none() {
+        let scope = scope_word(tx, scope)?;
         tracing::warn!(
-            scope = %scope_word(scope), reason = reason.as_str(), text = %text,
+            scope = %scope, reason = reason.as_str(), text = %text,
             next_try = %wait.map_or_else(|| "-".to_owned(), |wait| format!("{}s", wait.as_secs())),
             "pause"
         );
-        tx.event(now, None, None, "pause", &format!("{} {}: {text}", scope_word(scope), reason.as_str()))?;
+        tx.event(now, None, None, "pause", &format!("{scope} {}: {text}", reason.as_str()))?;
     }
     tx.ring(Rung::SUBMIT);
     Ok(())
 }
 
-fn scope_word(scope: Scope) -> String {
-    match scope {
+fn scope_word(tx: &Tx<'_>, scope: Scope) -> Result<String, JournalError> {
+    Ok(match scope {
         Scope::All => "all".to_owned(),
-        Scope::Service(service) => format!("service:{service}"),
-    }
+        Scope::Service(service) => format!("service:{}", service_name(tx, service)?),
+    })
+}
+
+/// What people call a service; its number where the journal has no name for it.
+pub(super) fn service_name(tx: &Tx<'_>, service: ServiceId) -> Result<String, JournalError> {
+    let found = tx.find("SELECT name FROM services WHERE id = ?1", [service.0], |row| row.get(0))?;
+    Ok(found.unwrap_or_else(|| service.to_string()))
 }
 
 /// Ends a pause, if there is one.
@@ -107,8 +114,9 @@ pub(super) fn end(
         tx.execute("DELETE FROM pauses WHERE scope = ?1 AND reason = ?2", (code(scope), reason.as_str()))?;
     if ended > 0 {
         tx.pauses_changed();
-        tracing::info!(scope = %scope_word(scope), reason = reason.as_str(), "pause ended");
-        tx.event(now, None, None, "pause ended", &format!("{} {}", scope_word(scope), reason.as_str()))?;
+        let scope = scope_word(tx, scope)?;
+        tracing::info!(scope = %scope, reason = reason.as_str(), "pause ended");
+        tx.event(now, None, None, "pause ended", &format!("{scope} {}", reason.as_str()))?;
         tx.ring(Rung::SUBMIT);
     }
     Ok(ended > 0)

@@ -11,6 +11,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension};
 use serde::{Deserialize, Serialize};
 
 use super::orders::{self, Rules};
+use super::resolve::Seen;
 use super::tx::Tx;
 use super::view::View;
 use super::{Journal, JournalError, cancel, operator, resolve, retry};
@@ -132,12 +133,18 @@ pub(super) struct Request {
     pub(super) target: Target,
     pub(super) cursor: i64,
     pub(super) count: i64,
+    /// What is known of the order id that it names, if it names one.
+    pub(super) seen: Seen,
 }
 
 impl Request {
-    /// The word for the event log, with who said it.
+    /// The word for the event log, with who said it, and what it rests on.
     pub(super) fn told(&self) -> String {
-        format!("{}: {}", self.who, self.said.told())
+        let seen = match self.said {
+            Said::OrderId(_) => self.seen.told(),
+            _ => String::new(),
+        };
+        format!("{}: {}{seen}", self.who, self.said.told())
     }
 }
 
@@ -207,6 +214,23 @@ impl View {
         self.all("SELECT id FROM requests WHERE done_at IS NULL ORDER BY id LIMIT 100", [], |row| row.get(0))
     }
 
+    /// The order id that a request which waits rests on: what the provider tells of it is for
+    /// [`Journal::carry_out_seen`].
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn id_to_look_up(&self, request: i64) -> Result<Option<ProviderOrderId>, JournalError> {
+        let word: Option<String> =
+            self.find("SELECT word FROM requests WHERE id = ?1 AND done_at IS NULL", [request], |row| {
+                row.get(0)
+            })?;
+        Ok(match word.map(|word| read_json(&word)).transpose() {
+            Ok(Some(Said::OrderId(id))) => Some(ProviderOrderId(id)),
+            // One that can't be read rests on nothing: carrying it out tells so.
+            _ => None,
+        })
+    }
+
     /// The batches that were cancelled and have orders in their queue: those that came back to it are cancelled too.
     ///
     /// # Errors
@@ -230,7 +254,8 @@ impl Journal {
         self.write(move |tx| insert(tx.connection(), &new, now)).await
     }
 
-    /// Carries a request out to its end, and returns its answer.
+    /// Carries a request out to its end, and returns its answer. Where the provider can't be asked: an order id is
+    /// taken as it is said.
     ///
     /// # Errors
     /// The journal can't be written: it is carried out later.
@@ -240,9 +265,24 @@ impl Journal {
         now: Timestamp,
         rules: Rules,
     ) -> Result<RequestAnswer, JournalError> {
+        self.carry_out_seen(id, Seen::Unasked, now, rules).await
+    }
+
+    /// Carries a request out to its end, and returns its answer; `seen` is what the provider told of the order id that
+    /// it rests on ([`View::id_to_look_up`]).
+    ///
+    /// # Errors
+    /// The journal can't be written: it is carried out later.
+    pub async fn carry_out_seen(
+        &self,
+        id: i64,
+        seen: Seen,
+        now: Timestamp,
+        rules: Rules,
+    ) -> Result<RequestAnswer, JournalError> {
         loop {
-            let rules = rules.clone();
-            let slice = self.write(move |tx| carry_out_slice(tx, id, now, &rules)).await;
+            let (rules, seen) = (rules.clone(), seen.clone());
+            let slice = self.write(move |tx| carry_out_slice(tx, id, seen.clone(), now, &rules)).await;
             match slice {
                 Ok(Some(answer)) => return Ok(answer),
                 Ok(None) => {}
@@ -280,6 +320,7 @@ impl Journal {
 pub(super) fn carry_out_slice(
     tx: &Tx<'_>,
     id: i64,
+    seen: Seen,
     now: Timestamp,
     rules: &Rules,
 ) -> Result<Option<RequestAnswer>, JournalError> {
@@ -298,7 +339,8 @@ pub(super) fn carry_out_slice(
     if let Some(answer) = answer {
         return read_json(&answer).map(Some);
     }
-    let request = Request { id, who, said: read_json(&said)?, target: read_json(&target)?, cursor, count };
+    let (said, target) = (read_json(&said)?, read_json(&target)?);
+    let request = Request { id, who, said, target, cursor, count, seen };
     let answer = match request.target {
         Target::Order { service, imei } => {
             let imei = Imei::from_u64(imei)

@@ -7,7 +7,63 @@ use super::requests::{Request, RequestAnswer};
 use super::rest;
 use super::tx::Tx;
 use crate::order::{Effect, Event, State, Word};
-use crate::types::{OrderId, ProviderOrderId, Timestamp};
+use crate::types::{Imei, OrderId, ProviderOrderId, Timestamp};
+
+/// What the provider tells of an order id that a person names. A wrong one can't be taken back: another IMEI's would
+/// keep that one from its answer, one that isn't would stand in the books as a charge.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Seen {
+    /// It was not asked: only the daemon has the key, and none runs.
+    Unasked,
+    /// There is such an order.
+    Order {
+        /// Its IMEI, where it tells one.
+        imei: Option<Imei>,
+        /// What it is an order of, in the provider's words.
+        package: String,
+    },
+    /// It knows no such id, or tells nothing of it.
+    Nothing,
+    /// It could not be asked: why.
+    Unreachable(String),
+}
+
+impl Seen {
+    /// As the event log tells it behind the word.
+    pub(super) fn told(&self) -> String {
+        match self {
+            Self::Order { imei, package } => {
+                let imei = imei.map_or_else(|| "no IMEI".to_owned(), |imei| format!("IMEI {imei}"));
+                format!(" (the provider tells {imei}, {package})")
+            }
+            Self::Unasked => " (taken unseen)".to_owned(),
+            Self::Nothing | Self::Unreachable(_) => String::new(),
+        }
+    }
+
+    /// Why this id can't be believed to be the order of this IMEI.
+    fn against(&self, id: ProviderOrderId, own: Imei) -> Option<String> {
+        let why = match self {
+            Self::Unasked => return None,
+            Self::Order { imei: Some(imei), .. } if *imei == own => return None,
+            Self::Order { imei: Some(imei), package } => {
+                format!(
+                    "at the provider order id {id} is IMEI {imei}'s ({package}), not {own}'s: nothing was changed"
+                )
+            }
+            Self::Order { imei: None, .. } => {
+                format!("the provider tells no IMEI that can be read for order id {id}: nothing was changed")
+            }
+            Self::Nothing => format!("the provider knows no order id {id}: nothing was changed"),
+            Self::Unreachable(why) => {
+                format!(
+                    "order id {id} could not be looked up ({why}): nothing was changed, try it again later"
+                )
+            }
+        };
+        Some(why)
+    }
+}
 
 /// "It was ordered, under this id."
 pub(super) fn order_id(
@@ -29,10 +85,17 @@ pub(super) fn order_id(
         let other = orders::load(tx, owner)?;
         return Ok(RequestAnswer::nothing(format!("order id {id} is IMEI {}'s already", other.imei)));
     }
+    if let Some(why) = request.seen.against(id, order.imei) {
+        return Ok(RequestAnswer::nothing(why));
+    }
     let word = Word::OrderId { id, quiet_over: quiet_over(tx, order, now, rules), booked: owner.is_some() };
     let moved = say(tx, request, order, word, now, rules)?;
     Ok(moved.unwrap_or_else(|| {
-        RequestAnswer::done(format!("IMEI {} is ordered under id {id}: its answer is asked for", order.imei))
+        let done = format!("IMEI {} is ordered under id {id}", order.imei);
+        RequestAnswer::done(match &request.seen {
+            Seen::Order { package, .. } => format!("{done} ({package}): its answer is asked for"),
+            _ => format!("{done}: the id was taken unseen, for no daemon runs that could ask the provider"),
+        })
     }))
 }
 

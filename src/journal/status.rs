@@ -2,7 +2,7 @@
 
 use super::JournalError;
 use super::view::View;
-use crate::types::{Money, Timestamp};
+use crate::types::{Money, NetworkId, ServiceId, Timestamp};
 
 /// An alarm that nobody has seen yet and whose cause isn't gone.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,7 +45,45 @@ pub struct OrderCounts {
     pub held: u64,
 }
 
+/// A service that has orders in its queue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServiceQueue {
+    /// The service.
+    pub service: ServiceId,
+    /// The account whose it is.
+    pub account: String,
+    /// The provider's name for it.
+    pub network_id: NetworkId,
+    /// Our name for it.
+    pub name: String,
+    /// Its orders that aren't sent yet.
+    pub orders: u64,
+}
+
 impl View {
+    /// What waits to be sent, by service; of services that are no longer configured too.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn queues(&self) -> Result<Vec<ServiceQueue>, JournalError> {
+        self.all(
+            "SELECT services.id, services.account, services.network_id, services.name, sum(tallies.n) FROM batches \
+             JOIN tallies ON tallies.batch = batches.id JOIN services ON services.id = batches.service \
+             WHERE batches.state NOT IN (4, 5) AND tallies.link = 0 AND tallies.state = 0 AND tallies.n > 0 \
+             GROUP BY services.id ORDER BY services.id",
+            [],
+            |row| {
+                Ok(ServiceQueue {
+                    service: ServiceId(row.get(0)?),
+                    account: row.get(1)?,
+                    network_id: NetworkId(row.get(2)?),
+                    name: row.get(3)?,
+                    orders: u64::try_from(row.get::<_, i64>(4)?).unwrap_or(0),
+                })
+            },
+        )
+    }
+
     /// The alarms that are open.
     ///
     /// # Errors

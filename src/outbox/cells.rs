@@ -219,7 +219,24 @@ fn held(order: &ResultOrder) -> String {
 
 fn add_note(cells: &mut ResultCells, sentence: &str) {
     if !cells.note.is_empty() {
-        cells.note.push(' ');
+        // "same as NAME row N" alone is no sentence; before one it is.
+        let ends = cells.note.ends_with(['.', '!', '?']);
+        cells.note.push_str(if ends { " " } else { ". " });
     }
     cells.note.push_str(sentence);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_comes_before_a_sentence_ends_and_what_stands_alone_stays_as_it_is() {
+        let mut cells = ResultCells::new(RowStatus::Rejected);
+        add_note(&mut cells, "same as stock row 1");
+        assert_eq!(cells.note, "same as stock row 1");
+        add_note(&mut cells, "The provider gave it back.");
+        add_note(&mut cells, "And more.");
+        assert_eq!(cells.note, "same as stock row 1. The provider gave it back. And more.");
+    }
 }

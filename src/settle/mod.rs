@@ -31,7 +31,7 @@ use crate::schedule::LONGEST_WAIT;
 use crate::settings::Settings;
 use crate::types::{CallError, ServiceId, Timestamp};
 
-pub use reconcile::Reconcile;
+pub use reconcile::{OnceTold, Reconcile};
 
 /// It looks again after this long by itself.
 const LOOK_AGAIN: Duration = Duration::from_secs(60);

@@ -19,8 +19,9 @@ use crate::daemon::{self, Live};
 use crate::durable::{self, Holder, LockError, LockFile};
 use crate::gate::{Pause, Scope};
 use crate::inbox::{self, Waiting};
-use crate::journal::{AlarmLine, BatchState, DayMoney, JournalError, OrderCounts, View};
+use crate::journal::{AlarmLine, BatchState, DayMoney, JournalError, OrderCounts, ServiceQueue, View};
 use crate::order::PauseReason;
+use crate::settings;
 use crate::types::{Money, Timestamp};
 use crate::words;
 
@@ -359,7 +360,8 @@ fn tell(
     now: Timestamp,
 ) -> Result<Told, JournalError> {
     let names = view.service_names()?;
-    let pauses = view.pauses()?;
+    let mut pauses = view.pauses()?;
+    pauses.extend(settings::left_waiting(view, config)?.iter().map(|queue| left_waiting(queue, config, now)));
     // A note of an earlier process says nothing of this one.
     let is_its_own = |live: &Live| holder.is_some_and(|holder| holder.pid == Some(live.pid));
     let live = Live::read(view)?.filter(is_its_own);
@@ -381,6 +383,19 @@ fn tell(
         balance: view.baseline(&config.provider.account)?,
         batches,
     })
+}
+
+/// Orders that wait for a service that is no longer configured stand still as in a pause, until it is back.
+fn left_waiting(queue: &ServiceQueue, config: &Config, now: Timestamp) -> Pause {
+    Pause {
+        scope: Scope::Service(queue.service),
+        reason: PauseReason::Service,
+        text: settings::why_left_waiting(queue, config),
+        since: now,
+        tries: 0,
+        next_try: None,
+        one: false,
+    }
 }
 
 fn daemon_line(holder: Option<Holder>, live: Option<&Live>, told: &Told) -> Daemon {

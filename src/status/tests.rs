@@ -317,3 +317,26 @@ fn a_journal_that_is_none_is_called_damaged_and_says_what_to_do() {
     assert!(error.contains("is damaged") && error.contains("put the last copy"), "{error}");
     assert!(!error.contains("the user that imeid runs as"), "{error}");
 }
+
+#[tokio::test]
+async fn orders_of_a_service_that_is_no_longer_configured_are_shown_and_want_a_person() {
+    let mut bench = Bench::new().await;
+    bench.batch("stock", 0, 4).await;
+    bench.note(|_| ()).await;
+    let _lock = bench.lock();
+    assert!(bench.read().pauses.is_empty() && !bench.read().needs_attention());
+    bench.config.services[0].network_id = NetworkId("1740".to_owned());
+    let status = bench.read();
+    assert!(status.needs_attention());
+    let [pause] = &status.pauses[..] else { panic!("{:?}", status.pauses) };
+    assert_eq!((pause.service.as_deref(), pause.reason), (Some("iphone-check"), "service"));
+    assert!(
+        pause.text.starts_with("4 orders wait") && pause.text.contains("network_id 1739"),
+        "{}",
+        pause.text
+    );
+    assert_eq!(status.batches[0].eta, None, "it is never sent");
+    bench.config.services[0].network_id = NetworkId("1739".to_owned());
+    bench.config.provider.account = "other".to_owned();
+    assert!(bench.read().pauses[0].text.contains("of the account reseller"));
+}

@@ -58,20 +58,33 @@ fn files(status: &Status) -> Option<String> {
     table.set_header(["FILE", "SERVICE", "STATE", "DONE", "ROWS", "COST", "SENT IN", "RESULT"]);
     for batch in &status.batches {
         table.add_row([
-            plain(&batch.name),
+            middle_out(&plain(&batch.name)),
             batch.service.clone(),
             state(batch),
             format!("{}/{}", batch.done_rows(), batch.rows),
             counts(batch),
             batch.cost.to_string(),
             batch.eta.map_or_else(|| "-".to_owned(), |eta| words::span(eta.since(status.at))),
-            batch.result.as_deref().map_or_else(|| "-".to_owned(), plain),
+            batch.result.as_deref().map_or_else(|| "-".to_owned(), |name| middle_out(&plain(name))),
         ]);
     }
     for column in table.column_iter_mut() {
         column.set_padding((0, 2));
     }
     Some(table.trim_fmt())
+}
+
+/// A name that a table has room for: of a longer one both ends, which are what tells names apart.
+fn middle_out(name: &str) -> String {
+    const START: usize = 28;
+    const END: usize = 19;
+    let length = name.chars().count();
+    if length <= START + END + 1 {
+        return name.to_owned();
+    }
+    let start = name.chars().take(START);
+    let end = name.chars().skip(length.saturating_sub(END));
+    start.chain(['…']).chain(end).collect()
 }
 
 fn state(batch: &Batch) -> String {
@@ -153,4 +166,18 @@ fn figures(status: &Status) -> String {
 
 fn mebibytes(bytes: u64) -> String {
     format!("{} MiB", bytes.div_ceil(1024 * 1024))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_name_keeps_both_its_ends_and_one_that_fits_stays() {
+        assert_eq!(middle_out(&"n".repeat(48)), "n".repeat(48));
+        let long = format!("{}-ä-17.results.csv", "n".repeat(200));
+        let cut = middle_out(&long);
+        assert_eq!(cut.chars().count(), 48);
+        assert!(cut.starts_with("nnn") && cut.contains('…') && cut.ends_with("-ä-17.results.csv"), "{cut}");
+    }
 }

@@ -23,7 +23,7 @@ pub enum ImeiError {
     #[error("character {1} is {0:?}, which is not a digit")]
     NotADigit(char, usize),
     /// Digits only, but not fifteen of them.
-    #[error("it has {0} digits, an IMEI has 15{hint}", hint = length_hint(*.0))]
+    #[error("it has {0} {noun}, an IMEI has 15{hint}", noun = if *.0 == 1 { "digit" } else { "digits" }, hint = length_hint(*.0))]
     Length(usize),
     /// The check digit is wrong: a typing error in one digit, or two swapped.
     #[error("its check digit is {found} but must be {expected}: one digit is mistyped or two are swapped")]

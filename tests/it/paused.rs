@@ -36,3 +36,28 @@ fn credit_for_half_of_a_file_leaves_the_rest_queued_and_a_refill_finishes_it() {
     assert!(place.log().contains("pause ended scope=all reason=credit"), "{}", place.log());
     assert_eq!(place.names("outbox"), ["READ ME.txt", "stock.results.csv"]);
 }
+
+#[test]
+fn orders_of_a_service_that_left_the_config_are_told_of_and_can_be_given_up() {
+    let sim = Sim::start(Options { credit: Money::ZERO, ..Options::default() });
+    let mut place = Workplace::new(&sim.url(), &[]);
+    place.start();
+    place.drop_file("stock.csv", &file_of((0..3).map(imei)));
+    place.until("the pause is told", |place| place.log().contains("pause scope=all reason=credit"));
+    assert!(place.stop().success());
+    let config = std::fs::read_to_string(place.config()).unwrap();
+    std::fs::write(place.config(), config.replace("\"1739\"", "\"1740\"").replace("iphone", "other"))
+        .unwrap();
+    place.start();
+    let log = place.log();
+    let told = "3 orders wait for a service that is no longer configured (network_id 1739)";
+    assert!(log.contains(told) && log.contains("service=iphone-check"), "{log}");
+    let status = place.run(&["status"]);
+    assert_eq!(status.status.code(), Some(3));
+    let status = String::from_utf8(status.stdout).unwrap();
+    assert!(status.contains(&format!("service iphone-check: service: {told}")), "{status}");
+    assert!(place.run(&["cancel", "stock"]).status.success());
+    let table = place.result("stock.results.csv");
+    assert_eq!(table.counts("imeid_status").into_iter().collect::<Vec<_>>(), [("cancelled", 3)]);
+    assert!(!String::from_utf8(place.run(&["status"]).stdout).unwrap().contains("no longer configured"));
+}

@@ -56,6 +56,12 @@ fn a_cancelled_batch_comes_out_with_every_row_and_nothing_of_it_is_sent() {
     assert!(shown.contains(": cancel\n"), "{shown}");
     let again = place.run(&["cancel", "stock"]);
     assert_eq!(again.status.code(), Some(1));
+    for file in ["stock.csv", "stock.results.csv"] {
+        let shown = place.run(&["show", file]);
+        assert!(text(&shown.stdout).starts_with("batch stock: cancelled"), "{}", told(&shown));
+        let exported = place.run(&["export", file]);
+        assert_eq!(exported.status.code(), Some(0), "{}", told(&exported));
+    }
     assert_eq!(sim.ledger().charges, 0);
 }
 
@@ -96,6 +102,17 @@ fn a_held_order_is_resolved_with_its_id_whether_a_daemon_runs_or_not() {
         let orders = sim.orders();
         orders.iter().find(|order| order.imei.to_string() == imei(n)).unwrap().id.to_string()
     };
+    // A slip of the finger: another IMEI's order that no order here is known under, and one that there isn't.
+    let others = place.run(&["resolve", &imei(0), "--order-id", &id(2)]);
+    assert_eq!(others.status.code(), Some(1), "{}", told(&others));
+    assert!(told(&others).contains(&format!("IMEI {}'s", imei(2))), "{}", told(&others));
+    let unknown = place.run(&["resolve", &imei(0), "--order-id", "999999999"]);
+    assert_eq!(unknown.status.code(), Some(1), "{}", told(&unknown));
+    assert!(
+        told(&unknown).contains("knows no order id 999999999: nothing was changed"),
+        "{}",
+        told(&unknown)
+    );
     let beside = place.run(&["resolve", &imei(0), "--order-id", &id(0)]);
     assert_eq!(beside.status.code(), Some(0), "{}", told(&beside));
     let slip = place.run(&["resolve", &imei(1), "--order-id", &id(0)]);
@@ -104,6 +121,7 @@ fn a_held_order_is_resolved_with_its_id_whether_a_daemon_runs_or_not() {
     assert!(place.stop().success());
     let alone = place.run(&["resolve", &imei(1), "--order-id", &id(1)]);
     assert_eq!(alone.status.code(), Some(0), "{}", told(&alone));
+    assert!(told(&alone).contains("taken unseen"), "{}", told(&alone));
     let given_up = place.run(&["cancel", &imei(2)]);
     assert!(told(&given_up).contains("stays in the books"), "{}", told(&given_up));
     place.start();

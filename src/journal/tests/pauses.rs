@@ -121,3 +121,17 @@ async fn what_fits_under_the_cap_goes_though_its_own_claim_reached_it() {
         bench.finish(ticket, Placed::Taken(ProviderOrderId(id))).await;
     }
 }
+
+#[tokio::test]
+async fn a_services_pause_is_told_by_the_services_name() {
+    let bench = Bench::new().await;
+    let service = Scope::Service(bench.service);
+    bench.pause(service, PauseReason::Operator).await;
+    bench.journal.end_pause(service, PauseReason::Operator, bench.now()).await.unwrap();
+    for told in [
+        "'pause' AND detail = 'service:check operator: why'",
+        "'pause ended' AND detail = 'service:check operator'",
+    ] {
+        assert_eq!(bench.number(&format!("SELECT count(*) FROM events WHERE what = {told}")), 1, "{told}");
+    }
+}

@@ -13,6 +13,15 @@ impl Bench {
         answer
     }
 
+    async fn said_seen(&self, said: Said, n: u32, seen: Seen) -> RequestAnswer {
+        let new = NewRequest { who: "anna".to_owned(), said, target: Target::order(self.service, imei(n)) };
+        let id = self.journal.leave_request(new, self.now()).await.unwrap();
+        let rules = (*self.rules).clone();
+        let answer = self.journal.carry_out_seen(id, seen, self.now(), rules).await.unwrap();
+        self.recount();
+        answer
+    }
+
     pub(super) async fn said_of(&self, said: Said, n: u32) -> RequestAnswer {
         self.said(said, Target::order(self.service, imei(n))).await
     }
@@ -94,6 +103,56 @@ async fn an_id_that_is_another_orders_settles_nothing() {
 }
 
 #[tokio::test]
+async fn an_id_that_the_provider_does_not_tell_for_the_imei_changes_nothing() {
+    let bench = Bench::new().await;
+    bench.batch("stock", &imeis(1)).await;
+    let doubt = bench.doubt_one().await;
+    bench.pass(QUIET);
+    let order = |imei| Seen::Order { imei, package: "iPhone Check".to_owned() };
+    let refused = [
+        (order(Some(imei(7))), format!("IMEI {}'s (iPhone Check)", imei(7))),
+        (order(None), "no IMEI".to_owned()),
+        (Seen::Nothing, "knows no order id 17".to_owned()),
+        (
+            Seen::Unreachable("it is away".to_owned()),
+            "(it is away): nothing was changed, try it again".to_owned(),
+        ),
+    ];
+    for (seen, why) in refused {
+        let answer = bench.said_seen(Said::OrderId(17), 0, seen.clone()).await;
+        assert!(!answer.done && answer.text.contains(&why), "{answer:?}");
+        assert_eq!(bench.state(doubt), State::InDoubt, "{seen:?}");
+    }
+    assert_eq!(bench.number("SELECT count(*) FROM charges"), 0);
+    assert_eq!(bench.number("SELECT count(*) FROM events WHERE what = 'word'"), 0);
+    let answer = bench.said_seen(Said::OrderId(17), 0, order(Some(imei(0)))).await;
+    assert!(answer.done && answer.text.contains("iPhone Check"), "{answer:?}");
+    assert_eq!(bench.state(doubt), State::Ordered);
+    let told = format!("anna: its order id is 17 (the provider tells IMEI {}, iPhone Check)", imei(0));
+    assert_eq!(bench.number(&format!("SELECT count(*) FROM events WHERE detail LIKE '%{told}'")), 1);
+}
+
+#[tokio::test]
+async fn an_id_that_nobody_could_ask_about_is_said_to_be_taken_unseen() {
+    let bench = Bench::new().await;
+    bench.batch("stock", &imeis(1)).await;
+    let doubt = bench.doubt_one().await;
+    bench.pass(QUIET);
+    let new = NewRequest {
+        who: "anna".to_owned(),
+        said: Said::OrderId(17),
+        target: Target::order(bench.service, imei(0)),
+    };
+    let id = bench.journal.leave_request(new, bench.now()).await.unwrap();
+    assert_eq!(bench.journal.read_here(|view| view.id_to_look_up(id)).unwrap(), Some(ProviderOrderId(17)));
+    let answer = bench.journal.carry_out(id, bench.now(), (*bench.rules).clone()).await.unwrap();
+    assert!(answer.done && answer.text.contains("taken unseen"), "{answer:?}");
+    assert_eq!(bench.state(doubt), State::Ordered);
+    assert_eq!(bench.journal.read_here(|view| view.id_to_look_up(id)).unwrap(), None);
+    assert_eq!(bench.number("SELECT count(*) FROM events WHERE detail LIKE '%17 (taken unseen)%'"), 1);
+}
+
+#[tokio::test]
 async fn not_ordered_is_refused_where_an_id_is_known() {
     let bench = Bench::new().await;
     bench.batch("stock", &imeis(1)).await;
@@ -125,6 +184,24 @@ async fn cancelling_a_batch_stops_what_is_not_sent_and_leaves_the_rest() {
 }
 
 #[tokio::test]
+async fn cancelling_a_batch_that_has_nothing_left_to_cancel_changes_nothing() {
+    let bench = Bench::new().await;
+    let batch = bench.batch("stock", &imeis(2)).await;
+    let first = bench.order_one(17).await;
+    bench.order_one(18).await;
+    bench.reject(first, 17, 0).await;
+    let answer = bench.said(Said::Cancel, Target::batch(batch)).await;
+    assert!(!answer.done, "{answer:?}");
+    assert_eq!(
+        answer.text,
+        "stock: nothing is left to cancel, 1 is ordered or on its way and ends as it does"
+    );
+    assert_eq!(bench.number("SELECT count(*) FROM batches WHERE cancelled_at IS NOT NULL"), 0);
+    assert_eq!(bench.number("SELECT count(*) FROM events WHERE what = 'word'"), 0);
+    assert!(bench.said(Said::Retry, Target::batch(batch)).await.done, "what was given back can be made anew");
+}
+
+#[tokio::test]
 async fn nothing_of_a_batch_is_sent_once_its_cancelling_is_durable() {
     let bench = Bench::new().await;
     let batch = bench.batch("stock", &imeis(3)).await;
@@ -132,8 +209,10 @@ async fn nothing_of_a_batch_is_sent_once_its_cancelling_is_durable() {
     let id = bench.journal.leave_request(new, bench.now()).await.unwrap();
     // Its first slice, and a crash.
     let (now, rules) = (bench.now(), (*bench.rules).clone());
-    let first =
-        bench.journal.write(move |tx| super::super::requests::carry_out_slice(tx, id, now, &rules)).await;
+    let first = bench
+        .journal
+        .write(move |tx| super::super::requests::carry_out_slice(tx, id, Seen::Unasked, now, &rules))
+        .await;
     assert_eq!(first.unwrap(), None);
     assert_eq!(bench.tallies(batch), [(TallyState::Order(State::Queued), Link::Own, 3)]);
     assert!(bench.claim(9).await.is_empty());

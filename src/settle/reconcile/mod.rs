@@ -28,7 +28,7 @@ mod reason;
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -62,6 +62,26 @@ pub struct Reconcile {
     pub settings: watch::Receiver<Arc<Settings>>,
     /// The folder that is watched.
     pub inbox: Inbox,
+    /// Files that couldn't be taken or read, and the reason that was told.
+    pub told: OnceTold,
+}
+
+/// Why files wait, told once for each reason: they are tried again and again.
+#[derive(Debug, Default)]
+pub struct OnceTold(BTreeMap<PathBuf, String>);
+
+impl OnceTold {
+    /// `path` waits for this reason. True: it is to be told.
+    fn is_new(&mut self, path: &Path, why: &str) -> bool {
+        // Gone by another hand: one of the same name is another file.
+        self.0.retain(|path, _| path.symlink_metadata().is_ok());
+        self.0.insert(path.to_owned(), why.to_owned()).is_none_or(|before| before != why)
+    }
+
+    /// `path` waits no more.
+    fn remove(&mut self, path: &Path) {
+        self.0.remove(path);
+    }
 }
 
 impl Reconcile {
@@ -112,16 +132,21 @@ impl Reconcile {
     }
 
     /// Takes one complete file and works it through. False: it lies in `.taken`, to be tried again.
-    async fn take(&self, ready: Ready, stop: &CancellationToken) -> bool {
+    async fn take(&mut self, ready: Ready, stop: &CancellationToken) -> bool {
         let (settings, now) = (self.inbox.settings().clone(), self.clock.now());
-        let shown = ready.path.display().to_string();
+        let (path, shown) = (ready.path.clone(), ready.path.display().to_string());
         let taken = tokio::task::spawn_blocking(move || inbox::take(&settings, &ready, now)).await;
         match taken {
-            Ok(Ok(taken)) => self.work_through(taken, stop).await,
+            Ok(Ok(taken)) => {
+                self.told.remove(&path);
+                self.work_through(taken, stop).await
+            }
             // It settles again, and is offered again.
             Ok(Err(TakeError::Changed)) => true,
             Ok(Err(TakeError::Io(error))) => {
-                tracing::warn!(file = %shown, "can't be taken now, trying again: {error}");
+                if self.told.is_new(&path, &error.to_string()) {
+                    tracing::warn!(file = %shown, "can't be taken now, trying again: {error}");
+                }
                 true
             }
             Err(error) => {
@@ -132,7 +157,7 @@ impl Reconcile {
     }
 
     /// Works through every export that was taken and isn't archived yet. True: some are left.
-    async fn work_through_taken(&self, stop: &CancellationToken) -> bool {
+    async fn work_through_taken(&mut self, stop: &CancellationToken) -> bool {
         let folder: PathBuf = self.settings.borrow().config.folders.reconcile.clone();
         let listed = tokio::task::spawn_blocking(move || inbox::list_taken(&folder)).await;
         let taken = match listed {
@@ -151,19 +176,33 @@ impl Reconcile {
     }
 
     /// Works a taken export through to the archive or to `rejected/`, unless `stop` comes before its end. False: not now.
-    pub async fn work_through(&self, taken: Taken, stop: &CancellationToken) -> bool {
+    pub async fn work_through(&mut self, taken: Taken, stop: &CancellationToken) -> bool {
+        let (name, place) = (taken.shown_name(), taken.path.clone());
+        match self.read_through(taken, stop).await {
+            Ok(is_done) => {
+                self.told.remove(&place);
+                is_done
+            }
+            Err(why) => {
+                if self.told.is_new(&place, &why) {
+                    tracing::warn!(file = %name, "not read yet, trying again: {why}");
+                }
+                false
+            }
+        }
+    }
+
+    /// Whether it is read through; an error is why it isn't, for people.
+    async fn read_through(&self, taken: Taken, stop: &CancellationToken) -> Result<bool, String> {
         let name = taken.shown_name();
         let settings = Arc::clone(&self.settings.borrow());
         let titles = match self.titles(&settings).await {
             Ok(Some(titles)) => titles,
             Ok(None) => {
-                tracing::warn!(file = %name, "an export names services by their titles, and the provider can't be asked for them: trying again");
-                return false;
+                let why = "it names services by their titles, and the provider can't be asked for them";
+                return Err(why.to_owned());
             }
-            Err(error) => {
-                tracing::warn!(file = %name, "not read yet, trying again: {error}");
-                return false;
-            }
+            Err(error) => return Err(error.to_string()),
         };
         let (journal, clock) = (self.journal.clone(), self.clock.clone());
         let work = file::Work { journal, clock, settings, titles, taken, stop: stop.clone() };
@@ -171,15 +210,12 @@ impl Reconcile {
         let handle = tokio::runtime::Handle::current();
         let done = pulse::spawn_blocking(move || handle.block_on(work.finish())).await;
         match done {
-            Ok(Ok(())) => true,
-            Ok(Err(file::WorkError::Stopped)) => false,
-            Ok(Err(error)) => {
-                tracing::warn!(file = %name, "not read yet, trying again: {error}");
-                false
-            }
+            Ok(Ok(())) => Ok(true),
+            Ok(Err(file::WorkError::Stopped)) => Ok(false),
+            Ok(Err(error)) => Err(error.to_string()),
             Err(error) => {
                 tracing::error!(alarm = "reconcile", file = %name, "reading it failed: {error}");
-                false
+                Ok(false)
             }
         }
     }

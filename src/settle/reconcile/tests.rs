@@ -82,6 +82,7 @@ impl Place {
             clock,
             settings: watch::channel(settings).1,
             inbox,
+            told: OnceTold::default(),
         };
         Self { dir, reconcile }
     }
@@ -94,7 +95,7 @@ impl Place {
         inbox::list_taken(&self.dir.path().join("reconcile")).unwrap().pop().unwrap()
     }
 
-    async fn read(&self, taken: Taken) -> bool {
+    async fn read(&mut self, taken: Taken) -> bool {
         self.reconcile.work_through(taken, &CancellationToken::new()).await
     }
 
@@ -133,7 +134,7 @@ fn export() -> String {
 
 #[tokio::test]
 async fn an_export_is_read_told_of_and_archived() {
-    let place = Place::new(true).await;
+    let mut place = Place::new(true).await;
     assert!(place.read(place.taken(&export())).await);
     assert!(place.remembered().await);
     assert_eq!(
@@ -145,7 +146,7 @@ async fn an_export_is_read_told_of_and_archived() {
 
 #[tokio::test]
 async fn after_a_crash_behind_the_reading_it_is_moved_and_not_read_again() {
-    let place = Place::new(true).await;
+    let mut place = Place::new(true).await;
     let taken = place.taken(&export());
     let reason = Some("what it says\r\n".to_owned());
     let now = place.reconcile.clock.now();
@@ -172,7 +173,7 @@ async fn after_a_crash_behind_the_reading_it_is_moved_and_not_read_again() {
 
 #[tokio::test]
 async fn after_a_crash_amid_the_reading_it_is_read_again_and_nothing_comes_twice() {
-    let place = Place::new(true).await;
+    let mut place = Place::new(true).await;
     let taken = place.taken(&export());
     assert!(place.read(taken.clone()).await);
     // As if the crash had come before the journal knew that it was read: another place, the same rows.
@@ -191,7 +192,7 @@ async fn after_a_crash_amid_the_reading_it_is_read_again_and_nothing_comes_twice
 
 #[tokio::test]
 async fn without_a_title_that_is_known_an_export_waits() {
-    let place = Place::new(false).await;
+    let mut place = Place::new(false).await;
     let taken = place.taken(&export());
     assert!(!place.read(taken.clone()).await);
     assert!(taken.path.exists() && place.files("rejected").is_empty() && place.files("archive").is_empty());
@@ -199,7 +200,7 @@ async fn without_a_title_that_is_known_an_export_waits() {
 
 #[tokio::test]
 async fn what_is_no_export_is_refused_whole() {
-    let place = Place::new(true).await;
+    let mut place = Place::new(true).await;
     assert!(place.read(place.taken("imei\n1\n")).await);
     assert_eq!(place.files("rejected"), ["export.csv", "export.csv.reason.txt"]);
     assert!(place.files("archive").is_empty());
@@ -207,11 +208,30 @@ async fn what_is_no_export_is_refused_whole() {
 
 #[tokio::test]
 async fn a_stop_amid_the_reading_leaves_it_for_the_next_start() {
-    let place = Place::new(true).await;
+    let mut place = Place::new(true).await;
     let stop = CancellationToken::new();
     stop.cancel();
     let taken = place.taken(&export());
     assert!(!place.reconcile.work_through(taken.clone(), &stop).await);
     assert!(taken.path.exists() && place.files("rejected").is_empty());
     assert!(place.read(taken).await && place.remembered().await);
+}
+
+#[test]
+fn why_an_export_waits_is_told_once_until_it_changes() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("export.csv");
+    fs::write(&path, "").unwrap();
+    let mut told = OnceTold::default();
+    assert!(told.is_new(&path, "no right to"));
+    assert!(!told.is_new(&path, "no right to"));
+    assert!(told.is_new(&path, "no room"));
+    told.remove(&path);
+    assert!(told.is_new(&path, "no room"), "it was taken in between");
+    fs::remove_file(&path).unwrap();
+    let other = dir.path().join("other.csv");
+    fs::write(&other, "").unwrap();
+    assert!(told.is_new(&other, "no room"));
+    fs::write(&path, "").unwrap();
+    assert!(told.is_new(&path, "no room"), "another file of that name");
 }
