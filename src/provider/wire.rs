@@ -15,12 +15,7 @@ use super::secret::Key;
 use crate::config::ProviderConfig;
 use crate::types::Timestamp;
 
-/// How long a connection of the paid client may lie idle and be used again.
-///
-/// Reusing one that the server is just closing fails exactly like an order that was taken, so it stays below every
-/// keep-alive a server is likely to have (Apache's default is 5 s); while orders flow, none is idle for that long.
-const PAID_IDLE: Duration = Duration::from_millis(1_500);
-/// The same for the reading client, whose calls can be made again.
+/// How long a connection of the reading client may lie idle and be used again: its calls can be made again.
 const READING_IDLE: Duration = Duration::from_secs(30);
 
 /// What the paid and the reading client have in common: they send a request once, to the address they were given.
@@ -60,9 +55,14 @@ fn builder(config: &ProviderConfig) -> Result<ClientBuilder, ClientError> {
     Ok(builder)
 }
 
-/// The client for `placeorder`, before it is built.
+/// The client for `placeorder`, before it is built: each order has a connection of its own.
+///
+/// On a kept one, what arrives counts for the order that waits there, whatever it was meant for. The end of a connection
+/// that the server was closing anyhow is then a doubt, though the order never got there; and a second answer to the order
+/// before, if it refuses, closes an order that is taken, or sends it again. The price is a handshake an order, beside the
+/// seconds that an order takes.
 pub(super) fn paid(config: &ProviderConfig) -> Result<ClientBuilder, ClientError> {
-    Ok(builder(config)?.pool_idle_timeout(PAID_IDLE))
+    Ok(builder(config)?.pool_max_idle_per_host(0))
 }
 
 /// The client for the calls that only read, before it is built.

@@ -1,5 +1,5 @@
-//! Connections that are kept and gone at the moment of reuse: an order that the server never saw fails there exactly as
-//! one that was taken. A doubt that needn't be is a false one.
+//! Connections that the server closes at the very moment at which they could be used again: an order that it never saw
+//! fails there exactly as one that was taken. A doubt that needn't be is a false one.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -64,7 +64,7 @@ fn connections_that_the_server_closes_when_idle_leave_no_false_doubt() {
     }
     let [orders, reused, crossed] = [orders, reused, crossed].map(|count| count.load(Ordering::SeqCst));
     println!("{orders} orders, {reused} over a kept connection, {crossed} false doubts");
-    assert_eq!((crossed, place.log().matches(" in doubt imei=").count()), (0, 0), "{}", place.log());
-    assert!(reused * 5 > orders, "{reused} of {orders}: none would show nothing");
+    let doubts = place.log().matches(" in doubt imei=").count();
+    assert_eq!((reused, crossed, doubts), (0, 0, 0), "{}", place.log());
     books_agree(&place, &sim, "stock0.results.csv", &rows(0));
 }

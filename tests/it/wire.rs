@@ -62,7 +62,7 @@ struct Break {
     act: Act,
 }
 
-const BREAKS: [Break; 11] = [
+const BREAKS: [Break; 12] = [
     Break { name: "one byte a second", in_doubt: true, act: one_byte_a_second },
     Break { name: "200 MiB", in_doubt: true, act: flood },
     Break { name: "reset behind the head", in_doubt: true, act: reset_behind_the_head },
@@ -143,7 +143,18 @@ const BREAKS: [Break; 11] = [
             Then::KeepOpen
         },
     },
+    // Read as the next order's answer, it would send an order again that is taken.
+    Break { name: "a second answer a moment later", in_doubt: false, act: a_second_answer_a_moment_later },
 ];
+
+fn a_second_answer_a_moment_later(exchange: &mut Exchange<'_>) -> Then {
+    let answer = ok(&exchange.ask());
+    exchange.write(answer);
+    // Long enough for the next order to be on its way, if it were to come over the same connection.
+    std::thread::sleep(Duration::from_millis(3));
+    exchange.write(ok("<error>Credit has been finished!</error>"));
+    Then::KeepOpen
+}
 
 fn one_byte_a_second(exchange: &mut Exchange<'_>) -> Then {
     let answer = ok(&exchange.ask());
