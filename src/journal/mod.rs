@@ -22,6 +22,7 @@ mod export;
 mod exports;
 mod files;
 mod kept;
+mod listing;
 mod operator;
 mod orders;
 mod outbox;
