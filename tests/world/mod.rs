@@ -228,6 +228,8 @@ impl World {
         self.life.as_mut().map_or(Ok(()), Life::give_up_calls)?;
         self.life = None;
         self.wire.hang_up();
+        // What was still to be recorded can have run into a crash: then it was no clean stop.
+        points::alive(|| ())?;
         oracle::check_stopped(&self.journal());
         Ok(())
     }
