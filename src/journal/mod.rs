@@ -56,6 +56,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use rusqlite_migration::{M, Migrations};
 use tokio::sync::oneshot;
@@ -281,6 +282,8 @@ impl Journal {
                 | OpenFlags::SQLITE_OPEN_NO_MUTEX,
         )
         .map_err(unreachable)?;
+        // Where it is refused, nothing of it is changed.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
         if refuse_newer(&connection, path).map_err(|error| damage::name(error, path))? > 0 {
             damage::look_inside(&connection, path, &log)?;
         }
@@ -294,6 +297,9 @@ impl Journal {
         let (sender, receiver) = channel();
         let (wakes, damage, rest) = (Wakes::default(), damage::Found::new(path), rest::Rest::default());
         restore::give_id(&connection)?;
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
+        // What a crash left behind the last commit goes with the log: the next torn end is then the only one.
+        connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
         let standing = standing::Standing::default();
         standing.set(pause::list(&Tx::new(&connection, &rest))?);
         let lingers = Arc::new(AtomicBool::new(false));

@@ -234,7 +234,7 @@ impl Workplace {
     /// Drops a file as most programs do: written under another name, then renamed in.
     pub(crate) fn drop_file(&self, name: &str, text: &str) {
         let inbox = self.path("inbox");
-        let temporary = self.path(".dropping");
+        let temporary = inbox.join(format!(".{name}.part"));
         fs::create_dir_all(&inbox).unwrap();
         fs::write(&temporary, text).unwrap();
         // A drop isn't the daemon's doing: nothing of it need be durable.
@@ -267,11 +267,12 @@ impl Workplace {
         Table::read(&path)
     }
 
-    /// The names in one of the folders, sorted.
+    /// The names in one of the folders, sorted; without the daemon's own stamp.
     pub(crate) fn names(&self, folder: &str) -> Vec<String> {
         let mut names: Vec<String> = fs::read_dir(self.path(folder))
             .map(|entries| entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect())
             .unwrap_or_default();
+        names.retain(|name| name != ".imeid");
         names.sort();
         names
     }
