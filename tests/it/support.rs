@@ -233,13 +233,13 @@ impl Workplace {
 
     /// Drops a file as most programs do: written under another name, then renamed in.
     pub(crate) fn drop_file(&self, name: &str, text: &str) {
-        let inbox = self.path("inbox");
-        let temporary = inbox.join(format!(".{name}.part"));
-        fs::create_dir_all(&inbox).unwrap();
+        let file = self.path("inbox").join(name);
+        let temporary = file.with_file_name(format!(".{}.part", file.file_name().unwrap().display()));
+        fs::create_dir_all(self.path("inbox")).unwrap();
         fs::write(&temporary, text).unwrap();
         // A drop isn't the daemon's doing: nothing of it need be durable.
         #[allow(clippy::disallowed_methods, reason = "as another program does it")]
-        fs::rename(temporary, inbox.join(name)).unwrap();
+        fs::rename(temporary, file).unwrap();
     }
 
     pub(crate) fn log(&self) -> String {
