@@ -1,4 +1,5 @@
-//! The disk brake: with less than `min_free` left beside the journal, nothing is submitted.
+//! The disk brake: with less than `min_free` left beside the journal, nothing is submitted. And whether the journal's
+//! files are still there: what is written to one that was removed would end with the process.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,6 +30,10 @@ pub(super) async fn run(
     let (mut recorded, mut said) = (None, None);
     loop {
         let config = settings.borrow().config.journal.clone();
+        // It is told by the journal itself, to whoever waits for damage.
+        if journal.look_beneath().is_err() {
+            return;
+        }
         let folder = config.path.parent().unwrap_or(&config.path);
         match durable::free_bytes(folder) {
             Ok(free) => {

@@ -10,7 +10,7 @@ use rusqlite::Connection;
 use rusqlite::backup::{Backup, StepResult};
 
 use super::restore::{COPIED_AT, COPY_OF, JOURNAL_ID};
-use super::{JournalError, view};
+use super::{JournalError, View};
 use crate::types::Timestamp;
 
 /// Pages copied at a time.
@@ -37,13 +37,14 @@ pub struct Copied {
 /// # Errors
 /// The journal can't be read, the copy not written, or the check found something wrong with it.
 pub fn back_up(from: &Path, to: &Path, now: Timestamp) -> Result<Copied, JournalError> {
-    let source = view::open(from)?;
-    super::refuse_newer(&source, from)?;
+    let source = View::open(from)?;
+    let source = source.connection();
+    super::refuse_newer(source, from)?;
     let moment = source.unchecked_transaction()?;
     // The first reading fixes the moment.
-    let (counted, schema) = (count(&source)?, schema(&source)?);
-    copy(&source, to)?;
-    mark(&source, to, now)?;
+    let (counted, schema) = (count(source)?, schema(source)?);
+    copy(source, to)?;
+    mark(source, to, now)?;
     moment.finish()?;
     check(to, &counted, schema)
 }
@@ -88,16 +89,17 @@ fn mark(source: &Connection, to: &Path, now: Timestamp) -> Result<(), JournalErr
 /// The copy is whole: its pages hang together, its schema is its original's, and every table has as many rows as its original.
 pub(super) fn check(to: &Path, counted: &[(String, i64)], expected: i64) -> Result<Copied, JournalError> {
     let broken = |why: String| JournalError::Unknown(format!("the copy is not whole: {why}"));
-    let copy = view::open(to)?;
+    let copy = View::open(to)?;
+    let copy = copy.connection();
     let verdict: String = copy.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
     if verdict != "ok" {
         return Err(broken(verdict));
     }
-    let schema = schema(&copy)?;
+    let schema = schema(copy)?;
     if schema != expected {
         return Err(broken(format!("its schema is {schema} instead of {expected}")));
     }
-    let found = count(&copy)?;
+    let found = count(copy)?;
     for ((table, there), (_, here)) in counted.iter().zip(&found) {
         // The mark is the copy's own.
         if there != here && table != "facts" {

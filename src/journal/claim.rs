@@ -85,7 +85,7 @@ impl Journal {
     pub async fn begin_attempts(&self, request: ClaimRequest, clock: Clock) -> Result<Claimed, JournalError> {
         // Other pages may still be written: an attempt that is recorded there could be one that was paid already.
         if self.is_damaged() {
-            return Err(self.shared.damage.error());
+            return Err(self.shared.common.damage.error());
         }
         let (reply, answer) = tokio::sync::oneshot::channel();
         let weak = Arc::downgrade(&self.shared);

@@ -113,7 +113,7 @@ pub(super) fn look_at_head(path: &Path) -> Result<(), JournalError> {
 }
 
 /// SQLite removes a log that lies beside an empty database.
-fn look_for_rests(path: &Path, what: &str) -> Result<(), JournalError> {
+pub(super) fn look_for_rests(path: &Path, what: &str) -> Result<(), JournalError> {
     let log = std::fs::metadata(wal::beside(path, "-wal")).map_or(0, |metadata| metadata.len());
     if log > 0 { Err(damaged(path, &format!("{what}, and its write-ahead log is not"))) } else { Ok(()) }
 }

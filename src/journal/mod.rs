@@ -23,6 +23,7 @@ mod exports;
 mod files;
 mod kept;
 mod listing;
+mod opened;
 mod operator;
 mod orders;
 mod outbox;
@@ -85,6 +86,9 @@ pub use ticket::AttemptTicket;
 pub use tx::Tx;
 pub use view::View;
 pub use wake::Wakes;
+
+use opened::Opened;
+use writer::Common;
 
 use crate::durable::crash_point;
 use crate::pulse;
@@ -185,17 +189,17 @@ pub struct Journal {
 struct Shared {
     path: PathBuf,
     operations: Mutex<Option<Sender<Box<dyn writer::Operation>>>>,
-    readers: Mutex<Vec<Connection>>,
-    wakes: Wakes,
-    lingers: Arc<AtomicBool>,
-    damage: damage::Found,
-    standing: standing::Standing,
-    rest: rest::Rest,
+    readers: Mutex<Vec<View>>,
+    common: Common,
     writer: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Drop for Shared {
     fn drop(&mut self) {
+        // The writer's connection must be the last: only that one brings the log into the file as it closes.
+        if let Ok(mut readers) = self.readers.lock() {
+            readers.clear();
+        }
         // Closing the channel lets the writer finish what waits; what was acknowledged is on disk already.
         if let Ok(mut sender) = self.operations.lock() {
             sender.take();
@@ -273,8 +277,8 @@ impl Journal {
             }
             _ => damage::name(JournalError::Sqlite(error), path),
         };
-        damage::look_at_head(path)?;
-        let log = damage::look_at_log(path, true)?;
+        let look = || damage::look_at_head(path).and_then(|()| damage::look_at_log(path, true));
+        let (opened, log) = Opened::begin(path, look)?;
         let mut connection = Connection::open_with_flags(
             path,
             OpenFlags::SQLITE_OPEN_READ_WRITE
@@ -284,7 +288,8 @@ impl Journal {
         .map_err(unreachable)?;
         // Where it is refused, nothing of it is changed.
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
-        if refuse_newer(&connection, path).map_err(|error| damage::name(error, path))? > 0 {
+        let schema = refuse_newer(&connection, path).map_err(|error| damage::name(error, path))?;
+        if let Some(log) = log.filter(|_| schema > 0) {
             damage::look_inside(&connection, path, &log)?;
         }
         configure_writer(&connection).map_err(|error| damage::name(error, path))?;
@@ -295,23 +300,23 @@ impl Journal {
             error => JournalError::Unknown(error.to_string()),
         })?;
         let (sender, receiver) = channel();
-        let (wakes, damage, rest) = (Wakes::default(), damage::Found::new(path), rest::Rest::default());
+        let rest = rest::Rest::default();
         restore::give_id(&connection)?;
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
         // What a crash left behind the last commit goes with the log: the next torn end is then the only one.
         connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+        opened.remember();
         let standing = standing::Standing::default();
         standing.set(pause::list(&Tx::new(&connection, &rest))?);
-        let lingers = Arc::new(AtomicBool::new(false));
-        let writer = writer::Writer::new(
-            connection,
-            receiver,
-            wakes.clone(),
-            damage.clone(),
-            standing.clone(),
-            rest.clone(),
-            Arc::clone(&lingers),
-        );
+        let common = Common {
+            wakes: Wakes::default(),
+            damage: damage::Found::new(path),
+            standing,
+            rest,
+            lingers: Arc::new(AtomicBool::new(false)),
+            opened: Arc::new(opened),
+        };
+        let writer = writer::Writer::new(connection, receiver, common.clone());
         let thread = std::thread::Builder::new()
             .name("journal".to_owned())
             .spawn(move || writer.run())
@@ -320,11 +325,7 @@ impl Journal {
             path: path.to_owned(),
             operations: Mutex::new(Some(sender)),
             readers: Mutex::new(Vec::new()),
-            wakes,
-            lingers,
-            damage,
-            standing,
-            rest,
+            common,
             writer: Mutex::new(Some(thread)),
         };
         Ok(Self { shared: Arc::new(shared) })
@@ -333,24 +334,24 @@ impl Journal {
     /// From now on the commit of what nobody waits for (answers) waits a millisecond for more, so that one sync serves
     /// many. For the daemon at work; a caller that does one thing after the other only loses time by it.
     pub fn linger(&self) {
-        self.shared.lingers.store(true, Ordering::Relaxed);
+        self.shared.common.lingers.store(true, Ordering::Relaxed);
     }
 
     /// The stages' bells.
     #[must_use]
     pub fn wakes(&self) -> &Wakes {
-        &self.shared.wakes
+        &self.shared.common.wakes
     }
 
     /// Waits until damage is found in it, by whoever reads or writes it.
     pub async fn damaged(&self) -> JournalError {
-        self.shared.damage.wait().await
+        self.shared.common.damage.wait().await
     }
 
     /// Whether damage was found in it: nothing is sent then.
     #[must_use]
     pub fn is_damaged(&self) -> bool {
-        self.shared.damage.is_found()
+        self.shared.common.damage.is_found()
     }
 
     /// Where it lies.
@@ -389,6 +390,14 @@ impl Journal {
     /// that it tells of is an answer too.
     pub async fn writer_answers(&self) {
         let _ = self.write(|_| Ok(())).await;
+    }
+
+    /// Looks whether the journal's files are still where they were opened. Blocks.
+    ///
+    /// # Errors
+    /// Somebody removed or replaced one: what is written from now on may be lost, which is damage.
+    pub fn look_beneath(&self) -> Result<(), JournalError> {
+        self.shared.common.opened.is_still().map_err(|error| self.shared.common.damage.note(error))
     }
 
     /// Writes; `tell` hears of it after the commit, on the writer's thread.
@@ -443,17 +452,16 @@ impl Journal {
         read: impl FnOnce(&View) -> Result<T, JournalError>,
     ) -> Result<T, JournalError> {
         let spare = self.shared.readers.lock().ok().and_then(|mut readers| readers.pop());
-        let connection = match spare {
-            Some(connection) => connection,
-            None => view::open(&self.shared.path).map_err(|error| self.shared.damage.note(error))?,
+        let view = match spare {
+            Some(view) => view,
+            None => View::open(&self.shared.path).map_err(|error| self.shared.common.damage.note(error))?,
         };
-        let view = View::new(connection);
         let value = read(&view);
         if let Ok(mut readers) = self.shared.readers.lock() {
-            readers.push(view.into_connection());
+            readers.push(view);
         }
         pulse::step();
-        value.map_err(|error| self.shared.damage.note(error))
+        value.map_err(|error| self.shared.common.damage.note(error))
     }
 
     /// Takes every order whose attempt was in flight when the last process ended as in doubt. Call once at start-up,

@@ -10,6 +10,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 use serde::{Deserialize, Serialize};
 
+use super::opened::Opened;
 use super::orders::{self, Rules};
 use super::resolve::Seen;
 use super::tx::Tx;
@@ -151,6 +152,8 @@ impl Request {
 /// The journal's letter box for commands that run beside the daemon: they can leave requests, and write nothing else.
 pub struct LetterBox {
     connection: Connection,
+    // Behind the connection, which must be closed first.
+    _opened: Opened,
 }
 
 impl LetterBox {
@@ -159,13 +162,14 @@ impl LetterBox {
     /// # Errors
     /// There is no journal, it is of another version, or it can't be written.
     pub fn open(path: &Path) -> Result<Self, JournalError> {
+        let (opened, _) = Opened::begin(path, || Ok(()))?;
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags)
             .map_err(|error| JournalError::Unreachable { path: path.to_owned(), why: error.to_string() })?;
         connection.busy_timeout(Duration::from_secs(10))?;
         connection.pragma_update(None, "synchronous", "FULL")?;
         super::refuse_newer(&connection, path)?;
-        Ok(Self { connection })
+        Ok(Self { connection, _opened: opened })
     }
 
     /// Leaves a request; returns its number once it is durable.

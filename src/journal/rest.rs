@@ -77,7 +77,7 @@ impl Rest {
 impl Journal {
     /// From now on a quiet period is over only when it is over by this clock's steady reading too.
     pub fn keep_steady(&self, clock: &Clock) {
-        if let Ok(mut inner) = self.shared.rest.0.lock() {
+        if let Ok(mut inner) = self.shared.common.rest.0.lock() {
             inner.opened = clock.steady();
             inner.clock = Some(clock.clone());
         }

@@ -33,7 +33,7 @@ impl Journal {
     #[must_use]
     pub fn lets_go(&self, ticket: &AttemptTicket) -> bool {
         let Some(service) = ticket.service() else { return false };
-        match self.shared.standing.brake(service) {
+        match self.shared.common.standing.brake(service) {
             None => true,
             Some(Brake::One) => ticket.finds_out(),
             Some(Brake::Paused) => false,

@@ -8,6 +8,7 @@ use rusqlite::{Connection, OpenFlags, Params, Row};
 
 use super::JournalError;
 use super::damage;
+use super::opened::Opened;
 use super::pause;
 use crate::gate::Pause;
 use crate::types::ServiceId;
@@ -15,10 +16,11 @@ use crate::types::ServiceId;
 /// A connection that can only read.
 pub struct View {
     connection: Connection,
+    // Behind the connection, which must be closed first.
+    _opened: Opened,
 }
 
-pub(super) fn open(path: &Path) -> Result<Connection, JournalError> {
-    damage::look_at_head(path)?;
+fn connect(path: &Path) -> Result<Connection, JournalError> {
     let connection =
         Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)
             .map_err(|error| JournalError::Unreachable { path: path.to_owned(), why: error.to_string() })?;
@@ -35,17 +37,18 @@ impl View {
     /// # Errors
     /// It isn't there, or can't be read.
     pub fn open(path: &Path) -> Result<Self, JournalError> {
-        // Whoever opens a journal first after a crash makes its index anew: it must not hide what the next start looks for.
-        damage::look_at_log(path, false)?;
-        Ok(Self::new(open(path)?))
+        let look = || {
+            // Whoever opens a journal first after a crash makes its index anew: it must not hide what the next start
+            // looks for.
+            damage::look_at_log(path, false)?;
+            damage::look_at_head(path)
+        };
+        let (opened, _) = Opened::begin(path, look)?;
+        Ok(Self { connection: connect(path)?, _opened: opened })
     }
 
-    pub(super) const fn new(connection: Connection) -> Self {
-        Self { connection }
-    }
-
-    pub(super) fn into_connection(self) -> Connection {
-        self.connection
+    pub(super) const fn connection(&self) -> &Connection {
+        &self.connection
     }
 
     /// Every row that a statement finds, read into a list.

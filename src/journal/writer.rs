@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, TransactionBehavior};
 
 use super::damage::Found;
+use super::opened::Opened;
 use super::rest::Rest;
 use super::standing::Standing;
 use super::tx::Tx;
@@ -36,42 +37,36 @@ pub(super) trait Operation: Send {
     fn is_waited_for(&self) -> bool;
 }
 
+/// What the writer shares with the journal's handle.
+#[derive(Clone)]
+pub(super) struct Common {
+    pub(super) wakes: Wakes,
+    pub(super) damage: Found,
+    pub(super) standing: Standing,
+    pub(super) rest: Rest,
+    /// Whether commits that nobody waits for linger.
+    pub(super) lingers: Arc<AtomicBool>,
+    pub(super) opened: Arc<Opened>,
+}
+
 pub(super) struct Writer {
     connection: Connection,
     operations: Receiver<Box<dyn Operation>>,
-    wakes: Wakes,
-    damage: Found,
-    standing: Standing,
-    rest: Rest,
     /// What must be recorded and could not be yet.
     kept: Vec<Box<dyn Operation>>,
-    /// Whether commits that nobody waits for linger.
-    lingers: Arc<AtomicBool>,
     /// Something is kept, and it was said.
     keeps: bool,
+    // Behind the connection, which must be closed before the opening ends.
+    common: Common,
 }
 
 impl Writer {
     pub(super) fn new(
         connection: Connection,
         operations: Receiver<Box<dyn Operation>>,
-        wakes: Wakes,
-        damage: Found,
-        standing: Standing,
-        rest: Rest,
-        lingers: Arc<AtomicBool>,
+        common: Common,
     ) -> Self {
-        Self {
-            connection,
-            operations,
-            wakes,
-            damage,
-            standing,
-            rest,
-            kept: Vec::new(),
-            keeps: false,
-            lingers,
-        }
+        Self { connection, operations, kept: Vec::new(), keeps: false, common }
     }
 
     /// Writes until every sender is gone and nothing is left to write.
@@ -124,7 +119,7 @@ impl Writer {
 
     /// Takes in what comes within [`LINGER`], until somebody waits for the commit.
     fn linger(&self, group: &mut Vec<Box<dyn Operation>>) {
-        if !self.lingers.load(Ordering::Relaxed) {
+        if !self.common.lingers.load(Ordering::Relaxed) {
             return;
         }
         let until = Instant::now() + LINGER;
@@ -141,7 +136,7 @@ impl Writer {
         let began = Instant::now();
         crash_point("journal.begin.before");
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let tx = Tx::new(&transaction, &self.rest);
+        let tx = Tx::new(&transaction, &self.common.rest);
         for operation in group.iter_mut() {
             operation.run(&tx)?;
         }
@@ -163,9 +158,9 @@ impl Writer {
         transaction.commit()?;
         crash_point("journal.commit.after");
         if let Some(pauses) = pauses {
-            self.standing.set(pauses);
+            self.common.standing.set(pauses);
         }
-        self.wakes.ring(rung);
+        self.common.wakes.ring(rung);
         Ok(())
     }
 
@@ -182,14 +177,14 @@ impl Writer {
                 }
                 self.kept.push(operation);
             }
-            Err(error) => operation.done(Err(self.damage.note(error))),
+            Err(error) => operation.done(Err(self.common.damage.note(error))),
         }
     }
 
     fn commit_alone(&mut self, operation: &mut dyn Operation) -> Result<(), JournalError> {
         crash_point("journal.begin.before");
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let tx = Tx::new(&transaction, &self.rest);
+        let tx = Tx::new(&transaction, &self.common.rest);
         operation.run(&tx)?;
         let rung = tx.rung();
         let pauses = tx.have_pauses_changed().then(|| pause::list(&tx)).transpose()?;
@@ -197,9 +192,9 @@ impl Writer {
         transaction.commit()?;
         crash_point("journal.commit.after");
         if let Some(pauses) = pauses {
-            self.standing.set(pauses);
+            self.common.standing.set(pauses);
         }
-        self.wakes.ring(rung);
+        self.common.wakes.ring(rung);
         Ok(())
     }
 }

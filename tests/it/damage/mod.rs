@@ -1,6 +1,7 @@
 //! Damage × place: what lies on disk is broken, full or gone. What is wrong and what to do is said, nothing is submitted
 //! that couldn't be recorded, and it goes on by itself when the cause is gone.
 
+mod beneath;
 mod clock;
 mod disk;
 mod folders;
