@@ -9,7 +9,6 @@ use tokio_util::sync::CancellationToken;
 
 use crate::attempt;
 use crate::clock::Clock;
-use crate::config::log_imei;
 use crate::journal::{AttemptTicket, Journal};
 use crate::meter::Meter;
 use crate::order::Alarm;
@@ -177,7 +176,7 @@ impl Pool {
         self.meter.ended(self.clock.now(), sent.took);
         self.note(&sent.outcome, sent.took);
         if let (Placed::Unclear(unclear), Some(imei)) = (&sent.outcome, imei) {
-            tracing::warn!(imei = %log_imei(imei), what = %unclear.what, "in doubt");
+            tracing::warn!(%imei, what = %unclear.what, "in doubt");
         }
         if pauses(&sent.outcome) {
             let _held = Held::new(&self.pausing);
