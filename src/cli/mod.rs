@@ -126,6 +126,7 @@ impl From<Exit> for ExitCode {
 /// Runs the program: reads the command line, does what it says, and returns the exit code.
 #[must_use]
 pub fn main() -> ExitCode {
+    keep_memory_private();
     // clap prints help, version and usage errors by itself, the latter with exit code 2.
     let cli = Cli::parse();
     let exit = match cli.command {
@@ -148,6 +149,18 @@ pub fn main() -> ExitCode {
         Command::Completions(args) => completions::run(&args),
     };
     exit.into()
+}
+
+/// The API key lies in this process's memory: no core dump is made of it, and no other process of its user may look
+/// into it. The unit's `LimitCORE=0` alone wouldn't do: it doesn't hold where dumps are piped into a program.
+fn keep_memory_private() {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+        if let Err(error) = set_dumpable_behavior(DumpableBehavior::NotDumpable) {
+            complain(&format!("imeid: core dumps can't be turned off: {error}"));
+        }
+    }
 }
 
 /// Reads the configuration; what is wrong with it goes to standard error.
