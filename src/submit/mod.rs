@@ -8,6 +8,7 @@ mod pool;
 mod retry;
 #[cfg(test)]
 mod tests;
+mod told;
 
 use std::sync::Arc;
 use std::time::Duration;

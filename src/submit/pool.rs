@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 
+use super::told::{Line, ToldDoubts};
 use crate::attempt;
 use crate::clock::Clock;
 use crate::journal::{AttemptTicket, Journal};
@@ -14,7 +15,7 @@ use crate::meter::Meter;
 use crate::order::Alarm;
 use crate::pace::{self, Ended, Health, Smoothed};
 use crate::provider::Provider;
-use crate::types::{Money, NotTaken, Placed, ServiceId, Timestamp};
+use crate::types::{Imei, Money, NotTaken, Placed, ServiceId, Timestamp};
 
 /// Until calls have been measured they are taken for slow, so that nothing is claimed ahead.
 const FIRST_LATENCY: Duration = Duration::from_secs(4);
@@ -43,6 +44,7 @@ pub struct Pool {
 
 #[derive(Default)]
 struct State {
+    doubts: ToldDoubts,
     health: Health,
     latency: Smoothed,
     commit: Smoothed,
@@ -176,7 +178,7 @@ impl Pool {
         self.meter.ended(self.clock.now(), sent.took);
         self.note(&sent.outcome, sent.took);
         if let (Placed::Unclear(unclear), Some(imei)) = (&sent.outcome, imei) {
-            tracing::warn!(%imei, what = %unclear.what, "in doubt");
+            self.tell_doubt(imei, &unclear.what);
         }
         if pauses(&sent.outcome) {
             let _held = Held::new(&self.pausing);
@@ -212,6 +214,17 @@ impl Pool {
             && !self.journal.is_damaged()
             && self.pausing.load(Ordering::Acquire) == 0
             && self.state.lock().is_ok_and(|state| state.health.closed_until(now).is_none())
+    }
+
+    fn tell_doubt(&self, imei: Imei, what: &str) {
+        let line = self.state.lock().map_or(Line::Named, |mut state| state.doubts.add(self.clock.now()));
+        match line {
+            Line::Named => tracing::warn!(%imei, what, "in doubt"),
+            Line::Count(orders) => {
+                tracing::warn!(orders, last = %imei, what, "in doubt within a minute: not named any more");
+            }
+            Line::None => {}
+        }
     }
 
     fn note(&self, outcome: &Placed, took: Duration) {
