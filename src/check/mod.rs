@@ -150,7 +150,7 @@ fn account(config: &Config) -> Option<Finding> {
         return None;
     }
     let name = &config.provider.account;
-    let found = View::open(journal).and_then(|view| daemon::remembered(&view, config));
+    let found = View::glance(journal).and_then(|view| daemon::remembered(&view, config));
     Some(match found {
         Ok(found @ (Remembered::Same | Remembered::Nothing)) => ok(format!("account {name}: {found}")),
         Ok(found @ (Remembered::Others { .. } | Remembered::Moves { .. })) => {
