@@ -23,6 +23,8 @@ mod killed;
 #[cfg(test)]
 mod lists;
 #[cfg(test)]
+mod load;
+#[cfg(test)]
 mod notify;
 #[cfg(test)]
 mod outage;
