@@ -202,6 +202,25 @@ pub(crate) fn banned(sources: &[Source]) -> Vec<String> {
     wrong
 }
 
+/// What opens a file.
+const OPENERS: [&[&str]; 5] =
+    [&["File", "open"], &["OpenOptions"], &["fs", "read"], &["fs", "copy"], &["open_regular"]];
+
+/// Places in the journal that open a file by themselves, beside the two that look at it before SQLite has it: closing it
+/// would give up SQLite's lock.
+pub(crate) fn openers(sources: &[Source]) -> Vec<String> {
+    let may = ["src/journal/damage.rs", "src/journal/wal.rs"];
+    let mut wrong = Vec::new();
+    for source in sources.iter().filter(|source| source.module() == "journal") {
+        for path in source.paths().into_iter().filter(|_| !may.contains(&source.path.as_str())) {
+            if OPENERS.iter().any(|words| path.holds(words)) {
+                wrong.push(format!("{}:{}: opens a file beside SQLite", source.path, path.line));
+            }
+        }
+    }
+    wrong
+}
+
 /// Callers of `Provider::place` beside `src/attempt.rs`. The simulator's model has a method of that name, of its own.
 pub(crate) fn callers_of_place(sources: &[Source]) -> Vec<String> {
     let mut wrong = Vec::new();
