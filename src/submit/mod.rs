@@ -9,6 +9,7 @@ mod retry;
 mod slots;
 #[cfg(test)]
 mod tests;
+mod told;
 
 use std::sync::Arc;
 use std::time::Duration;

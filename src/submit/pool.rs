@@ -7,15 +7,16 @@ use std::time::Duration;
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 
+use super::told::{Line, ToldDoubts};
 use crate::attempt;
 use crate::clock::Clock;
-use crate::config::{SubmitConfig, log_imei};
+use crate::config::SubmitConfig;
 use crate::journal::{AttemptTicket, Journal};
 use crate::meter::Meter;
 use crate::order::Alarm;
 use crate::pace::{self, CallNo, Ended, Pace, Smoothed};
 use crate::provider::Provider;
-use crate::types::{Money, NotTaken, Placed, ServiceId, Timestamp};
+use crate::types::{Imei, Money, NotTaken, Placed, ServiceId, Timestamp};
 
 use super::slots::Slots;
 
@@ -45,6 +46,7 @@ pub struct Pool {
 
 #[derive(Default)]
 struct State {
+    doubts: ToldDoubts,
     pace: Pace,
     latency: Smoothed,
     commit: Smoothed,
@@ -189,7 +191,7 @@ impl Pool {
         self.meter.ended(self.clock.now(), sent.took);
         call.ended(ended(&sent.outcome, sent.http), sent.took);
         if let (Placed::Unclear(unclear), Some(imei)) = (&sent.outcome, imei) {
-            tracing::warn!(imei = %log_imei(imei), what = %unclear.what, "in doubt");
+            self.tell_doubt(imei, &unclear.what);
         }
         if pauses(&sent.outcome) {
             let _held = Held::new(&self.pausing);
@@ -225,6 +227,17 @@ impl Pool {
             && !self.journal.is_damaged()
             && self.pausing.load(Ordering::Acquire) == 0
             && self.state.lock().is_ok_and(|state| state.pace.closed_until(now).is_none())
+    }
+
+    fn tell_doubt(&self, imei: Imei, what: &str) {
+        let line = self.state.lock().map_or(Line::Named, |mut state| state.doubts.add(self.clock.now()));
+        match line {
+            Line::Named => tracing::warn!(%imei, what, "in doubt"),
+            Line::Count(orders) => {
+                tracing::warn!(orders, last = %imei, what, "in doubt within a minute: not named any more");
+            }
+            Line::None => {}
+        }
     }
 
     fn note(&self, call: CallNo, ended: Ended, took: Duration) {
