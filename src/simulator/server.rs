@@ -6,6 +6,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -56,7 +57,13 @@ pub async fn start_with_clock(options: Options, listen: SocketAddr, clock: Clock
     let listener = TcpListener::bind(listen).await?;
     let address = listener.local_addr()?;
     let model = Mutex::new(Model::new(clock.now(), options));
-    let app = Arc::new(App { model, clock, stop: CancellationToken::new(), work: TaskTracker::new() });
+    let app = Arc::new(App {
+        model,
+        clock,
+        stop: CancellationToken::new(),
+        work: TaskTracker::new(),
+        in_work: AtomicUsize::new(0),
+    });
     let service = routes(Arc::clone(&app)).into_make_service_with_connect_info::<Breaker>();
     let stop = app.stop.clone().cancelled_owned();
     let serve = axum::serve(BreakableListener(listener), service).with_graceful_shutdown(stop);
@@ -103,6 +110,12 @@ impl Running {
         self.app.model().order_lines(self.app.clock.now())
     }
 
+    /// How many `placeorder` calls are being worked on.
+    #[must_use]
+    pub fn in_work(&self) -> usize {
+        self.app.in_work.load(Ordering::Acquire)
+    }
+
     /// Changes switches, as `POST /sim/config` does.
     pub fn change(&self, change: &Change) {
         self.app.model().change(self.app.clock.now(), change);
@@ -140,6 +153,8 @@ struct App {
     clock: Clock,
     stop: CancellationToken,
     work: TaskTracker,
+    /// `placeorder` calls being worked on.
+    in_work: AtomicUsize,
 }
 
 impl App {
@@ -156,6 +171,15 @@ impl App {
                 () = self.stop.cancelled() => {}
             }
         }
+    }
+
+    /// What befalls a request that has arrived, and its place among those in work, if it has one.
+    fn receive(self: &Arc<Self>, call: &Call) -> (Plan, Option<InWork>) {
+        // Counted while the model is locked: of two that come at once only one is the last that is let in.
+        let mut model = self.model();
+        let plan = model.receive_among(call, self.in_work.load(Ordering::Acquire));
+        let place = (call.is_place() && !plan.turned_away).then(|| InWork::new(Arc::clone(self)));
+        (plan, place)
     }
 
     /// Executes a request and writes its answer, twisted where a fault says so.
@@ -201,6 +225,22 @@ impl App {
             }
             FaultKind::OddError | FaultKind::WrongImei | FaultKind::Several => Sent::Xml(answer),
         }
+    }
+}
+
+/// A `placeorder` call counts as in work while this lives.
+struct InWork(Arc<App>);
+
+impl InWork {
+    fn new(app: Arc<App>) -> Self {
+        app.in_work.fetch_add(1, Ordering::AcqRel);
+        Self(app)
+    }
+}
+
+impl Drop for InWork {
+    fn drop(&mut self) {
+        self.0.in_work.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
@@ -251,12 +291,17 @@ async fn api(
 ) -> Response {
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let call = form::read(content_type.unwrap_or_default(), &body);
-    let plan = app.model().receive(&call);
+    let (plan, in_work) = app.receive(&call);
     let sent = if plan.is_plain() {
         // Nothing to wait for, so nothing in which the client could go away: no task needed.
         Sent::Xml(app.execute(&call, None))
     } else {
-        let work = app.work.spawn(Arc::clone(&app).carry_out(call, plan));
+        let carry_out = Arc::clone(&app).carry_out(call, plan);
+        let work = app.work.spawn(async move {
+            let sent = carry_out.await;
+            drop(in_work);
+            sent
+        });
         work.await.unwrap_or(Sent::Nothing)
     };
     respond(&app, &breaker, sent).await

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 
 use super::*;
+use crate::config::SubmitConfig;
 use crate::gate::Scope;
 use crate::journal::{NewBatch, NewRow, OrderFor, Rules, ServiceTerms};
 use crate::order::PauseReason;
@@ -51,6 +52,11 @@ impl Provider for Gated {
     fn account(&self) -> BoxFuture<'_, Result<AccountInfo, CallError>> {
         Box::pin(async { Ok(AccountInfo { balance: None, credits_raw: String::new() }) })
     }
+}
+
+fn one_worker() -> SubmitConfig {
+    let drain = Duration::from_secs(1);
+    SubmitConfig { workers: 1, adaptive: true, max_attempts: 3, canary: 0, drain }
 }
 
 /// A journal with one open batch of `rows` rows, and what may be claimed of it.
@@ -109,7 +115,7 @@ async fn what_waits_for_a_worker_when_a_person_pauses_goes_back_unsent() {
     let provider = Arc::new(Gated { begun: AtomicUsize::new(0), may_end: Semaphore::new(0) });
     let shared: Arc<dyn Provider> = Arc::clone(&provider) as Arc<dyn Provider>;
     let pool = Arc::new(Pool::new(journal.clone(), shared, clock.clone(), Arc::default()));
-    pool.want(1, clock.now());
+    pool.want(&one_worker(), clock.now());
     let tickets = journal.begin_attempts(request, clock.clone()).await.unwrap().tickets;
     assert_eq!(tickets.len(), 3);
     let mut calls = Vec::new();
