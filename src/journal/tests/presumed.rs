@@ -6,6 +6,10 @@ impl Bench {
     /// An older order of ours, and one whose first attempt is presumed: its probe was taken, with id 15. The quiet period
     /// of all of it is over.
     async fn with_presumed(&self) -> OrderId {
+        self.with_presumed_beside(15).await
+    }
+
+    async fn with_presumed_beside(&self, id: u64) -> OrderId {
         self.batch("stock", &imeis(4)).await;
         self.order_one(10).await;
         let doubt = self.doubt_one().await;
@@ -13,7 +17,7 @@ impl Bench {
         self.tend(vec![doubt]).await;
         let probe = self.claim(1).await.pop().unwrap();
         assert!(probe.is_probe());
-        self.finish(probe, Placed::Taken(ProviderOrderId(15))).await;
+        self.finish(probe, Placed::Taken(ProviderOrderId(id))).await;
         assert_eq!((self.state(doubt), self.presumed(doubt)), (State::Ordered, 1));
         doubt
     }
@@ -95,6 +99,16 @@ async fn t8_a_listing_that_is_cut_or_filtered_or_lacks_its_id_clears_nothing() {
         bench.judge_long(&pending).await;
         assert_eq!(bench.presumed(order), 1, "pending ones only");
     }
+}
+
+#[tokio::test]
+async fn a_listing_that_ends_below_its_id_clears_nothing() {
+    let bench = Bench::new().await;
+    let order = bench.with_presumed_beside(30).await;
+    bench.order_one(20).await;
+    let listing: Vec<_> = bench.good().into_iter().filter(|told| told.id.0 != 15).collect();
+    bench.judge_long(&listing).await;
+    assert_eq!(bench.presumed(order), 1);
 }
 
 #[tokio::test]
@@ -182,6 +196,11 @@ async fn a_clock_that_is_set_forward_ends_no_quiet_period_of_what_is_presumed() 
     bench.order_one(20).await;
     bench.judge_long(&bench.good()).await;
     assert_eq!(bench.presumed(order), 1, "by the steady clock no time has passed");
+    for _ in 0..2 {
+        steady.fetch_add(i64::try_from(QUIET.as_millis()).unwrap(), Ordering::Relaxed);
+        bench.judge_long(&bench.good()).await;
+    }
+    assert_eq!(bench.presumed(order), 1, "the later order was begun before it had");
 }
 
 const PENDING: u8 = 1;
