@@ -6,8 +6,9 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -56,7 +57,14 @@ pub async fn start_with_clock(options: Options, listen: SocketAddr, clock: Clock
     let listener = TcpListener::bind(listen).await?;
     let address = listener.local_addr()?;
     let model = Mutex::new(Model::new(clock.now(), options));
-    let app = Arc::new(App { model, clock, stop: CancellationToken::new(), work: TaskTracker::new() });
+    let app = Arc::new(App {
+        model,
+        clock,
+        stop: CancellationToken::new(),
+        work: TaskTracker::new(),
+        placed: AtomicU64::new(0),
+        placing_us: AtomicU64::new(0),
+    });
     let service = routes(Arc::clone(&app)).into_make_service_with_connect_info::<Breaker>();
     let stop = app.stop.clone().cancelled_owned();
     let serve = axum::serve(BreakableListener(listener), service).with_graceful_shutdown(stop);
@@ -95,6 +103,14 @@ impl Running {
     #[must_use]
     pub fn entries(&self) -> Vec<Entry> {
         self.app.model().ledger(self.app.clock.now()).entries().to_vec()
+    }
+
+    /// How long `placeorder` took on the average, from the request's last byte to the answer handed to the server: the
+    /// latency as it was served, timers and a busy machine included. Zero before the first.
+    #[must_use]
+    pub fn latency_served(&self) -> Duration {
+        let calls = self.app.placed.load(Ordering::Relaxed);
+        Duration::from_micros(self.app.placing_us.load(Ordering::Relaxed).checked_div(calls).unwrap_or(0))
     }
 
     /// Every order so far, in the order they were taken.
@@ -140,6 +156,9 @@ struct App {
     clock: Clock,
     stop: CancellationToken,
     work: TaskTracker,
+    /// `placeorder` calls that were answered, and how long they took together.
+    placed: AtomicU64,
+    placing_us: AtomicU64,
 }
 
 impl App {
@@ -249,8 +268,10 @@ async fn api(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
+    let began = Instant::now();
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let call = form::read(content_type.unwrap_or_default(), &body);
+    let is_place = call.is_place();
     let plan = app.model().receive(&call);
     let sent = if plan.is_plain() {
         // Nothing to wait for, so nothing in which the client could go away: no task needed.
@@ -259,6 +280,11 @@ async fn api(
         let work = app.work.spawn(Arc::clone(&app).carry_out(call, plan));
         work.await.unwrap_or(Sent::Nothing)
     };
+    if is_place {
+        let took = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
+        app.placed.fetch_add(1, Ordering::Relaxed);
+        app.placing_us.fetch_add(took, Ordering::Relaxed);
+    }
     respond(&app, &breaker, sent).await
 }
 
