@@ -39,6 +39,7 @@ mod settle;
 mod show;
 mod standing;
 mod status;
+mod sums;
 #[cfg(test)]
 mod tests;
 mod ticket;

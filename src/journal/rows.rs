@@ -135,7 +135,7 @@ fn insert(tx: &Tx<'_>, batch: BatchId, rows: &[NewRow]) -> Result<(), JournalErr
         *tally = tally.saturating_add(1);
     }
     for ((state, link), n) in tallies {
-        orders::add_tally(tx, batch, link, state, n)?;
+        orders::add_tally(tx, batch, link, state, n);
     }
     Ok(())
 }

@@ -155,6 +155,7 @@ impl Writer {
                 Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
             }
         }
+        tx.write_sums()?;
         let rung = tx.rung();
         let pauses = tx.have_pauses_changed().then(|| pause::list(&tx)).transpose()?;
         crash_point("journal.commit.before");
@@ -190,6 +191,7 @@ impl Writer {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let tx = Tx::new(&transaction, &self.common.rest);
         operation.run(&tx)?;
+        tx.write_sums()?;
         let rung = tx.rung();
         let pauses = tx.have_pauses_changed().then(|| pause::list(&tx)).transpose()?;
         crash_point("journal.commit.before");

@@ -8,6 +8,7 @@ mod intake;
 mod pauses;
 mod plans;
 mod restore;
+mod sums;
 mod words;
 mod writer;
 
