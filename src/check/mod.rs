@@ -13,8 +13,9 @@ use std::path::PathBuf;
 
 use crate::clock::Clock;
 use crate::config::{Config, KeyError, read_api_key};
-use crate::daemon;
+use crate::daemon::{self, Remembered};
 use crate::durable::LockFile;
+use crate::journal::{JournalError, View};
 use crate::provider::GsmFusion;
 
 pub use provider::{not_asked, online};
@@ -110,6 +111,7 @@ pub fn offline(config: &Config) -> Vec<Finding> {
         ));
     }
     findings.extend(folders::check(config));
+    findings.extend(account(config));
     findings.extend(credential(config));
     findings.push(cap(config));
     findings.push(daemon_line(config));
@@ -139,6 +141,25 @@ fn credential(config: &Config) -> Vec<Finding> {
         Err(error @ KeyError::Hidden { .. }) => vec![warning(error.to_string())],
         Err(error) => vec![bad_config(error.to_string())],
     }
+}
+
+/// What paid orders are remembered under, as far as there is a journal that can say so.
+fn account(config: &Config) -> Option<Finding> {
+    let journal = &config.journal.path;
+    if !journal.is_file() {
+        return None;
+    }
+    let name = &config.provider.account;
+    let found = View::glance(journal).and_then(|view| daemon::remembered(&view, config));
+    Some(match found {
+        Ok(found @ (Remembered::Same | Remembered::Nothing)) => ok(format!("account {name}: {found}")),
+        Ok(found @ (Remembered::Others { .. } | Remembered::Moves { .. })) => {
+            warning(format!("account {name}: {found}"))
+        }
+        Ok(found @ Remembered::OtherProvider { .. }) => bad_config(found.to_string()),
+        Err(error @ (JournalError::Damaged { .. } | JournalError::Newer { .. })) => wrong(error.to_string()),
+        Err(error) => warning(format!("account {name}: what the journal remembers can't be told: {error}")),
+    })
 }
 
 fn cap(config: &Config) -> Finding {

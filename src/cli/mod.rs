@@ -11,6 +11,7 @@ mod check;
 mod completions;
 mod demo;
 mod export;
+mod man;
 mod pause;
 mod resolve;
 mod resume;
@@ -101,6 +102,9 @@ enum Command {
     Simulate(Box<SimulateArgs>),
     /// Print what a shell needs to complete imeid's commands
     Completions(completions::CompletionsArgs),
+    /// Write the manual pages into a folder
+    #[command(hide = true)]
+    Man(man::ManArgs),
 }
 
 /// How a command ended.
@@ -126,6 +130,7 @@ impl From<Exit> for ExitCode {
 /// Runs the program: reads the command line, does what it says, and returns the exit code.
 #[must_use]
 pub fn main() -> ExitCode {
+    keep_memory_private();
     // clap prints help, version and usage errors by itself, the latter with exit code 2.
     let cli = Cli::parse();
     let exit = match cli.command {
@@ -146,8 +151,21 @@ pub fn main() -> ExitCode {
         Command::Demo => demo::run(),
         Command::Simulate(args) => simulate::run(*args),
         Command::Completions(args) => completions::run(&args),
+        Command::Man(args) => man::run(&args),
     };
     exit.into()
+}
+
+/// The API key lies in this process's memory: no core dump is made of it, and no other process of its user may look
+/// into it. The unit's `LimitCORE=0` alone wouldn't do: it doesn't hold where dumps are piped into a program.
+fn keep_memory_private() {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+        if let Err(error) = set_dumpable_behavior(DumpableBehavior::NotDumpable) {
+            complain(&format!("imeid: core dumps can't be turned off: {error}"));
+        }
+    }
 }
 
 /// Reads the configuration; what is wrong with it goes to standard error.

@@ -11,7 +11,6 @@ mod errors;
 mod keys;
 mod load;
 mod model;
-mod redact;
 mod section;
 #[cfg(test)]
 mod tests;
@@ -24,4 +23,3 @@ pub use model::{
     Budget, Config, DoubtPolicy, Folders, InDoubtConfig, JournalConfig, ListRecent, LogConfig, LogFormat,
     LogImei, OutboxConfig, PollConfig, ProviderConfig, Service, SubmitConfig,
 };
-pub use redact::{log_imei, set_log_imei};

@@ -97,10 +97,6 @@ fn every_key_is_explained_in_the_shipped_config() {
 
 #[rstest]
 #[case(
-    "[submit]\nadaptive = true",
-    "adaptive is not available in this version yet: leave it out or set it to false"
-)]
-#[case(
     "[submit]\nmax_rate = 5",
     "max_rate is not available in this version yet: leave it out or set it to 0"
 )]
@@ -132,7 +128,7 @@ fn a_key_with_nothing_behind_it_yet_is_refused(#[case] rest: &str, #[case] expec
 
 #[test]
 fn such_a_key_may_say_off() {
-    let off = "[submit]\nadaptive = false\nmax_rate = 0\n[journal]\nkeep_answers = \"forever\"\n[budget]\n\
+    let off = "[submit]\nmax_rate = 0\n[journal]\nkeep_answers = \"forever\"\n[budget]\n\
                min_balance = \"0\"\nstop_loss = 0.0\n[outbox]\nlayout = \"imeid\"\n[metrics]\n";
     assert!(errors(&with("", "", off)).is_empty());
 }

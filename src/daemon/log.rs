@@ -3,9 +3,11 @@
 //! Standard error always, a file beside it where the config names one. Text has a time stamp and the level in front;
 //! where standard error is the journal of systemd, the level is its `<n>` prefix and the time is the journal's own.
 //! JSON is one object a line. Whatever a value holds (a file name may hold anything), a line stays one line, and no
-//! value can pass for a key: see [`line`].
+//! value can pass for a key: see [`line`]. With `imei = "last4"` no line shows a whole IMEI, whoever wrote the text that
+//! it stands in: see [`imei`].
 
 mod file;
+mod imei;
 mod line;
 #[cfg(test)]
 mod tests;
@@ -14,6 +16,7 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tracing::level_filters::LevelFilter;
 use tracing::{Level, Subscriber};
@@ -25,8 +28,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry, reload};
 
 use crate::clock::Clock;
-pub use crate::config::log_imei;
-use crate::config::{LogConfig, LogFormat, set_log_imei};
+use crate::config::{LogConfig, LogFormat, LogImei};
 
 use file::LogFile;
 use line::{Line, Style};
@@ -66,6 +68,8 @@ pub enum LogError {
 pub struct LogHandle {
     level: reload::Handle<Targets, Registry>,
     file: Option<Arc<LogFile>>,
+    /// Lines show the last four digits of an IMEI only.
+    last4: Arc<AtomicBool>,
 }
 
 impl fmt::Debug for LogHandle {
@@ -95,7 +99,7 @@ impl LogHandle {
     /// # Errors
     /// [`LogError::File`], as [`LogHandle::reopen`]; all else has been taken over then.
     pub fn reconfigure(&self, config: &LogConfig) -> Result<(), LogError> {
-        set_log_imei(config.imei);
+        self.last4.store(config.imei == LogImei::Last4, Ordering::Relaxed);
         self.set_level(config.level);
         self.reopen()
     }
@@ -109,7 +113,6 @@ pub fn init(config: &LogConfig, clock: &Clock) -> Result<LogHandle, LogError> {
     let under_journald = is_journal(std::env::var("JOURNAL_STREAM").ok().as_deref());
     let (subscriber, handle) = build(config, clock, under_journald, io::stderr)?;
     subscriber.try_init().map_err(|_| LogError::Twice)?;
-    set_log_imei(config.imei);
     Ok(handle)
 }
 
@@ -125,15 +128,20 @@ where
 {
     let file = config.file.as_deref().map(LogFile::open).transpose()?.map(Arc::new);
     let (filter, level) = reload::Layer::new(filter(config.level));
-    let of_file = style(config.format, false);
+    let last4 = Arc::new(AtomicBool::new(config.imei == LogImei::Last4));
+    let line = |under_journald| Line {
+        style: style(config.format, under_journald),
+        clock: clock.clone(),
+        last4: Arc::clone(&last4),
+    };
     let subscriber = tracing_subscriber::registry()
         .with(filter)
-        .with(layer(style(config.format, under_journald), clock, out))
-        .with(file.clone().map(|file| layer(of_file, clock, file::Writer(file))));
-    Ok((subscriber, LogHandle { level, file }))
+        .with(layer(line(under_journald), out))
+        .with(file.clone().map(|file| layer(line(false), file::Writer(file))));
+    Ok((subscriber, LogHandle { level, file, last4 }))
 }
 
-fn layer<S, W>(style: Style, clock: &Clock, out: W) -> impl Layer<S>
+fn layer<S, W>(line: Line, out: W) -> impl Layer<S>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
@@ -142,7 +150,7 @@ where
     tracing_subscriber::fmt::layer()
         .log_internal_errors(false)
         .with_ansi(false)
-        .event_format(Line { style, clock: clock.clone() })
+        .event_format(line)
         .with_writer(out)
 }
 

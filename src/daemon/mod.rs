@@ -3,6 +3,8 @@
 //! Recovery is starting: the journal takes what was in flight as in doubt, intake works through what was taken, and
 //! every stage finds its work as always. A stage that ends by itself takes the daemon down: half alive is worse.
 
+mod account;
+mod key;
 mod line;
 pub mod log;
 mod manager;
@@ -37,11 +39,13 @@ use crate::settings::{self, Settings};
 use crate::settle::{OnceTold, Reconcile, Settle};
 use crate::submit::Submit;
 
+pub use account::{Remembered, remembered};
 pub(crate) use manager::tell_status;
 pub use older_copy::recover;
 pub use progress::{LIVE_FACT, Live, eta};
 pub(crate) use signals::stop_on_signals;
 
+use key::KeyInUse;
 use log::LogHandle;
 use manager::Watchdog;
 use progress::{Heard, Progress};
@@ -72,18 +76,8 @@ pub enum DaemonError {
         why: std::io::Error,
     },
     /// The account's name stands for another provider.
-    #[error(
-        "the account \"{account}\" is remembered for {known}, and the config says {now}: orders of one provider would \
-         be taken for those of the other. Set [provider] account to a new name, or base_url back"
-    )]
-    OtherProvider {
-        /// The account.
-        account: String,
-        /// The provider it is remembered for.
-        known: String,
-        /// The one that the config names.
-        now: String,
-    },
+    #[error("{0}")]
+    OtherProvider(Remembered),
     /// Signals can't be received.
     #[error("signals can't be received: {0}")]
     Signals(std::io::Error),
@@ -96,7 +90,7 @@ impl DaemonError {
     /// Whether the configuration is at fault, so that starting again changes nothing.
     #[must_use]
     pub const fn is_config(&self) -> bool {
-        matches!(self, Self::Key(_) | Self::Client(_) | Self::OtherProvider { .. })
+        matches!(self, Self::Key(_) | Self::Client(_) | Self::OtherProvider(_))
     }
 }
 
@@ -109,8 +103,9 @@ pub async fn run(config: Config, clock: Clock, log: LogHandle) -> Result<(), Dae
     signals::heed_signals(stop.clone(), Arc::clone(&reload)).map_err(DaemonError::Signals)?;
     tell_status("starting: opening the journal");
     let key = read_api_key(&config)?;
+    let in_use = Arc::new(KeyInUse::new(&config, key.clone()));
     let provider = Arc::new(GsmFusion::new(&config.provider, key, clock.clone())?);
-    work(config, provider, clock, stop, Outside { reload, log: Some(log) }).await
+    work(config, provider, clock, stop, Outside { reload, log: Some(log), key: Some(in_use) }).await
 }
 
 /// Runs the daemon against this provider until `stop`.
@@ -132,6 +127,7 @@ struct Outside {
     /// Rings when the configuration is to be read anew.
     reload: Arc<Notify>,
     log: Option<LogHandle>,
+    key: Option<Arc<KeyInUse>>,
 }
 
 async fn work(
@@ -177,7 +173,7 @@ pub async fn open(config: Config, clock: &Clock) -> Result<Opened, DaemonError> 
     sweep(&config);
     let journal = Journal::open(&config.journal.path)?;
     journal.keep_steady(clock);
-    check_account(&journal, &config).await?;
+    account::check(&journal, &config).await?;
     let settings = Arc::new(Settings::new(config, &journal).await?);
     let lost = recover(&journal, &settings, clock).await?;
     if lost > 0 {
@@ -279,8 +275,12 @@ impl Daemon {
 
     /// Reads the configuration anew as often as somebody says so, for ever.
     async fn reload_when_told(&self) {
-        let reload =
-            Reload { journal: &self.journal, settings: &self.settings, log: self.outside.log.as_ref() };
+        let reload = Reload {
+            journal: &self.journal,
+            settings: &self.settings,
+            log: self.outside.log.as_ref(),
+            key: self.outside.key.as_ref(),
+        };
         loop {
             self.outside.reload.notified().await;
             manager::tell_reloading();
@@ -435,15 +435,4 @@ fn sweep(config: &Config) {
             tracing::warn!(folder = %folder.display(), "temporary files of a crash can't be removed: {error}");
         }
     }
-}
-
-/// Another provider under a known account would make one's orders pass for the other's.
-async fn check_account(journal: &Journal, config: &Config) -> Result<(), DaemonError> {
-    let account = config.provider.account.clone();
-    let now = config.provider.base_url.clone();
-    let known = journal.account_url(account.clone(), now.clone(), config.provider.account_is_set).await?;
-    if known == now {
-        return Ok(());
-    }
-    Err(DaemonError::OtherProvider { account, known, now })
 }

@@ -1,5 +1,5 @@
 //! The stamp outside the journal, `archive/.imeid`: how far the journal is. A journal that is behind it is an older
-//! copy. It is written after what it tells of is on disk, so no crash leaves it ahead of its own journal.
+//! copy, and one that isn't the stamp's own is taken as one. It is written after what it tells of is on disk, so no crash leaves it ahead of its own journal.
 
 use std::ffi::OsStr;
 use std::io;
@@ -32,13 +32,11 @@ pub async fn recover(journal: &Journal, settings: &Settings, clock: &Clock) -> R
     let archive = settings.config.folders.archive.clone();
     let stamp = read(&archive);
     if let Some(found) = journal.take_as_older_copy(stamp, clock.now(), rules).await? {
-        tracing::error!(
-            alarm = "older_copy",
+        tracing::warn!(
             orders = found.orders,
-            "the journal is an older copy: these orders are in doubt, nothing is sent and no file is taken in until \
-             imeid resume"
+            "what the journal would have sent is in doubt: nothing is sent and no file is taken in until imeid resume"
         );
-        // What the original left is no longer about this journal. Where it can't be written the next start finds that out.
+        // What the original, or another journal, left is no longer about this one. Where it can't be written the next start finds that out.
         let stamp = journal.read(|view| view.stamp()).await?;
         if let Err(error) = write(&archive, &stamp) {
             tracing::warn!(folder = %archive.display(), "the stamp {NAME} can't be written: {error}");

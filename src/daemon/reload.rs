@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
+use super::key::KeyInUse;
 use super::log::LogHandle;
 use super::{make_folders, warn_of_left_waiting};
 use crate::config::{self, Config};
@@ -19,6 +20,7 @@ pub(super) struct Reload<'a> {
     pub(super) journal: &'a Journal,
     pub(super) settings: &'a watch::Sender<Arc<Settings>>,
     pub(super) log: Option<&'a LogHandle>,
+    pub(super) key: Option<&'a Arc<KeyInUse>>,
 }
 
 impl Reload<'_> {
@@ -34,10 +36,8 @@ impl Reload<'_> {
                 self.settings.send_replace(settings);
                 self.ring();
                 self.reopen_log(&log);
-                tracing::info!(
-                    config = %old.path.display(),
-                    "configuration read anew; the API key is read at the start only: a new one needs a restart"
-                );
+                tracing::info!(config = %old.path.display(), "configuration read anew");
+                self.look_at_key().await;
                 true
             }
             Err(reasons) => {
@@ -59,6 +59,16 @@ impl Reload<'_> {
             tracing::warn!(key, "changed in the configuration: it needs a restart, the old value stays");
         }
         Ok(Arc::new(settings))
+    }
+
+    /// Says so if a restart would find another API key.
+    async fn look_at_key(&self) {
+        let Some(key) = self.key.map(Arc::clone) else { return };
+        let in_force = Arc::clone(&self.settings.borrow());
+        let look = tokio::task::spawn_blocking(move || key.what_changed(&in_force.config));
+        if let Ok(Some(text)) = look.await {
+            tracing::warn!("{text}");
+        }
     }
 
     /// Stages that wait look at once whether the new configuration gives them something to do.

@@ -9,12 +9,11 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
-use crate::config::log_imei;
 use crate::journal::{Journal, JournalError, Seen};
 use crate::provider::Provider;
 use crate::pulse;
 use crate::settings::Settings;
-use crate::types::{CallError, Imei, ProviderOrder, ProviderOrderId};
+use crate::types::{CallError, ProviderOrder, ProviderOrderId};
 use crate::words;
 
 /// A command waits for its answer: it is looked for well within the two seconds that are promised.
@@ -99,7 +98,7 @@ impl Requests {
                 },
             };
             let answer = journal.carry_out_seen(request, seen, clock.now(), (*rules).clone()).await?;
-            tracing::info!(done = answer.done, answer = %for_log(&answer.text), "an operator's word");
+            tracing::info!(done = answer.done, answer = %answer.text, "an operator's word");
         }
         for batch in journal.read(|view| view.cancelled_batches()).await? {
             journal.sweep_cancelled(batch, clock.now(), (*rules).clone()).await?;
@@ -127,23 +126,11 @@ fn seen(id: ProviderOrderId, told: &[ProviderOrder]) -> Seen {
     Seen::Order { imei, package }
 }
 
-/// An answer as log lines may show it: its IMEIs as `[log]` says.
-fn for_log(answer: &str) -> String {
-    let shown = |word: &str| {
-        let digits = word.trim_matches(|c: char| !c.is_ascii_digit());
-        match Imei::parse(digits, false) {
-            Ok(imei) => word.replace(digits, &log_imei(imei)),
-            Err(_) => word.to_owned(),
-        }
-    };
-    answer.split(' ').map(shown).collect::<Vec<_>>().join(" ")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::provider::{BoxFuture, PlaceOrder};
-    use crate::types::{AccountInfo, Placed, ProviderService, ProviderStatus, Reply};
+    use crate::types::{AccountInfo, Imei, Placed, ProviderService, ProviderStatus, Reply};
 
     const ID: ProviderOrderId = ProviderOrderId(17);
 
@@ -210,12 +197,5 @@ mod tests {
         ] {
             assert_eq!(ask(&Tells(answer), ID).await, seen);
         }
-    }
-
-    #[test]
-    fn an_answer_is_logged_as_it_is_but_for_its_imeis() {
-        let imei = Imei::from_parts(35_000_000, 1);
-        let answer = format!("IMEI {imei}: 12 rows of stock-3 ended");
-        assert_eq!(for_log(&answer), answer.replace(&imei.to_string(), &log_imei(imei)));
     }
 }

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 use super::codes::BatchState;
 use super::tx::Tx;
+use super::view::View;
 use super::wake::Rung;
 use super::{Journal, JournalError, books, undo};
 use crate::order::Alarm;
@@ -188,7 +189,7 @@ impl Journal {
         replace: bool,
     ) -> Result<String, JournalError> {
         self.write(move |tx| {
-            let key = format!("base_url:{account}");
+            let key = url_fact(&account);
             match tx.fact(&key)? {
                 Some(known) if known == url || !replace => Ok(known),
                 _ => {
@@ -207,6 +208,31 @@ impl Journal {
     pub async fn set_fact(&self, key: &'static str, value: String) -> Result<(), JournalError> {
         self.write(move |tx| tx.set_fact(key, &value)).await
     }
+}
+
+impl View {
+    /// The provider that an account is remembered for, if it is known.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn known_url(&self, account: &str) -> Result<Option<String>, JournalError> {
+        self.fact(&url_fact(account))
+    }
+
+    /// The accounts that there are orders under, by name.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn accounts_with_orders(&self) -> Result<Vec<String>, JournalError> {
+        let sql = "SELECT DISTINCT account FROM services WHERE EXISTS \
+                   (SELECT 1 FROM orders WHERE orders.service = services.id AND current = 1) ORDER BY account";
+        self.all(sql, [], |row| row.get(0))
+    }
+}
+
+/// Where an account's provider is remembered.
+fn url_fact(account: &str) -> String {
+    format!("base_url:{account}")
 }
 
 fn find(tx: &Tx<'_>, key: &str) -> Result<Option<OpenFile>, JournalError> {

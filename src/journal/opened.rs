@@ -7,6 +7,7 @@
 //! itself while SQLite has it open here.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -61,8 +62,8 @@ impl Opened {
     pub(super) fn remember(&self) {
         let mut opened = OPENED.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(entry) = opened.get_mut(&self.key) {
-            entry.journal = inode(&self.key);
-            entry.log = inode(&beside(&self.key, "-wal"));
+            entry.journal = inode(&self.key).unwrap_or(None);
+            entry.log = inode(&beside(&self.key, "-wal")).unwrap_or(None);
         }
     }
 
@@ -93,21 +94,31 @@ impl Entry {
         let files =
             [(self.journal, path.to_owned(), "it"), (self.log, beside(path, "-wal"), "its write-ahead log")];
         for (known, file, what) in files {
-            if known.is_some() && inode(&file) != known {
+            // What can't be looked at may be there.
+            if let (Some(known), Ok(found)) = (known, inode(&file))
+                && found != Some(known)
+            {
                 return Err(damaged(path, &format!("{what} was removed or replaced while it was open")));
             }
         }
         // SQLite would remove a log that lies beside an empty journal.
         match std::fs::metadata(path) {
-            Ok(metadata) if metadata.len() > 0 => Ok(()),
-            Ok(_) => damage::look_for_rests(path, "it is empty"),
-            Err(_) => damage::look_for_rests(path, "it is gone"),
+            Ok(metadata) if metadata.len() == 0 => damage::look_for_rests(path, "it is empty"),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                damage::look_for_rests(path, "it is gone")
+            }
+            Ok(_) | Err(_) => Ok(()),
         }
     }
 }
 
-fn inode(path: &Path) -> Option<Inode> {
-    std::fs::metadata(path).ok().map(|metadata| (metadata.dev(), metadata.ino()))
+/// `None`: there is no such file.
+fn inode(path: &Path) -> io::Result<Option<Inode>> {
+    match std::fs::metadata(path) {
+        Ok(metadata) => Ok(Some((metadata.dev(), metadata.ino()))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// One name for the journal, however it was come to.

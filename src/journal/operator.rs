@@ -103,6 +103,7 @@ fn go_on(
             GoesOn::Ends if pause::end(tx, pause.scope, pause.reason, now)? => {
                 if pause.reason == PauseReason::OlderCopy {
                     books::alarm_is_gone(tx, Alarm::OlderCopy, now)?;
+                    books::alarm_is_gone(tx, Alarm::OtherJournal, now)?;
                 }
                 moved = true;
                 said.push(format!("no longer paused: {shown}"));

@@ -4,6 +4,9 @@
 //! already, so all that is queued, in flight or in doubt is taken as sent when the copy was made, and nothing goes until
 //! a person says so. The journal gets a new id then: what the original left outside is no longer about this one.
 //!
+//! A journal beside which another one's stamp lies is taken the same way: one that was begun anew because the old one was
+//! lost, or the original itself, put back after a copy of it had worked. What the other ordered isn't in it either.
+//!
 //! It is done in slices, each one transaction. What has begun is kept as a fact, so that a crash in between ends the
 //! same way.
 
@@ -26,7 +29,8 @@ pub(super) const JOURNAL_ID: &str = "journal_id";
 pub(super) const COPY_OF: &str = "copy_of";
 /// In a copy: when it was made, in unix milliseconds.
 pub(super) const COPIED_AT: &str = "copied_at";
-/// For good: the id that the journal had while it was an older copy. "Already exists" proves less from then on.
+/// For good: whose stamp lay outside when the journal was found to be an older copy. "Already exists" proves less from
+/// then on, and that stamp, should it still lie there, is no longer about this journal.
 pub(super) const WAS_COPY: &str = "was_copy";
 /// While orders are being taken as sent: how far that is.
 const TAKING_BACK: &str = "restoring";
@@ -120,16 +124,22 @@ impl Journal {
     }
 }
 
+/// What an older copy lacks.
+const SINCE: &str = "what was sent since is not in it";
+
 /// Whether there is something to do.
 pub(super) fn begin(tx: &Tx<'_>, stamp: Option<&Stamp>, now: Timestamp) -> Result<bool, JournalError> {
     if tx.fact(TAKING_BACK)?.is_some() {
         return Ok(true);
     }
     let own = tx.fact(JOURNAL_ID)?.unwrap_or_default();
-    let (copied_at, how) = match (tx.fact(COPIED_AT)?, stamp) {
+    let (copied_at, name, what) = match (tx.fact(COPIED_AT)?, stamp) {
         (Some(at), _) => {
             let at = Timestamp::from_millis(at.parse().unwrap_or(0));
-            (at, format!("it is a copy that imeid backup made at {at}"))
+            let what = format!(
+                "the journal is an older copy (it is a copy that imeid backup made at {at}): {SINCE}"
+            );
+            (at, Alarm::OlderCopy, what)
         }
         (None, Some(stamp)) if stamp.journal == own => {
             let here: i64 = tx.find(LAST_LINE, [], |row| row.get(0))?.unwrap_or(0);
@@ -138,25 +148,30 @@ pub(super) fn begin(tx: &Tx<'_>, stamp: Option<&Stamp>, now: Timestamp) -> Resul
             }
             // It was copied at some time after that.
             let at = last_event(tx)?.unwrap_or(now);
-            (at, format!("archive/.imeid knows of later orders; its last entry is of {at}"))
+            let what = format!(
+                "the journal is an older copy (archive/.imeid knows of later orders; its last entry is of {at}): {SINCE}"
+            );
+            (at, Alarm::OlderCopy, what)
         }
-        (None, Some(stamp)) => {
-            tell_of_another(tx, stamp, now)?;
-            return Ok(false);
+        // Before the first attempt the other has ordered nothing.
+        (None, Some(stamp)) if stamp.attempt > 0 && tx.fact(WAS_COPY)?.as_ref() != Some(&stamp.journal) => {
+            let what = format!(
+                "another journal ({}) worked with this archive before: what that one ordered is not in this one and \
+                 can be paid for again",
+                stamp.journal
+            );
+            (last_event(tx)?.unwrap_or(now), Alarm::OtherJournal, what)
         }
-        (None, None) => return Ok(false),
+        (None, _) => return Ok(false),
     };
-    let text = format!(
-        "the journal is an older copy ({how}): what was sent since is not in it. Drop the provider's export into \
-         reconcile, then say imeid resume"
-    );
+    let text = format!("{what}. Drop the provider's export into reconcile, then say imeid resume");
     let progress = Progress { copied_at: copied_at.millis(), text, cursor: 0, orders: 0 };
     keep(tx, &progress)?;
-    tx.set_fact(WAS_COPY, &own)?;
+    tx.set_fact(WAS_COPY, stamp.map_or(&own, |stamp| &stamp.journal))?;
     tx.set_fact(JOURNAL_ID, &new_id())?;
     tx.execute("DELETE FROM facts WHERE key IN (?1, ?2)", [COPY_OF, COPIED_AT])?;
     pause::set(tx, Scope::All, PauseReason::OlderCopy, &progress.text, now)?;
-    books::alarm_without_order(tx, now, Alarm::OlderCopy, &progress.text)?;
+    books::alarm_without_order(tx, now, name, &progress.text)?;
     Ok(true)
 }
 
@@ -169,28 +184,6 @@ fn last_event(tx: &Tx<'_>) -> Result<Option<Timestamp>, JournalError> {
     tx.find("SELECT at FROM events ORDER BY id DESC LIMIT 1", [], |row| {
         row.get(0).map(Timestamp::from_millis)
     })
-}
-
-/// Another journal worked with this archive: this one is not a copy of it, and knows nothing that it did.
-fn tell_of_another(tx: &Tx<'_>, stamp: &Stamp, now: Timestamp) -> Result<(), JournalError> {
-    // The id that it had as a copy, in a crash before the stamp was written anew.
-    if stamp.attempt == 0 || tx.fact(WAS_COPY)?.as_deref() == Some(&stamp.journal) {
-        return Ok(());
-    }
-    let text = format!(
-        "archive/.imeid was left by another journal ({}): what that one ordered is not known here, and is paid for again \
-         if it is dropped again",
-        stamp.journal
-    );
-    let told = tx.find(
-        "SELECT 1 FROM alarms WHERE name = ?1 AND text = ?2",
-        (Alarm::OtherJournal.as_str(), &text),
-        |_| Ok(()),
-    )?;
-    if told.is_none() {
-        books::alarm_without_order(tx, now, Alarm::OtherJournal, &text)?;
-    }
-    Ok(())
 }
 
 /// The next orders. How many there were in all, if these were the last.

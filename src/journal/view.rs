@@ -1,6 +1,7 @@
 //! Reading: connections that can't write, short transactions only.
 
 use std::collections::BTreeMap;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use super::JournalError;
 use super::damage;
 use super::opened::Opened;
 use super::pause;
+use super::wal::beside;
 use crate::gate::Pause;
 use crate::types::ServiceId;
 
@@ -20,10 +22,10 @@ pub struct View {
     _opened: Opened,
 }
 
-fn connect(path: &Path) -> Result<Connection, JournalError> {
-    let connection =
-        Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)
-            .map_err(|error| JournalError::Unreachable { path: path.to_owned(), why: error.to_string() })?;
+fn connect(path: &Path, how: OpenFlags) -> Result<Connection, JournalError> {
+    let how = how | OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, how)
+        .map_err(|error| JournalError::Unreachable { path: path.to_owned(), why: error.to_string() })?;
     connection.busy_timeout(Duration::from_secs(10))?;
     connection.pragma_update(None, "query_only", "ON")?;
     connection.pragma_update(None, "cache_size", -4096)?;
@@ -44,7 +46,30 @@ impl View {
             damage::look_at_head(path)
         };
         let (opened, _) = Opened::begin(path, look)?;
-        Ok(Self { connection: connect(path)?, _opened: opened })
+        Ok(Self { connection: connect(path, OpenFlags::empty())?, _opened: opened })
+    }
+
+    /// Opens the journal for reading only, and leaves nothing beside it: where no log lies there nobody works with it, and
+    /// SQLite makes none. Not for what is decided by: a daemon that starts meanwhile isn't noticed.
+    ///
+    /// # Errors
+    /// It isn't there, or can't be read.
+    pub fn glance(path: &Path) -> Result<Self, JournalError> {
+        if beside(path, "-wal").exists() {
+            return Self::open(path);
+        }
+        let (opened, _) = Opened::begin(path, || damage::look_at_head(path))?;
+        let mut address = "file:".to_owned();
+        for byte in path.as_os_str().as_bytes() {
+            match byte {
+                b'/' | b'-' | b'_' | b'.' => address.push(char::from(*byte)),
+                _ if byte.is_ascii_alphanumeric() => address.push(char::from(*byte)),
+                _ => address.push_str(&format!("%{byte:02X}")),
+            }
+        }
+        address.push_str("?immutable=1");
+        let connection = connect(Path::new(&address), OpenFlags::SQLITE_OPEN_URI)?;
+        Ok(Self { connection, _opened: opened })
     }
 
     pub(super) const fn connection(&self) -> &Connection {

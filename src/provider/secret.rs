@@ -7,87 +7,170 @@ const MARK: &str = "***";
 /// A body that ends in the middle of the key may end in this few of its bytes unmarked.
 const HARMLESS_BYTES: usize = 3;
 
-/// The API key, and the forms a server may send it back in.
-pub(super) struct Key {
-    key: SecretString,
-    /// The key as it is, in a form body and in XML; no two alike, none empty.
-    forms: Vec<SecretString>,
-}
+/// The API key, and how to find it in what a server sends back.
+pub(super) struct Key(SecretString);
 
 impl Key {
     /// `None` where `key` is empty or holds what is no printable ASCII character. Blanks around it come off.
     pub(super) fn new(key: &SecretString) -> Option<Self> {
         let key = key.expose_secret().trim();
-        if key.is_empty() || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return None;
-        }
-        let mut forms = vec![key.to_owned()];
-        for form in [form_encoded(key), xml_escaped(key)] {
-            if !forms.contains(&form) {
-                forms.push(form);
-            }
-        }
-        Some(Self { key: key.into(), forms: forms.into_iter().map(SecretString::from).collect() })
+        let is_one = !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_graphic());
+        is_one.then(|| Self(key.into()))
     }
 
     /// The key itself, for the request's body only.
     pub(super) fn expose(&self) -> &str {
-        self.key.expose_secret()
+        self.0.expose_secret()
     }
 
     /// `text` without the key.
     pub(super) fn redact(&self, text: &str) -> String {
-        self.forms.iter().fold(text.to_owned(), |text, form| text.replace(form.expose_secret(), MARK))
+        String::from_utf8_lossy(&self.redact_body(text.as_bytes().to_vec(), true)).into_owned()
     }
 
-    /// `body` without the key; where the body was cut off, without the part of the key that it ends in, too.
-    pub(super) fn redact_body(&self, mut body: Vec<u8>, is_whole: bool) -> Vec<u8> {
-        for form in &self.forms {
-            let form = form.expose_secret().as_bytes();
-            if find(&body, form).is_some() {
-                body = replace(&body, form);
-            }
-            let cut = (HARMLESS_BYTES.saturating_add(1)..form.len())
-                .rev()
-                .find(|length| form.get(..*length).is_some_and(|start| body.ends_with(start)));
-            if let (false, Some(length)) = (is_whole, cut) {
-                body.truncate(body.len().saturating_sub(length));
-                body.extend_from_slice(MARK.as_bytes());
-            }
+    /// `body` without the key, however its characters are spelled; where the body was cut off, without the part of the
+    /// key that it ends in, too.
+    pub(super) fn redact_body(&self, body: Vec<u8>, is_whole: bool) -> Vec<u8> {
+        let key = self.expose().as_bytes();
+        let mut clean = Vec::new();
+        let (mut copied, mut at) = (0, 0);
+        while let Some(rest) = body.get(at..).filter(|rest| !rest.is_empty()) {
+            let taken = match spelled(key, rest) {
+                Found::Whole(bytes) => bytes,
+                Found::Cut(characters) if !is_whole && characters > HARMLESS_BYTES => rest.len(),
+                Found::Cut(_) | Found::Not => {
+                    at = at.saturating_add(1);
+                    continue;
+                }
+            };
+            clean.extend_from_slice(body.get(copied..at).unwrap_or_default());
+            clean.extend_from_slice(MARK.as_bytes());
+            at = at.saturating_add(taken);
+            copied = at;
         }
-        body
+        if copied == 0 {
+            return body;
+        }
+        clean.extend_from_slice(body.get(copied..).unwrap_or_default());
+        clean
     }
 }
 
-fn find(body: &[u8], form: &[u8]) -> Option<usize> {
-    body.windows(form.len().max(1)).position(|window| window == form)
+/// Whether a text begins with the key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Found {
+    /// It does, in this many bytes.
+    Whole(usize),
+    /// It ends behind this many of the key's characters.
+    Cut(usize),
+    Not,
 }
 
-fn replace(body: &[u8], form: &[u8]) -> Vec<u8> {
-    let mut clean = Vec::with_capacity(body.len());
-    let mut rest = body;
-    while let Some(at) = find(rest, form) {
-        let (before, from) = rest.split_at(at);
-        clean.extend_from_slice(before);
-        clean.extend_from_slice(MARK.as_bytes());
-        rest = from.get(form.len()..).unwrap_or_default();
+/// Looks for the key at the beginning of `text`, every character of it as it is or as forms, addresses, XML, HTML and
+/// JSON write it, in whatever mixture.
+fn spelled(key: &[u8], text: &[u8]) -> Found {
+    let Some((first, others)) = key.split_first() else { return Found::Whole(0) };
+    if text.is_empty() {
+        return Found::Cut(0);
     }
-    clean.extend_from_slice(rest);
-    clean
+    let mut best = Found::Not;
+    let spellings =
+        [escape(text).filter(|(byte, _)| byte == first).map(|(_, bytes)| bytes), literal(*first, text)];
+    for bytes in spellings.into_iter().flatten() {
+        match spelled(others, text.get(bytes..).unwrap_or_default()) {
+            Found::Whole(more) => return Found::Whole(bytes.saturating_add(more)),
+            Found::Cut(more) => best = Found::Cut(more.saturating_add(1)),
+            Found::Not => {}
+        }
+    }
+    match best {
+        // In the middle of an escape.
+        Found::Not if text.len() < ESCAPE_BYTES_MAX && matches!(text.first(), Some(b'%' | b'&' | b'\\')) => {
+            Found::Cut(0)
+        }
+        best => best,
+    }
 }
 
-/// As `application/x-www-form-urlencoded` writes it.
-fn form_encoded(key: &str) -> String {
-    key.bytes()
-        .map(|byte| match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'*' | b'-' | b'.' | b'_' => {
-                char::from(byte).to_string()
-            }
-            _ => format!("%{byte:02X}"),
-        })
-        .collect()
+fn literal(byte: u8, text: &[u8]) -> Option<usize> {
+    (text.first() == Some(&byte)).then_some(1)
 }
 
-fn xml_escaped(key: &str) -> String {
-    quick_xml::escape::escape(key).into_owned()
+/// The longest way of writing a character that is known here, such as `&#x0002f;`.
+const ESCAPE_BYTES_MAX: usize = 10;
+
+/// The character that an escape at the beginning of `text` stands for, and the bytes that it takes.
+fn escape(text: &[u8]) -> Option<(u8, usize)> {
+    match text {
+        [b'%', high, low, ..] => Some((hexadecimal(&[*high, *low])?, 3)),
+        [b'\\', b'u', digits @ ..] => Some((hexadecimal(digits.get(..4)?)?, 6)),
+        [b'\\', byte @ (b'"' | b'\\' | b'/' | b'\''), ..] => Some((*byte, 2)),
+        [b'&', name @ ..] => {
+            let end = name.iter().take(ESCAPE_BYTES_MAX).position(|byte| *byte == b';')?;
+            Some((entity(name.get(..end)?)?, end.saturating_add(2)))
+        }
+        _ => None,
+    }
+}
+
+fn entity(name: &[u8]) -> Option<u8> {
+    Some(match name {
+        b"amp" => b'&',
+        b"lt" => b'<',
+        b"gt" => b'>',
+        b"quot" => b'"',
+        b"apos" => b'\'',
+        [b'#', b'x' | b'X', digits @ ..] => hexadecimal(digits)?,
+        [b'#', digits @ ..] => std::str::from_utf8(digits).ok()?.parse().ok()?,
+        _ => return None,
+    })
+}
+
+fn hexadecimal(digits: &[u8]) -> Option<u8> {
+    u8::try_from(u32::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn redacted(text: &str, is_whole: bool) -> String {
+        let key = Key::new(&"aB+/&<%\"'\\z".into()).unwrap();
+        String::from_utf8(key.redact_body(text.as_bytes().to_vec(), is_whole)).unwrap()
+    }
+
+    #[test]
+    fn the_key_is_found_in_every_spelling_and_mixture_of_them() {
+        for key in [
+            "aB+/&<%\"'\\z",
+            "aB%2B%2F%26%3C%25%22%27%5Cz",
+            "aB%2b%2f%26%3c%25%22%27%5cz",
+            "%61%42%2b%2F&%3c%25\"'%5Cz",
+            "aB+/&amp;&lt;%&quot;&apos;\\z",
+            "aB+/&amp;&lt;%&quot;&#039;\\z",
+            "aB&#43;&#x2F;&#38;&#X3c;&#37;&#34;&#x00027;&#92;z",
+            "aB+\\/&<%\\\"'\\\\z",
+            "aB\\u002b/\\u0026\\u003c%\\\"\\'\\\\z",
+        ] {
+            assert_eq!(redacted(&format!("é{key}{key}!"), true), "é******!", "{key}");
+            assert_eq!(redacted(&format!("x{key}"), false), "x***", "{key}");
+        }
+    }
+
+    #[test]
+    fn what_a_cut_body_ends_in_goes_too() {
+        for (text, clean) in
+            [("x aB+/", "x ***"), ("x aB%2B%2", "x aB%2B%2"), ("x aB%2B%2f&am", "x ***"), ("x aB", "x aB")]
+        {
+            assert_eq!(redacted(text, false), clean);
+            assert_eq!(redacted(text, true), text);
+        }
+    }
+
+    #[test]
+    fn what_is_not_the_key_stays_as_it_is() {
+        for text in ["", "%", "&#;&#x;\\u00%zz&&&", "aB+/&<%\"'\\Z", "aB +/&<%\"'\\z", "é🙂"] {
+            assert_eq!(redacted(text, true), text);
+        }
+    }
 }

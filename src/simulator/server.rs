@@ -6,7 +6,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -64,6 +64,7 @@ pub async fn start_with_clock(options: Options, listen: SocketAddr, clock: Clock
         work: TaskTracker::new(),
         placed: AtomicU64::new(0),
         placing_us: AtomicU64::new(0),
+        in_work: AtomicUsize::new(0),
     });
     let service = routes(Arc::clone(&app)).into_make_service_with_connect_info::<Breaker>();
     let stop = app.stop.clone().cancelled_owned();
@@ -119,6 +120,12 @@ impl Running {
         self.app.model().order_lines(self.app.clock.now())
     }
 
+    /// How many `placeorder` calls are being worked on.
+    #[must_use]
+    pub fn in_work(&self) -> usize {
+        self.app.in_work.load(Ordering::Acquire)
+    }
+
     /// Changes switches, as `POST /sim/config` does.
     pub fn change(&self, change: &Change) {
         self.app.model().change(self.app.clock.now(), change);
@@ -159,6 +166,8 @@ struct App {
     /// `placeorder` calls that were answered, and how long they took together.
     placed: AtomicU64,
     placing_us: AtomicU64,
+    /// `placeorder` calls being worked on.
+    in_work: AtomicUsize,
 }
 
 impl App {
@@ -175,6 +184,15 @@ impl App {
                 () = self.stop.cancelled() => {}
             }
         }
+    }
+
+    /// What befalls a request that has arrived, and its place among those in work, if it has one.
+    fn receive(self: &Arc<Self>, call: &Call) -> (Plan, Option<InWork>) {
+        // Counted while the model is locked: of two that come at once only one is the last that is let in.
+        let mut model = self.model();
+        let plan = model.receive_among(call, self.in_work.load(Ordering::Acquire));
+        let place = (call.is_place() && !plan.turned_away).then(|| InWork::new(Arc::clone(self)));
+        (plan, place)
     }
 
     /// Executes a request and writes its answer, twisted where a fault says so.
@@ -220,6 +238,22 @@ impl App {
             }
             FaultKind::OddError | FaultKind::WrongImei | FaultKind::Several => Sent::Xml(answer),
         }
+    }
+}
+
+/// A `placeorder` call counts as in work while this lives.
+struct InWork(Arc<App>);
+
+impl InWork {
+    fn new(app: Arc<App>) -> Self {
+        app.in_work.fetch_add(1, Ordering::AcqRel);
+        Self(app)
+    }
+}
+
+impl Drop for InWork {
+    fn drop(&mut self) {
+        self.0.in_work.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
@@ -272,12 +306,17 @@ async fn api(
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let call = form::read(content_type.unwrap_or_default(), &body);
     let is_place = call.is_place();
-    let plan = app.model().receive(&call);
+    let (plan, in_work) = app.receive(&call);
     let sent = if plan.is_plain() {
         // Nothing to wait for, so nothing in which the client could go away: no task needed.
         Sent::Xml(app.execute(&call, None))
     } else {
-        let work = app.work.spawn(Arc::clone(&app).carry_out(call, plan));
+        let carry_out = Arc::clone(&app).carry_out(call, plan);
+        let work = app.work.spawn(async move {
+            let sent = carry_out.await;
+            drop(in_work);
+            sent
+        });
         work.await.unwrap_or(Sent::Nothing)
     };
     if is_place {

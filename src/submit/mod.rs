@@ -1,13 +1,15 @@
 //! Submitting: keeps the workers full with what the gate lets go.
 //!
 //! A claimer asks the journal for attempts, a little ahead of the free workers; workers send them and hand the answers
-//! back without waiting for their commit. The journal decides what may go; what is kept here (the pool's health, how far
-//! ahead to claim) is lost in a crash without harm.
+//! back without waiting for their commit. The journal decides what may go; what is kept here (the pool's health, its limit,
+//! how far ahead to claim) is lost in a crash without harm.
 
 mod pool;
 mod retry;
+mod slots;
 #[cfg(test)]
 mod tests;
+mod told;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +20,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::clock::Clock;
 use crate::config::{DoubtPolicy, ListRecent};
-use crate::journal::{ClaimRequest, Claimed, Journal, ProbeTerms};
+use crate::journal::{Blocked, ClaimRequest, Claimed, Journal, ProbeTerms};
 use crate::meter::Meter;
 use crate::provider::Provider;
 use crate::pulse;
@@ -101,7 +103,7 @@ impl Submit {
                 self.wait_for_disk(stop).await;
                 continue;
             }
-            let want = pool.want(settings.config.submit.workers, now);
+            let want = pool.want(&settings.config.submit, now);
             if want == 0 {
                 self.wait(pool, pool.opens_at(now), true, stop).await;
                 continue;
@@ -133,6 +135,9 @@ impl Submit {
             after = claimed.last.unwrap_or(after);
             let dry = claimed.tickets.len() < want;
             let due = claimed.next_due;
+            if claimed.tickets.is_empty() && claimed.blocked == Some(Blocked::Paused) {
+                pool.stood_still();
+            }
             self.start(claimed, pool, calls);
             if dry {
                 self.wait(pool, due, false, stop).await;

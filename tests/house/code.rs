@@ -150,6 +150,20 @@ fn some_calls_are_made_in_one_file_alone() {
 }
 
 #[test]
+fn nothing_opens_the_journal_beside_sqlite() {
+    assert_none(&rules::openers(&sources()));
+    for code in [
+        "fn f() { std::fs::File::open(path); }",
+        "use std::fs::{File, OpenOptions};",
+        "fn f() { fs::read(path); }",
+    ] {
+        assert_seen(&rules::openers(&planted("src/journal/view.rs", code)), "beside SQLite");
+        assert_none(&rules::openers(&planted("src/journal/damage.rs", code)));
+        assert_none(&rules::openers(&planted("src/outbox/mod.rs", code)));
+    }
+}
+
+#[test]
 fn only_attempt_places_orders() {
     assert_none(&rules::callers_of_place(&sources()));
     let elsewhere = |code| rules::callers_of_place(&planted("src/submit/pool.rs", code));

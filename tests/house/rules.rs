@@ -150,6 +150,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("axum", &["simulator"]),
     ("clap", &["cli", "simulator"]),
     ("clap_complete", &["cli"]),
+    ("clap_mangen", &["cli"]),
     ("signal_hook", &["daemon"]),
     ("sd_notify", &["daemon"]),
     ("anyhow", &["cli", "daemon"]),
@@ -196,6 +197,25 @@ pub(crate) fn banned(sources: &[Source]) -> Vec<String> {
         for method in ["sync_all", "sync_data"] {
             for line in source.calls(method).into_iter().filter(|_| source.path != "src/durable.rs") {
                 wrong.push(format!("{}:{line}: {method} belongs into src/durable.rs alone", source.path));
+            }
+        }
+    }
+    wrong
+}
+
+/// What opens a file.
+const OPENERS: [&[&str]; 5] =
+    [&["File", "open"], &["OpenOptions"], &["fs", "read"], &["fs", "copy"], &["open_regular"]];
+
+/// Places in the journal that open a file by themselves, beside the two that look at it before SQLite has it: closing it
+/// would give up SQLite's lock.
+pub(crate) fn openers(sources: &[Source]) -> Vec<String> {
+    let may = ["src/journal/damage.rs", "src/journal/wal.rs"];
+    let mut wrong = Vec::new();
+    for source in sources.iter().filter(|source| source.module() == "journal") {
+        for path in source.paths().into_iter().filter(|_| !may.contains(&source.path.as_str())) {
+            if OPENERS.iter().any(|words| path.holds(words)) {
+                wrong.push(format!("{}:{}: opens a file beside SQLite", source.path, path.line));
             }
         }
     }

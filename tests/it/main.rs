@@ -3,6 +3,8 @@
 //! `#[cfg(test)]` is always true here; it tells the lints that all of this is test code.
 
 #[cfg(test)]
+mod beside;
+#[cfg(test)]
 mod check;
 #[cfg(test)]
 mod commands;
@@ -23,7 +25,11 @@ mod killed;
 #[cfg(test)]
 mod lists;
 #[cfg(test)]
+mod load;
+#[cfg(test)]
 mod notify;
+#[cfg(test)]
+mod operations;
 #[cfg(test)]
 mod outage;
 #[cfg(test)]
@@ -37,9 +43,13 @@ mod reconcile;
 #[cfg(test)]
 mod reuse;
 #[cfg(test)]
+mod secret;
+#[cfg(test)]
 mod status;
 #[cfg(test)]
 mod stopped;
+#[cfg(test)]
+mod story;
 #[cfg(test)]
 mod support;
 #[cfg(test)]

@@ -38,7 +38,7 @@ fn row(title: &str, imei: &str, status: &str, at: Timestamp) -> String {
 }
 
 /// Everything that the provider took, as its export tells it.
-fn export_of(sim: &Sim) -> String {
+pub(crate) fn export_of(sim: &Sim) -> String {
     let rows = sim
         .orders()
         .into_iter()
@@ -46,14 +46,14 @@ fn export_of(sim: &Sim) -> String {
     format!("{HEADER}{}", rows.collect::<String>())
 }
 
-fn drop_export(place: &Workplace, name: &str, text: &str) {
+pub(crate) fn drop_export(place: &Workplace, name: &str, text: &str) {
     let folder = place.path("reconcile");
     fs::write(folder.join(format!(".{name}.part")), text).unwrap();
     #[allow(clippy::disallowed_methods, reason = "as another program does it")]
     fs::rename(folder.join(format!(".{name}.part")), folder.join(name)).unwrap();
 }
 
-fn exports_read(place: &Workplace) -> usize {
+pub(crate) fn exports_read(place: &Workplace) -> usize {
     place.log().matches("export read ").count()
 }
 

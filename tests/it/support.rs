@@ -67,6 +67,10 @@ impl Sim {
         self.running().orders()
     }
 
+    pub(crate) fn in_work(&self) -> usize {
+        self.running().in_work()
+    }
+
     pub(crate) fn change(&self, change: &Change) {
         self.running().change(change);
     }
@@ -159,12 +163,13 @@ impl Workplace {
     /// Starts the daemon; returns once it is ready.
     pub(crate) fn start(&mut self) {
         let log = fs::OpenOptions::new().create(true).append(true).open(self.path("log")).unwrap();
-        let ready_before = self.log().matches("INFO  ready ").count();
+        let ready_before = self.times_ready();
         let child = program()
             .arg("run")
             .arg("--config")
             .arg(self.config())
             .envs(self.env.iter().cloned())
+            .current_dir(self.dir.path())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)
@@ -175,8 +180,14 @@ impl Workplace {
             if let Some(status) = place.ended() {
                 panic!("the daemon ended with {status}:\n{}", place.log());
             }
-            place.log().matches("INFO  ready ").count() > ready_before
+            place.times_ready() > ready_before
         });
+    }
+
+    /// As often as the log says so, whatever its format.
+    fn times_ready(&self) -> usize {
+        let log = self.log();
+        log.matches("INFO  ready ").count() + log.matches("\"message\":\"ready\"").count()
     }
 
     /// How the daemon ended, if it did.
@@ -214,7 +225,12 @@ impl Workplace {
 
     /// SIGTERM, and how it ended.
     pub(crate) fn stop(&mut self) -> ExitStatus {
-        self.signal(rustix::process::Signal::TERM);
+        self.stop_by(rustix::process::Signal::TERM)
+    }
+
+    /// A signal that ends it, and how it ended.
+    pub(crate) fn stop_by(&mut self, signal: rustix::process::Signal) -> ExitStatus {
+        self.signal(signal);
         let began = Instant::now();
         loop {
             if let Some(status) = self.ended() {

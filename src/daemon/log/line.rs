@@ -6,6 +6,8 @@
 
 use std::error::Error;
 use std::fmt::{self, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::{Map, Value};
 use tracing::field::{Field, Visit};
@@ -14,6 +16,7 @@ use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
+use super::imei::last4;
 use crate::clock::Clock;
 
 /// The form of a line.
@@ -31,6 +34,8 @@ pub(super) enum Style {
 pub(super) struct Line {
     pub(super) style: Style,
     pub(super) clock: Clock,
+    /// Whether IMEIs are cut down to their last four digits.
+    pub(super) last4: Arc<AtomicBool>,
 }
 
 impl<S, N> FormatEvent<S, N> for Line
@@ -41,6 +46,9 @@ where
     fn format_event(&self, _: &FmtContext<'_, S, N>, mut out: Writer<'_>, event: &Event<'_>) -> fmt::Result {
         let mut parts = Parts::default();
         event.record(&mut parts);
+        if self.last4.load(Ordering::Relaxed) {
+            parts.cut_imeis();
+        }
         let level = *event.metadata().level();
         match self.style {
             Style::Json => return writeln!(out, "{}", self.json(level, parts)),
@@ -101,6 +109,16 @@ struct Parts {
 }
 
 impl Parts {
+    /// In the words and in every value: provider, people and file names tell of IMEIs too.
+    fn cut_imeis(&mut self) {
+        self.message = last4(&self.message);
+        for (_, value) in &mut self.fields {
+            if let Value::String(text) = value {
+                *text = last4(text);
+            }
+        }
+    }
+
     fn push(&mut self, field: &Field, value: Value) {
         match (field.name(), value) {
             ("message", Value::String(text)) => self.message = text,
