@@ -19,6 +19,8 @@ use crate::types::Placed;
 pub struct Sent {
     /// What the answer proved.
     pub outcome: Placed,
+    /// The answer's HTTP status, where one began.
+    pub http: Option<u16>,
     /// How long the call took.
     pub took: Duration,
     /// Told after the answer's commit. Nobody has to wait for it.
@@ -34,7 +36,7 @@ pub async fn send(ticket: AttemptTicket, provider: &dyn Provider, journal: &Jour
     let reply = provider.place(&order).await;
     crash_point("attempt.answered");
     let took = began.elapsed();
-    let outcome = reply.outcome.clone();
+    let (outcome, http) = (reply.outcome.clone(), reply.http);
     let recorded = journal.finish_attempt(ticket, reply);
-    Some(Sent { outcome, took, recorded })
+    Some(Sent { outcome, http, took, recorded })
 }

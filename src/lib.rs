@@ -21,7 +21,7 @@
 //! | | [`order`] | the life of an order: one function from state and event to state and effects | `types` |
 //! | | [`gate`] | whether an order may go now, or which brake holds it | `types`, `order` |
 //! | | [`schedule`] | when something is tried again | `types`, `order` |
-//! | | [`pace`] | how many attempts are claimed ahead, and what failures do to the pool | `types`, `order`, `schedule` |
+//! | | [`pace`] | how many calls go at once, how many attempts are claimed ahead, what failures do to both | `types`, `order`, `schedule` |
 //! | | [`balance`] | what the provider's balance tells against the books | `types` |
 //! | | [`result`] | a check's answer as fields; the words of `imeid_status`; the columns that imeid adds | `types` |
 //! | | [`meter`] | calls on the wire, their rate and how long they take, for people | `types` |

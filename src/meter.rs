@@ -16,6 +16,7 @@ pub struct Meter(Mutex<Inner>);
 #[derive(Debug, Default)]
 struct Inner {
     busy: usize,
+    limit: Option<usize>,
     began: Option<Timestamp>,
     /// When the last call ended.
     last_ended: Option<Timestamp>,
@@ -28,6 +29,8 @@ struct Inner {
 pub struct Reading {
     /// Calls on the wire.
     pub busy: usize,
+    /// Calls that may be on the wire at once; `None` until that is known.
+    pub limit: Option<usize>,
     /// Calls that ended in the last minute, a thousand seconds' worth: 8300 is 8.3 a second.
     pub per_1000_s: u64,
     /// Half of them took at most this long.
@@ -37,6 +40,13 @@ pub struct Reading {
 }
 
 impl Meter {
+    /// So many calls may be on the wire at once from now on.
+    pub fn limit_is(&self, limit: usize) {
+        if let Ok(mut inner) = self.0.lock() {
+            inner.limit = Some(limit);
+        }
+    }
+
     /// A call begins.
     pub fn began(&self, now: Timestamp) {
         if let Ok(mut inner) = self.0.lock() {
@@ -68,7 +78,7 @@ impl Meter {
         let Ok(mut inner) = self.0.lock() else { return Reading::default() };
         inner.forget(now);
         let Some((oldest, _)) = inner.ended.front() else {
-            return Reading { busy: inner.busy, ..Reading::default() };
+            return Reading { busy: inner.busy, limit: inner.limit, ..Reading::default() };
         };
         // A run younger than a minute is measured by its own length.
         let span = now.since(*oldest).max(Duration::from_secs(1));
@@ -80,7 +90,7 @@ impl Meter {
         let at = |percent: usize| {
             took.get(took.len().saturating_mul(percent) / 100).or(took.last()).copied().unwrap_or_default()
         };
-        Reading { busy: inner.busy, per_1000_s, p50: at(50), p99: at(99) }
+        Reading { busy: inner.busy, limit: inner.limit, per_1000_s, p50: at(50), p99: at(99) }
     }
 }
 

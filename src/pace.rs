@@ -1,9 +1,21 @@
-//! How fast: how many attempts are claimed ahead of the free workers, and what a run of failures does to the pool. Pure.
+//! How fast: how many calls may be on their way at once, how many attempts are claimed ahead of them, and what failures
+//! do to both. Pure: whoever asks says what time it is.
+
+mod health;
+mod latency;
+mod limit;
+#[cfg(test)]
+mod tests;
 
 use std::time::Duration;
 
+use health::Health;
+use limit::Limit;
+
 use crate::schedule;
 use crate::types::Timestamp;
+
+pub use limit::CallNo;
 
 /// How many attempts are claimed beyond the free workers, so that none waits for a commit: twice what is sent during one
 /// commit, half a generation more where a call takes under a second, and never more than two generations. At the real
@@ -41,160 +53,105 @@ pub enum Ended {
     Passed,
     /// There was no connection: it cost nothing and left nothing in doubt.
     NotSent,
-    /// Throttled, or unclear; how long it asks all of us to wait.
-    Failed(Option<Duration>),
+    /// 429; how long it asks all of us to wait.
+    Throttled(Option<Duration>),
+    /// An error of the server's, or no answer; how long it asks all of us to wait.
+    Overloaded(Option<Duration>),
+    /// An answer that proves nothing, and tells nothing of the load.
+    Unclear(Option<Duration>),
 }
 
-/// So many failures in a row, with nothing that passed between them, are an outage.
-const OUTAGE_AFTER: u32 = 3;
-
-/// The pool's view of the provider's health. In an outage one order at a time finds out whether it is over, further and
-/// further apart: so that an outage leaves few orders in doubt, and costs few attempts. Where there is no connection it
-/// does neither: then it is looked at every few seconds, however long it lasts.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Health {
-    /// Calls that failed, with none that passed between them; no further than [`OUTAGE_AFTER`].
-    failures: u32,
-    /// Looks at an outage that found it not over.
-    looks: u32,
-    last_look: Option<Timestamp>,
-    not_before: Option<Timestamp>,
+impl Ended {
+    const fn asks(self) -> Option<Duration> {
+        match self {
+            Self::Throttled(wait) | Self::Overloaded(wait) | Self::Unclear(wait) => wait,
+            Self::Passed | Self::NotSent => None,
+        }
+    }
 }
 
-impl Health {
-    /// Takes in how a call ended that began at `began`.
-    pub fn ended(&mut self, ended: Ended, began: Timestamp, now: Timestamp) {
-        match ended {
-            Ended::Passed => *self = Self::default(),
-            Ended::NotSent => self.failed(None, schedule::LONGEST_FREE_WAIT, began, now),
-            Ended::Failed(wait) => self.failed(wait, schedule::LONGEST_WAIT, began, now),
+/// What the pool has learnt of the provider, and how many calls it lets go with that.
+#[derive(Clone, Debug, Default)]
+pub struct Pace {
+    health: Health,
+    limit: Limit,
+    adaptive: bool,
+}
+
+impl Pace {
+    /// What a person allows: at most `workers` calls at once; `adaptive`: fewer where the provider bears fewer.
+    pub const fn set(&mut self, workers: usize, adaptive: bool) {
+        self.adaptive = adaptive;
+        if adaptive { self.limit.set_ceiling(workers) } else { self.limit.pin(workers) }
+    }
+
+    /// A call is sent.
+    pub fn began(&mut self) -> CallNo {
+        self.limit.begin()
+    }
+
+    /// A call is given up; nothing is learnt from it.
+    pub fn given_up(&mut self, call: CallNo) {
+        self.limit.end(call);
+    }
+
+    /// Takes in how a call ended, which took so long.
+    pub fn ended(&mut self, call: CallNo, ended: Ended, took: Duration, now: Timestamp) {
+        let at_once = self.limit.end(call);
+        let was_out = self.is_out();
+        if let Some(wait) = ended.asks() {
+            self.health.asked(wait, now);
+        }
+        let longest = match ended {
+            Ended::Passed => {
+                self.health.passed();
+                if self.adaptive {
+                    self.limit.passed(call, at_once, took);
+                }
+                return;
+            }
+            // It works on others of ours: this one was too many, and that is all.
+            Ended::Throttled(_) if self.adaptive && self.limit.standing(call) > 0 => None,
+            Ended::NotSent => Some(schedule::LONGEST_FREE_WAIT),
+            Ended::Throttled(_) | Ended::Overloaded(_) | Ended::Unclear(_) => Some(schedule::LONGEST_WAIT),
+        };
+        if self.adaptive && !was_out {
+            match ended {
+                Ended::Throttled(_) => self.limit.throttled(call),
+                Ended::Overloaded(_) => self.limit.overloaded(call),
+                Ended::Passed | Ended::NotSent | Ended::Unclear(_) => {}
+            }
+        }
+        if let Some(longest) = longest {
+            self.health.failed(longest, now.minus(took), now);
+        }
+        if self.adaptive && !was_out && self.is_out() {
+            self.limit.outage();
         }
     }
 
-    /// `asked`: how long the provider wants all of us to wait; `longest`: how far away our own next look is at most.
-    fn failed(&mut self, asked: Option<Duration>, longest: Duration, began: Timestamp, now: Timestamp) {
-        self.failures = self.failures.saturating_add(1).min(OUTAGE_AFTER);
-        // Thirty calls that fail together are one look at the outage, not thirty.
-        let is_new = self.last_look.is_none_or(|last| began > last);
-        let own = (self.is_out() && is_new).then(|| {
-            self.looks = self.looks.saturating_add(1);
-            self.last_look = Some(now);
-            schedule::back_off(self.looks, longest, u64::from(self.looks))
-        });
-        let wait = asked.map(|asked| asked.min(schedule::LONGEST_WAIT)).max(own);
-        if let Some(wait) = wait {
-            self.not_before = self.not_before.max(Some(now.plus(wait)));
+    /// Submission stood still: what was learnt before may be old.
+    pub fn stood_still(&mut self) {
+        if self.adaptive {
+            self.limit.begin_again();
         }
     }
 
     /// Whether it is an outage.
     #[must_use]
     pub const fn is_out(&self) -> bool {
-        self.failures >= OUTAGE_AFTER
+        self.health.is_out()
     }
 
     /// Until when nothing is sent.
     #[must_use]
     pub fn closed_until(&self, now: Timestamp) -> Option<Timestamp> {
-        self.not_before.filter(|until| *until > now)
+        self.health.closed_until(now)
     }
 
     /// How many calls may be on their way at once.
     #[must_use]
-    pub fn limit(&self, workers: usize) -> usize {
-        if self.is_out() { 1 } else { workers }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn at_the_real_latency_almost_nothing_is_claimed_ahead() {
-        let at = |latency_ms, commit_ms| {
-            ahead(30, Duration::from_millis(latency_ms), Duration::from_millis(commit_ms))
-        };
-        assert_eq!(at(3600, 1), 0);
-        assert_eq!(at(3600, 60), 1);
-        assert_eq!(at(36, 1), 16);
-        assert_eq!(at(36, 1000), 60);
-        assert_eq!(at(0, 1), 60);
-    }
-
-    #[test]
-    fn three_failures_in_a_row_leave_one_order_at_a_time_and_one_that_passes_opens_the_pool() {
-        let now = Timestamp::from_millis(0);
-        let mut health = Health::default();
-        health.ended(Ended::Failed(None), now, now);
-        health.ended(Ended::Failed(None), now, now);
-        assert_eq!((health.limit(30), health.closed_until(now)), (30, None));
-        health.ended(Ended::Failed(None), now, now);
-        assert_eq!(health.limit(30), 1);
-        assert!(health.closed_until(now).is_some());
-        health.ended(Ended::Passed, now, now);
-        assert_eq!((health.limit(30), health.closed_until(now)), (30, None));
-    }
-
-    #[test]
-    fn without_a_connection_the_next_look_is_seconds_away_however_long_it_lasts() {
-        let mut now = Timestamp::from_millis(0);
-        let mut health = Health::default();
-        for _ in 0..5_000 {
-            health.ended(Ended::NotSent, now, now);
-            let next = health.closed_until(now).unwrap_or(now);
-            assert!(next.since(now) <= Duration::from_secs(5), "{next:?} at {now:?}");
-            now = next;
-        }
-        assert_eq!(health.limit(30), 1);
-        assert!(now > Timestamp::from_millis(3_600_000), "it backs off all the same");
-    }
-
-    #[test]
-    fn orders_that_may_be_in_doubt_are_risked_further_and_further_apart() {
-        let mut now = Timestamp::from_millis(0);
-        let mut health = Health::default();
-        let mut risked = 0;
-        while now < Timestamp::from_millis(3_600_000) {
-            health.ended(Ended::Failed(None), now, now);
-            now = health.closed_until(now).unwrap_or(now);
-            risked += 1;
-        }
-        assert!(risked < 40, "{risked} in an hour");
-    }
-
-    #[test]
-    fn thirty_calls_that_fail_together_are_one_look_at_the_outage() {
-        let began = Timestamp::from_millis(0);
-        let now = Timestamp::from_millis(7_000);
-        let mut health = Health::default();
-        for _ in 0..30 {
-            health.ended(Ended::Failed(None), began, now);
-        }
-        let next = health.closed_until(now).unwrap();
-        assert!(next.since(now) <= Duration::from_secs(1), "{next:?}");
-        health.ended(Ended::Failed(None), next, next.plus(Duration::from_secs(2)));
-        assert!(health.closed_until(next.plus(Duration::from_secs(2))).is_some(), "the next look backs off");
-    }
-
-    #[test]
-    fn a_failure_now_and_then_is_no_outage() {
-        let now = Timestamp::from_millis(0);
-        let mut health = Health::default();
-        for _ in 0..50 {
-            health.ended(Ended::Failed(None), now, now);
-            health.ended(Ended::Failed(None), now, now);
-            health.ended(Ended::Passed, now, now);
-        }
-        assert_eq!(health.limit(30), 30);
-    }
-
-    #[test]
-    fn what_the_provider_asks_to_wait_holds_the_whole_pool() {
-        let now = Timestamp::from_millis(0);
-        let mut health = Health::default();
-        health.ended(Ended::Failed(Some(Duration::from_secs(9))), now, now);
-        assert_eq!(health.closed_until(now), Some(Timestamp::from_millis(9_000)));
-        assert_eq!(health.closed_until(Timestamp::from_millis(9_000)), None);
+    pub fn limit(&self) -> usize {
+        if self.is_out() { 1 } else { self.limit.now() }
     }
 }

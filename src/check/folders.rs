@@ -15,6 +15,10 @@ use crate::inbox;
 
 /// Only whoever owns a file, or the folder, renames it away.
 const STICKY: u32 = 0o1000;
+/// What is put into the folder gets the folder's group.
+const SETGID: u32 = 0o2000;
+/// The group may change the folder.
+const GROUP_WRITES: u32 = 0o020;
 
 /// What others do with a folder.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -56,6 +60,10 @@ fn folder(what: &str, path: &Path, used: Use) -> Finding {
             Ok(()) if used == Use::DroppedInto && keeps_others_files(&metadata) => wrong(format!(
                 "{what} {shown}: files that others drop can't be taken out of it (sticky bit); chmod -t {shown}"
             )),
+            Ok(()) if used == Use::DroppedInto && leaves_files_to_others(&metadata) => warning(format!(
+                "{what} {shown}: a file that is dropped there keeps the group of whoever drops it, and may be unreadable \
+                 for the daemon; chmod g+s {shown}"
+            )),
             Ok(()) => ok(format!("{what} {shown}")),
             Err(error) => wrong(format!(
                 "{what} {shown}: {error} for user {}; it must be able to read, write and enter it",
@@ -70,6 +78,12 @@ fn folder(what: &str, path: &Path, used: Use) -> Finding {
 fn keeps_others_files(metadata: &Metadata) -> bool {
     let user = rustix::process::geteuid();
     metadata.permissions().mode() & STICKY != 0 && !user.is_root() && metadata.uid() != user.as_raw()
+}
+
+/// A group shares the folder, and not what is put into it.
+fn leaves_files_to_others(metadata: &Metadata) -> bool {
+    let mode = metadata.permissions().mode();
+    mode & GROUP_WRITES != 0 && mode & SETGID == 0
 }
 
 /// The daemon makes a missing folder, with those above it.
@@ -231,6 +245,19 @@ mod tests {
             assert_eq!(folder("outbox", &dir.path().join("none"), Use::Own).grade, expected, "{mode:o}");
         }
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o700)).unwrap();
+    }
+
+    #[test]
+    fn a_folder_that_a_group_shares_hands_its_group_on() {
+        let dir = tempfile::tempdir().unwrap();
+        let grade = |mode, used| {
+            fs::set_permissions(dir.path(), fs::Permissions::from_mode(mode)).unwrap();
+            folder("inbox", dir.path(), used).grade
+        };
+        assert_eq!(grade(0o770, Use::DroppedInto), Grade::Warning);
+        assert_eq!(grade(0o2770, Use::DroppedInto), Grade::Ok);
+        assert_eq!(grade(0o700, Use::DroppedInto), Grade::Ok, "nobody else drops anything");
+        assert_eq!(grade(0o770, Use::Own), Grade::Ok);
     }
 
     #[test]

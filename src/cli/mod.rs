@@ -11,6 +11,7 @@ mod check;
 mod completions;
 mod demo;
 mod export;
+mod man;
 mod pause;
 mod resolve;
 mod resume;
@@ -101,6 +102,9 @@ enum Command {
     Simulate(Box<SimulateArgs>),
     /// Print what a shell needs to complete imeid's commands
     Completions(completions::CompletionsArgs),
+    /// Write the manual pages into a folder
+    #[command(hide = true)]
+    Man(man::ManArgs),
 }
 
 /// How a command ended.
@@ -147,6 +151,7 @@ pub fn main() -> ExitCode {
         Command::Demo => demo::run(),
         Command::Simulate(args) => simulate::run(*args),
         Command::Completions(args) => completions::run(&args),
+        Command::Man(args) => man::run(&args),
     };
     exit.into()
 }

@@ -56,7 +56,6 @@ pub(super) struct Unavailable {
 }
 
 pub(super) const UNAVAILABLE: &[Unavailable] = &[
-    unavailable("submit", "adaptive", Some("false"), |value| value.as_bool() == Some(false)),
     unavailable("submit", "max_rate", Some("0"), is_zero),
     unavailable("journal", "keep_answers", Some("\"forever\""), |value| value.as_str() == Some("forever")),
     unavailable("budget", "confirm_above", None, |_| false),

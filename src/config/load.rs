@@ -212,6 +212,7 @@ fn read_journal(section: &Section<'_>, base: &Path) -> JournalConfig {
 fn read_submit(section: &Section<'_>) -> SubmitConfig {
     SubmitConfig {
         workers: section.number("workers", 30, 1..=1_000).try_into().unwrap_or(30),
+        adaptive: section.boolean("adaptive", true),
         max_attempts: section.number("max_attempts", 3, 1..=100),
         canary: section.number("canary", 3, 0..=1_000),
         drain: section.duration("drain", "130s", MILLISECOND),

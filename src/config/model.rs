@@ -108,6 +108,8 @@ pub struct JournalConfig {
 pub struct SubmitConfig {
     /// Calls at once, at most.
     pub workers: usize,
+    /// Fewer where the provider bears fewer.
+    pub adaptive: bool,
     /// Attempts an order; those not sent, or refused by an answer, don't count.
     pub max_attempts: u32,
     /// A service's first orders go one by one until this many proved right; 0 = off.

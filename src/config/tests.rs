@@ -97,10 +97,6 @@ fn every_key_is_explained_in_the_shipped_config() {
 
 #[rstest]
 #[case(
-    "[submit]\nadaptive = true",
-    "adaptive is not available in this version yet: leave it out or set it to false"
-)]
-#[case(
     "[submit]\nmax_rate = 5",
     "max_rate is not available in this version yet: leave it out or set it to 0"
 )]
@@ -132,7 +128,7 @@ fn a_key_with_nothing_behind_it_yet_is_refused(#[case] rest: &str, #[case] expec
 
 #[test]
 fn such_a_key_may_say_off() {
-    let off = "[submit]\nadaptive = false\nmax_rate = 0\n[journal]\nkeep_answers = \"forever\"\n[budget]\n\
+    let off = "[submit]\nmax_rate = 0\n[journal]\nkeep_answers = \"forever\"\n[budget]\n\
                min_balance = \"0\"\nstop_loss = 0.0\n[outbox]\nlayout = \"imeid\"\n[metrics]\n";
     assert!(errors(&with("", "", off)).is_empty());
 }
@@ -297,6 +293,8 @@ fn a_wrong_value_or_two_that_contradict_are_named(#[case] rest: &str, #[case] ex
 #[case("recheck_after = \"nevr\"", "recheck_after must be a duration")]
 #[case("params = { mep = 12 }", "params.mep must be a text in quotes")]
 #[case("params = { networkId = \"2\" }", "params must not hold networkId")]
+#[case(&format!("params = {{ mep = \"{}\" }}", "x".repeat(1_020)), "params are too long: up to mep they take 1025 bytes")]
+#[case(&format!("params = {{ mep = \"{}\" }}", "é".repeat(171)), "params are too long: up to mep they take 1031 bytes")]
 #[case("params = \"mep=12\"", "params must be a table of texts")]
 #[case("luhn = 1", "luhn must be true or false")]
 fn a_wrong_value_in_a_service_is_named(#[case] line: &str, #[case] expected: &str) {

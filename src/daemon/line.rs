@@ -37,12 +37,15 @@ impl Doing {
         })
     }
 
-    /// The line. `refused`: the configuration was read anew and not taken over.
-    pub(super) fn line(&self, live: &Live, refused: bool) -> String {
+    /// The line. `ceiling`: as many calls at once as are allowed; `refused`: the configuration was read anew and not taken over.
+    pub(super) fn line(&self, live: &Live, ceiling: usize, refused: bool) -> String {
         let mut parts = vec![self.work(live)];
         parts.push(format!("{} today", self.today.charged));
         let counted = [(self.orders.in_doubt, "in doubt"), (self.orders.held, "held")];
         parts.extend(counted.iter().filter(|(n, _)| *n > 0).map(|(n, word)| format!("{n} {word}")));
+        if live.busy > 0 && live.workers < ceiling {
+            parts.push(format!("at most {} of {ceiling} calls at once", live.workers));
+        }
         parts.extend(self.eta(live));
         if self.alarms > 0 {
             parts.push(counted_word(self.alarms, "alarm"));

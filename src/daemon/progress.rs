@@ -33,7 +33,7 @@ pub struct Live {
     pub since_ms: i64,
     /// Calls on the wire.
     pub busy: usize,
-    /// Calls at once, at most.
+    /// Calls at once, at most, as things are.
     pub workers: usize,
     /// Calls that ended in the last minute, a thousand seconds' worth.
     pub per_1000_s: u64,
@@ -130,12 +130,13 @@ impl Progress {
 
     fn live(&self) -> Live {
         let reading = self.meter.read(self.clock.now());
+        let ceiling = self.settings.borrow().config.submit.workers;
         let millis = |span: Duration| u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
         Live {
             pid: std::process::id(),
             since_ms: self.since.millis(),
             busy: reading.busy,
-            workers: self.settings.borrow().config.submit.workers,
+            workers: reading.limit.map_or(ceiling, |limit| limit.min(ceiling)),
             per_1000_s: reading.per_1000_s,
             p50_ms: millis(reading.p50),
             p99_ms: millis(reading.p99),
@@ -151,7 +152,8 @@ impl Progress {
         }
         let day = self.clock.local_day(self.clock.now());
         let doing = self.journal.read(move |view| Doing::read(view, day)).await?;
-        let line = doing.line(live, *self.heard.refused.borrow());
+        let ceiling = self.settings.borrow().config.submit.workers;
+        let line = doing.line(live, ceiling, *self.heard.refused.borrow());
         if line != self.told {
             manager::tell_status(&line);
             self.told = line;

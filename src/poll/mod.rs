@@ -103,7 +103,11 @@ impl Poll {
                 if self.failures == 1 {
                     tracing::warn!("orders can't be asked after, trying again: {error}");
                 }
-                schedule::back_off(self.failures, schedule::LONGEST_FREE_WAIT, 0)
+                let own = schedule::back_off(self.failures, schedule::LONGEST_FREE_WAIT, 0);
+                match error {
+                    CallError::Throttled(Some(asked)) => own.max(asked.min(schedule::LONGEST_WAIT)),
+                    _ => own,
+                }
             }
             Err(Stopped::Journal(error)) => {
                 tracing::error!(alarm = "journal", "polls can't be recorded: {error}");

@@ -20,6 +20,12 @@ pub struct SimulateArgs {
     /// How long every other call takes, likewise
     #[arg(long, default_value = "3ms")]
     pub other_latency: Delay,
+    /// Refuse with 429 what comes while so many orders are being worked on
+    #[arg(long, value_name = "N")]
+    pub at_once: Option<usize>,
+    /// Take twice as long for what comes while so many orders are being worked on
+    #[arg(long, value_name = "N")]
+    pub slow_beyond: Option<usize>,
     /// How long a check takes from its order to its result, likewise
     #[arg(long, default_value = "uniform:500ms-3s")]
     pub completion: Delay,
@@ -76,6 +82,8 @@ impl From<SimulateArgs> for Options {
             phpxml: args.phpxml,
             latency: args.latency,
             other_latency: args.other_latency,
+            at_once: args.at_once,
+            slow_beyond: args.slow_beyond,
             faults: args.faults,
             seed: args.seed,
             ..Self::default()
@@ -119,8 +127,13 @@ mod tests {
             "drop-after 2 %",
             "--price",
             "0.10",
+            "--at-once",
+            "100",
+            "--slow-beyond",
+            "40",
         ]);
         assert!(!options.listing);
+        assert_eq!((options.at_once, options.slow_beyond), (Some(100), Some(40)));
         assert_eq!(options.duplicates, Duplicates::RefuseAsList);
         assert_eq!(Ok(options.faults), "drop-after=2%".parse());
         assert_eq!(options.services[0].price.to_string(), "0.10");

@@ -55,6 +55,8 @@ pub(super) fn imeis(text: &str) -> impl Iterator<Item = &str> {
 pub struct Plan {
     /// The fault that strikes it, if one does.
     pub fault: Option<Fault>,
+    /// Refused for there being too many at once: it is none of those worked on.
+    pub turned_away: bool,
     /// How long before it is executed.
     pub before: Duration,
     /// How long from then to the answer.

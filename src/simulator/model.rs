@@ -13,12 +13,17 @@ use fastrand::Rng;
 use super::answer::{Answer, OrderStatus, OrderView};
 use super::call::{Call, Caller, Plan, imeis};
 use super::code::{self, CodeKind};
+use super::faults::{Fault, FaultKind};
 use super::keyed;
 use super::ledger::{Entry, EntryKind, EntryOrder, Ledger, LedgerSummary, OrderLine};
 use super::options::{Change, Duplicates, ListingOrder, Options};
 use super::parse::Share;
 use super::xml::Dress;
 use crate::types::{Imei, Money, NetworkId, ProviderOrderId, Timestamp};
+
+/// What a call gets that is one too many.
+const TOO_MANY: Fault =
+    Fault { kind: FaultKind::Http { status: 429, html: true, retry_after: false }, executed: false };
 
 struct Order {
     id: ProviderOrderId,
@@ -84,22 +89,33 @@ impl Model {
     /// Takes note of a request that has arrived and says what befalls it. [`Model::answer`] executes it, which the
     /// plan may ask for later, or never.
     pub fn receive(&mut self, call: &Call) -> Plan {
+        self.receive_among(call, 0)
+    }
+
+    /// [`Model::receive`], with so many `placeorder` calls in work already.
+    pub fn receive_among(&mut self, call: &Call, in_work: usize) -> Plan {
         let is_place = call.is_place();
         let mut chance = if is_place { self.chance_of_try(call) } else { self.rng.fork() };
-        let fault = self.options.faults.strike(is_place, &mut chance);
+        let is_beyond = |limit: Option<usize>| is_place && limit.is_some_and(|limit| in_work >= limit);
+        let turned_away = is_beyond(self.options.at_once);
+        let too_many = turned_away.then_some(TOO_MANY);
+        let fault = too_many.or_else(|| self.options.faults.strike(is_place, &mut chance));
         if let Some(fault) = fault {
             self.ledger.count_fault(fault.to_string());
         }
         let (before, after) = if is_place {
             self.ledger.count_place_call(imeis(call.get("imei")).count());
             let latency = self.options.latency.sample(&mut chance);
+            let latency = if is_beyond(self.options.slow_beyond) { latency * 2 } else { latency };
+            // Who refuses before it looks takes no time for it.
+            let latency = if turned_away { std::time::Duration::ZERO } else { latency };
             (latency / 2, latency - latency / 2)
         } else {
             self.ledger.count_other_call();
             (std::time::Duration::ZERO, self.options.other_latency.sample(&mut chance))
         };
         let (hang_at_most, late_by) = (self.options.hang_at_most, self.options.late_by);
-        Plan { fault, before, after, hang_at_most, late_by }
+        Plan { fault, turned_away, before, after, hang_at_most, late_by }
     }
 
     fn chance_of_try(&mut self, call: &Call) -> Rng {

@@ -337,3 +337,21 @@ fn a_change_with_an_unknown_switch_is_refused() {
     assert!(error.contains("unknown field"), "{error}");
     assert!(serde_json::from_str::<Change>(r#"{"faults": "drop=1%"}"#).is_err());
 }
+
+#[test]
+fn what_comes_among_too_many_is_refused_before_it_is_looked_at_or_takes_twice_as_long() {
+    let mut model = model(|options| {
+        options.latency = Delay::Fixed(Duration::from_millis(40));
+        options.slow_beyond = Some(2);
+        options.at_once = Some(3);
+    });
+    let mut takes = |in_work| {
+        let plan = model.receive_among(&place_call(1), in_work);
+        (plan.before + plan.after, plan.turned_away, plan.fault.map(|fault| fault.to_string()))
+    };
+    assert_eq!(takes(1), (Duration::from_millis(40), false, None));
+    assert_eq!(takes(2), (Duration::from_millis(80), false, None));
+    assert_eq!(takes(3), (Duration::ZERO, true, Some("429-html-before".to_owned())));
+    let other = Call::new(vec![("action".into(), "accountinfo".into())]);
+    assert_eq!(model.receive_among(&other, 3).fault, None, "it counts orders only");
+}

@@ -119,6 +119,10 @@ pub struct Options {
     pub latency: Delay,
     /// How long every other action takes.
     pub other_latency: Delay,
+    /// So many `placeorder` calls are worked on at once; more are refused at once, with 429. `None`: any number.
+    pub at_once: Option<usize>,
+    /// With so many `placeorder` calls in work already, one takes twice as long. `None`: never.
+    pub slow_beyond: Option<usize>,
     /// What goes wrong on the way.
     pub faults: Faults,
     /// How long a `hang` lasts at most before the connection closes.
@@ -153,6 +157,8 @@ impl Default for Options {
             zone_minutes: 180,
             latency: Delay::Fixed(Duration::from_millis(36)),
             other_latency: Delay::Fixed(Duration::from_millis(3)),
+            at_once: None,
+            slow_beyond: None,
             faults: Faults::default(),
             hang_at_most: Duration::from_secs(600),
             late_by: Duration::from_secs(60),
@@ -221,6 +227,10 @@ pub struct Change {
     pub latency: Option<Delay>,
     /// [`Options::other_latency`].
     pub other_latency: Option<Delay>,
+    /// [`Options::at_once`].
+    pub at_once: Option<usize>,
+    /// [`Options::slow_beyond`].
+    pub slow_beyond: Option<usize>,
     /// [`Options::faults`]: replaces all of them; `""` ends them.
     pub faults: Option<Faults>,
     /// [`Options::hang_at_most`].
@@ -267,6 +277,8 @@ impl Options {
         set(&mut self.phpxml, change.phpxml.as_ref());
         set(&mut self.latency, change.latency.as_ref());
         set(&mut self.other_latency, change.other_latency.as_ref());
+        set(&mut self.at_once, change.at_once.map(Some).as_ref());
+        set(&mut self.slow_beyond, change.slow_beyond.map(Some).as_ref());
         set(&mut self.faults, change.faults.as_ref());
         set(&mut self.hang_at_most, span(change.hang_at_most).as_ref());
         set(&mut self.late_by, span(change.late_by).as_ref());

@@ -6,8 +6,9 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -56,7 +57,15 @@ pub async fn start_with_clock(options: Options, listen: SocketAddr, clock: Clock
     let listener = TcpListener::bind(listen).await?;
     let address = listener.local_addr()?;
     let model = Mutex::new(Model::new(clock.now(), options));
-    let app = Arc::new(App { model, clock, stop: CancellationToken::new(), work: TaskTracker::new() });
+    let app = Arc::new(App {
+        model,
+        clock,
+        stop: CancellationToken::new(),
+        work: TaskTracker::new(),
+        placed: AtomicU64::new(0),
+        placing_us: AtomicU64::new(0),
+        in_work: AtomicUsize::new(0),
+    });
     let service = routes(Arc::clone(&app)).into_make_service_with_connect_info::<Breaker>();
     let stop = app.stop.clone().cancelled_owned();
     let serve = axum::serve(BreakableListener(listener), service).with_graceful_shutdown(stop);
@@ -97,10 +106,24 @@ impl Running {
         self.app.model().ledger(self.app.clock.now()).entries().to_vec()
     }
 
+    /// How long `placeorder` took on the average, from the request's last byte to the answer handed to the server: the
+    /// latency as it was served, timers and a busy machine included. Zero before the first.
+    #[must_use]
+    pub fn latency_served(&self) -> Duration {
+        let calls = self.app.placed.load(Ordering::Relaxed);
+        Duration::from_micros(self.app.placing_us.load(Ordering::Relaxed).checked_div(calls).unwrap_or(0))
+    }
+
     /// Every order so far, in the order they were taken.
     #[must_use]
     pub fn orders(&self) -> Vec<OrderLine> {
         self.app.model().order_lines(self.app.clock.now())
+    }
+
+    /// How many `placeorder` calls are being worked on.
+    #[must_use]
+    pub fn in_work(&self) -> usize {
+        self.app.in_work.load(Ordering::Acquire)
     }
 
     /// Changes switches, as `POST /sim/config` does.
@@ -140,6 +163,11 @@ struct App {
     clock: Clock,
     stop: CancellationToken,
     work: TaskTracker,
+    /// `placeorder` calls that were answered, and how long they took together.
+    placed: AtomicU64,
+    placing_us: AtomicU64,
+    /// `placeorder` calls being worked on.
+    in_work: AtomicUsize,
 }
 
 impl App {
@@ -156,6 +184,15 @@ impl App {
                 () = self.stop.cancelled() => {}
             }
         }
+    }
+
+    /// What befalls a request that has arrived, and its place among those in work, if it has one.
+    fn receive(self: &Arc<Self>, call: &Call) -> (Plan, Option<InWork>) {
+        // Counted while the model is locked: of two that come at once only one is the last that is let in.
+        let mut model = self.model();
+        let plan = model.receive_among(call, self.in_work.load(Ordering::Acquire));
+        let place = (call.is_place() && !plan.turned_away).then(|| InWork::new(Arc::clone(self)));
+        (plan, place)
     }
 
     /// Executes a request and writes its answer, twisted where a fault says so.
@@ -204,6 +241,22 @@ impl App {
     }
 }
 
+/// A `placeorder` call counts as in work while this lives.
+struct InWork(Arc<App>);
+
+impl InWork {
+    fn new(app: Arc<App>) -> Self {
+        app.in_work.fetch_add(1, Ordering::AcqRel);
+        Self(app)
+    }
+}
+
+impl Drop for InWork {
+    fn drop(&mut self) {
+        self.0.in_work.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
 /// What goes back over the wire.
 enum Sent {
     Xml(String),
@@ -249,16 +302,28 @@ async fn api(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
+    let began = Instant::now();
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let call = form::read(content_type.unwrap_or_default(), &body);
-    let plan = app.model().receive(&call);
+    let is_place = call.is_place();
+    let (plan, in_work) = app.receive(&call);
     let sent = if plan.is_plain() {
         // Nothing to wait for, so nothing in which the client could go away: no task needed.
         Sent::Xml(app.execute(&call, None))
     } else {
-        let work = app.work.spawn(Arc::clone(&app).carry_out(call, plan));
+        let carry_out = Arc::clone(&app).carry_out(call, plan);
+        let work = app.work.spawn(async move {
+            let sent = carry_out.await;
+            drop(in_work);
+            sent
+        });
         work.await.unwrap_or(Sent::Nothing)
     };
+    if is_place {
+        let took = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
+        app.placed.fetch_add(1, Ordering::Relaxed);
+        app.placing_us.fetch_add(took, Ordering::Relaxed);
+    }
     respond(&app, &breaker, sent).await
 }
 

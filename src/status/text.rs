@@ -140,7 +140,13 @@ fn figures(status: &Status) -> String {
     );
     if let (Some(busy), Some(limit)) = (status.workers.busy, status.workers.limit) {
         let rate = status.rate_per_s.map_or(0, |rate| rate.per_1000_s);
-        let _ = write!(figures, "\nWorkers  {busy} of {limit} busy, {} calls a second", words::rate(rate));
+        let fewer = if limit < status.workers.ceiling {
+            format!(" ({} are allowed)", status.workers.ceiling)
+        } else {
+            String::new()
+        };
+        let _ =
+            write!(figures, "\nWorkers  {busy} of {limit} busy{fewer}, {} calls a second", words::rate(rate));
         if let (Some(p50), Some(p99)) = (status.latency_ms.p50, status.latency_ms.p99) {
             let _ = write!(figures, ", half within {p50} ms, 99% within {p99} ms");
         }

@@ -1,11 +1,12 @@
 //! Submitting: keeps the workers full with what the gate lets go.
 //!
 //! A claimer asks the journal for attempts, a little ahead of the free workers; workers send them and hand the answers
-//! back without waiting for their commit. The journal decides what may go; what is kept here (the pool's health, how far
-//! ahead to claim) is lost in a crash without harm.
+//! back without waiting for their commit. The journal decides what may go; what is kept here (the pool's health, its limit,
+//! how far ahead to claim) is lost in a crash without harm.
 
 mod pool;
 mod retry;
+mod slots;
 #[cfg(test)]
 mod tests;
 mod told;
@@ -19,7 +20,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::clock::Clock;
 use crate::config::{DoubtPolicy, ListRecent};
-use crate::journal::{ClaimRequest, Claimed, Journal, ProbeTerms};
+use crate::journal::{Blocked, ClaimRequest, Claimed, Journal, ProbeTerms};
 use crate::meter::Meter;
 use crate::provider::Provider;
 use crate::pulse;
@@ -95,16 +96,17 @@ impl Submit {
         let mut after = BatchId(0);
         // A journal that can't be written is told of once, not at every try.
         let mut told = false;
+        let mut reloads = self.settings.clone();
         while !stop.is_cancelled() {
-            let settings = Arc::clone(&self.settings.borrow());
+            let settings = Arc::clone(&reloads.borrow_and_update());
             let now = self.clock.now();
             if !*self.disk_ok.borrow() {
                 self.wait_for_disk(stop).await;
                 continue;
             }
-            let want = pool.want(settings.config.submit.workers, now);
+            let want = pool.want(&settings.config.submit, now);
             if want == 0 {
-                self.wait(pool, pool.opens_at(now), true, stop).await;
+                self.wait(pool, pool.opens_at(now), true, &mut reloads, stop).await;
                 continue;
             }
             let began = self.clock.now();
@@ -126,7 +128,7 @@ impl Submit {
                             "nothing is submitted until the journal can be written: {error}"
                         );
                     }
-                    self.wait(pool, Some(now.plus(JOURNAL_RETRY)), false, stop).await;
+                    self.wait(pool, Some(now.plus(JOURNAL_RETRY)), false, &mut reloads, stop).await;
                     continue;
                 }
             };
@@ -134,9 +136,12 @@ impl Submit {
             after = claimed.last.unwrap_or(after);
             let dry = claimed.tickets.len() < want;
             let due = claimed.next_due;
+            if claimed.tickets.is_empty() && claimed.blocked == Some(Blocked::Paused) {
+                pool.stood_still();
+            }
             self.start(claimed, pool, calls);
             if dry {
-                self.wait(pool, due, false, stop).await;
+                self.wait(pool, due, false, &mut reloads, stop).await;
             }
         }
     }
@@ -168,14 +173,23 @@ impl Submit {
         }
     }
 
-    /// Waits until there may be something to do. `full`: only a worker that becomes free, or `until`, makes a difference.
-    async fn wait(&self, pool: &Pool, until: Option<Timestamp>, full: bool, stop: &CancellationToken) {
+    /// Waits until there may be something to do. `full`: only a worker that becomes free, `until`, or a reload makes a
+    /// difference: with more workers what waits for a slot gets one as soon as the pool is told of them.
+    async fn wait(
+        &self,
+        pool: &Pool,
+        until: Option<Timestamp>,
+        full: bool,
+        reloads: &mut watch::Receiver<Arc<Settings>>,
+        stop: &CancellationToken,
+    ) {
         let now = self.clock.now();
         let pause = until.map_or(LOOK_AGAIN, |until| until.since(now)).min(LOOK_AGAIN);
         pulse::within(pause);
         tokio::select! {
             () = stop.cancelled() => {}
             () = pool.freed() => {}
+            Ok(()) = reloads.changed() => {}
             () = self.journal.wakes().submit.notified(), if !full => {}
             () = tokio::time::sleep(pause) => {}
         }

@@ -10,19 +10,22 @@ use tokio_util::sync::CancellationToken;
 use super::told::{Line, ToldDoubts};
 use crate::attempt;
 use crate::clock::Clock;
+use crate::config::SubmitConfig;
 use crate::journal::{AttemptTicket, Journal};
 use crate::meter::Meter;
 use crate::order::Alarm;
-use crate::pace::{self, Ended, Health, Smoothed};
+use crate::pace::{self, CallNo, Ended, Pace, Smoothed};
 use crate::provider::Provider;
 use crate::types::{Imei, Money, NotTaken, Placed, ServiceId, Timestamp};
+
+use super::slots::Slots;
 
 /// Until calls have been measured they are taken for slow, so that nothing is claimed ahead.
 const FIRST_LATENCY: Duration = Duration::from_secs(4);
 /// Answers that are not committed yet: at most so many, then the workers wait.
 const UNCOMMITTED: usize = 64;
 
-/// The workers of one run of the daemon, and what is known of the provider's health. Lost in a crash without harm.
+/// The workers of one run of the daemon, and what was learnt of the provider. Lost in a crash without harm.
 pub struct Pool {
     journal: Journal,
     provider: Arc<dyn Provider>,
@@ -31,8 +34,7 @@ pub struct Pool {
     /// Attempts claimed and not ended.
     out: AtomicUsize,
     /// Calls on the wire at once.
-    slots: Arc<Semaphore>,
-    slots_made: AtomicUsize,
+    slots: Slots,
     uncommitted: Arc<Semaphore>,
     /// Answers on their way to the journal that pause submission: what is claimed meanwhile goes back unsent.
     pausing: AtomicUsize,
@@ -45,7 +47,7 @@ pub struct Pool {
 #[derive(Default)]
 struct State {
     doubts: ToldDoubts,
-    health: Health,
+    pace: Pace,
     latency: Smoothed,
     commit: Smoothed,
 }
@@ -60,8 +62,7 @@ impl Pool {
             clock,
             meter,
             out: AtomicUsize::new(0),
-            slots: Arc::new(Semaphore::new(0)),
-            slots_made: AtomicUsize::new(0),
+            slots: Slots::new(),
             uncommitted: Arc::new(Semaphore::new(UNCOMMITTED)),
             pausing: AtomicUsize::new(0),
             closed: AtomicBool::new(false),
@@ -71,18 +72,21 @@ impl Pool {
         }
     }
 
-    /// How many attempts to claim now, with this many workers configured.
-    pub fn want(&self, workers: usize, now: Timestamp) -> usize {
-        self.resize(workers);
+    /// How many attempts to claim now, with what is configured.
+    pub fn want(&self, config: &SubmitConfig, now: Timestamp) -> usize {
+        if let Ok(mut state) = self.state.lock() {
+            state.pace.set(config.workers, config.adaptive);
+            self.open(&state.pace);
+        }
         if self.pausing.load(Ordering::Acquire) > 0 {
             return 0;
         }
         let Ok(state) = self.state.lock() else { return 0 };
-        if state.health.closed_until(now).is_some() {
+        if state.pace.closed_until(now).is_some() {
             return 0;
         }
-        let limit = state.health.limit(workers);
-        let ahead = if state.health.is_out() {
+        let limit = state.pace.limit();
+        let ahead = if state.pace.is_out() {
             0
         } else {
             pace::ahead(limit, state.latency.or(FIRST_LATENCY), state.commit.or(Duration::ZERO))
@@ -92,22 +96,30 @@ impl Pool {
         if missing > ahead / 2 { missing } else { 0 }
     }
 
-    fn resize(&self, workers: usize) {
-        let made = self.slots_made.swap(workers, Ordering::AcqRel);
-        if workers > made {
-            self.slots.add_permits(workers.saturating_sub(made));
-        } else if workers < made {
-            // Busy ones end first: what can't be taken away now is taken away as they come free.
-            let surplus = made.saturating_sub(workers);
-            let taken = self.slots.forget_permits(surplus);
-            self.slots_made.fetch_add(surplus.saturating_sub(taken), Ordering::AcqRel);
-        }
+    /// As many slots as the limit of the moment.
+    fn open(&self, pace: &Pace) {
+        self.slots.resize(pace.limit());
+        self.meter.limit_is(pace.limit());
     }
 
     /// Until when nothing is sent at all.
     #[must_use]
     pub fn opens_at(&self, now: Timestamp) -> Option<Timestamp> {
-        self.state.lock().ok().and_then(|state| state.health.closed_until(now))
+        self.state.lock().ok().and_then(|state| state.pace.closed_until(now))
+    }
+
+    /// How many calls may be on their way at once now.
+    #[must_use]
+    pub fn limit(&self) -> usize {
+        self.state.lock().map_or(0, |state| state.pace.limit())
+    }
+
+    /// Submission stands still.
+    pub fn stood_still(&self) {
+        if let Ok(mut state) = self.state.lock() {
+            state.pace.stood_still();
+            self.open(&state.pace);
+        }
     }
 
     /// How long a claim's commit took.
@@ -158,7 +170,7 @@ impl Pool {
     }
 
     async fn work_to_the_end(&self, ticket: AttemptTicket, shared_account: bool) {
-        let Ok(_slot) = self.slots.acquire().await else { return };
+        let Some(_slot) = self.slots.take().await else { return };
         if !self.may_send() || !self.journal.lets_go(&ticket) {
             // Its commit is waited for, so that the next claim finds the order.
             let _ = self.journal.return_attempt(ticket).await;
@@ -172,11 +184,12 @@ impl Pool {
         let before =
             if !shared_account && (first_probe || canary.is_some()) { self.balance().await } else { None };
         let imei = ticket.imei();
+        let Some(call) = OnItsWay::begin(self) else { return };
         self.meter.began(self.clock.now());
         let sent = attempt::send(ticket, &*self.provider, &self.journal).await;
         let Some(sent) = sent else { return };
         self.meter.ended(self.clock.now(), sent.took);
-        self.note(&sent.outcome, sent.took);
+        call.ended(ended(&sent.outcome, sent.http), sent.took);
         if let (Placed::Unclear(unclear), Some(imei)) = (&sent.outcome, imei) {
             self.tell_doubt(imei, &unclear.what);
         }
@@ -213,7 +226,7 @@ impl Pool {
         !self.closed.load(Ordering::Acquire)
             && !self.journal.is_damaged()
             && self.pausing.load(Ordering::Acquire) == 0
-            && self.state.lock().is_ok_and(|state| state.health.closed_until(now).is_none())
+            && self.state.lock().is_ok_and(|state| state.pace.closed_until(now).is_none())
     }
 
     fn tell_doubt(&self, imei: Imei, what: &str) {
@@ -227,25 +240,22 @@ impl Pool {
         }
     }
 
-    fn note(&self, outcome: &Placed, took: Duration) {
-        let ended = match outcome {
-            Placed::NotTaken(NotTaken::NotSent(_)) => Ended::NotSent,
-            Placed::NotTaken(NotTaken::Throttled(wait)) => Ended::Failed(*wait),
-            Placed::Unclear(unclear) => Ended::Failed(unclear.retry_after),
-            Placed::Taken(_) | Placed::AlreadyExists | Placed::NotTaken(_) => Ended::Passed,
-        };
+    fn note(&self, call: CallNo, ended: Ended, took: Duration) {
         let now = self.clock.now();
-        if let Ok(mut state) = self.state.lock() {
-            let was_out = state.health.is_out();
-            state.health.ended(ended, now.minus(took), now);
-            state.latency.add(took);
-            match (was_out, state.health.is_out()) {
-                (false, true) => {
-                    tracing::warn!("the provider doesn't answer orders: one at a time until it does")
-                }
-                (true, false) => tracing::info!("the provider answers orders again"),
-                _ => {}
+        let Ok(mut state) = self.state.lock() else { return };
+        let (was_out, before) = (state.pace.is_out(), state.pace.limit());
+        state.pace.ended(call, ended, took, now);
+        state.latency.add(took);
+        let (is_out, limit) = (state.pace.is_out(), state.pace.limit());
+        self.open(&state.pace);
+        drop(state);
+        match (was_out, is_out) {
+            (false, true) => {
+                tracing::warn!("the provider doesn't answer orders: one at a time until it does");
             }
+            (true, false) => tracing::info!("the provider answers orders again"),
+            _ if limit < before => tracing::debug!(limit, before, "fewer orders at once"),
+            _ => {}
         }
     }
 
@@ -292,6 +302,46 @@ impl Pool {
         if let Err(error) = self.journal.price_is_higher(service, text, self.clock.now()).await {
             tracing::error!(alarm = "journal", "a pause can't be recorded: {error}");
         }
+    }
+}
+
+/// A call that the pace counts as on its way until it has ended, or is given up.
+struct OnItsWay<'a> {
+    pool: &'a Pool,
+    call: Option<CallNo>,
+}
+
+impl<'a> OnItsWay<'a> {
+    fn begin(pool: &'a Pool) -> Option<Self> {
+        let call = pool.state.lock().ok()?.pace.began();
+        Some(Self { pool, call: Some(call) })
+    }
+
+    fn ended(mut self, ended: Ended, took: Duration) {
+        if let Some(call) = self.call.take() {
+            self.pool.note(call, ended, took);
+        }
+    }
+}
+
+impl Drop for OnItsWay<'_> {
+    fn drop(&mut self) {
+        if let (Some(call), Ok(mut state)) = (self.call.take(), self.pool.state.lock()) {
+            state.pace.given_up(call);
+        }
+    }
+}
+
+/// What a call's end tells of the provider. `http`: the answer's status, where one began.
+fn ended(outcome: &Placed, http: Option<u16>) -> Ended {
+    match outcome {
+        Placed::NotTaken(NotTaken::NotSent(_)) => Ended::NotSent,
+        Placed::NotTaken(NotTaken::Throttled(wait)) => Ended::Throttled(*wait),
+        Placed::Unclear(unclear) if http.is_none_or(|status| status >= 500) => {
+            Ended::Overloaded(unclear.retry_after)
+        }
+        Placed::Unclear(unclear) => Ended::Unclear(unclear.retry_after),
+        Placed::Taken(_) | Placed::AlreadyExists | Placed::NotTaken(_) => Ended::Passed,
     }
 }
 

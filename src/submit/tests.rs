@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 
 use super::*;
+use crate::config::SubmitConfig;
 use crate::gate::Scope;
 use crate::journal::{NewBatch, NewRow, OrderFor, Rules, ServiceTerms};
 use crate::order::PauseReason;
@@ -51,6 +52,11 @@ impl Provider for Gated {
     fn account(&self) -> BoxFuture<'_, Result<AccountInfo, CallError>> {
         Box::pin(async { Ok(AccountInfo { balance: None, credits_raw: String::new() }) })
     }
+}
+
+fn one_worker() -> SubmitConfig {
+    let drain = Duration::from_secs(1);
+    SubmitConfig { workers: 1, adaptive: true, max_attempts: 3, canary: 0, drain }
 }
 
 /// A journal with one open batch of `rows` rows, and what may be claimed of it.
@@ -109,7 +115,7 @@ async fn what_waits_for_a_worker_when_a_person_pauses_goes_back_unsent() {
     let provider = Arc::new(Gated { begun: AtomicUsize::new(0), may_end: Semaphore::new(0) });
     let shared: Arc<dyn Provider> = Arc::clone(&provider) as Arc<dyn Provider>;
     let pool = Arc::new(Pool::new(journal.clone(), shared, clock.clone(), Arc::default()));
-    pool.want(1, clock.now());
+    pool.want(&one_worker(), clock.now());
     let tickets = journal.begin_attempts(request, clock.clone()).await.unwrap().tickets;
     assert_eq!(tickets.len(), 3);
     let mut calls = Vec::new();
@@ -130,4 +136,115 @@ async fn what_waits_for_a_worker_when_a_person_pauses_goes_back_unsent() {
     assert_eq!(provider.begun.load(Ordering::SeqCst), 1, "the two that waited were not sent");
     let counts = journal.read_here(crate::journal::View::order_counts).unwrap();
     assert_eq!((counts.queued, counts.submitting, counts.in_doubt, counts.ordered), (2, 0, 0, 1));
+}
+
+/// Waits for what the stage does by itself.
+async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let looks = async {
+        while !is_so() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    assert!(tokio::time::timeout(Duration::from_secs(60), looks).await.is_ok(), "not in time: {what}");
+}
+
+#[tokio::test]
+async fn a_start_and_a_pause_begin_with_a_few_orders_and_open_the_workers_from_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = Clock::system();
+    let (journal, _) = journal_with(folder.path(), 200, clock.now()).await;
+    let text = "[provider]\nbase_url = \"https://example.com\"\nuser_id = \"main\"\n[submit]\ncanary = 0\n\
+                [[service]]\nname = \"check\"\nnetwork_id = \"1739\"\nprice = \"0.08\"\n";
+    let config = crate::config::parse(text, std::path::Path::new("/etc/imeid/imeid.toml")).unwrap();
+    let settings = Arc::new(Settings::new(config, &journal).await.unwrap());
+    let provider = Arc::new(Gated { begun: AtomicUsize::new(0), may_end: Semaphore::new(0) });
+    let meter = Arc::new(Meter::default());
+    let stage = Submit {
+        journal: journal.clone(),
+        provider: Arc::clone(&provider) as Arc<dyn Provider>,
+        clock: clock.clone(),
+        settings: watch::channel(settings).1,
+        can_list: watch::channel(Some(true)).1,
+        meter: Arc::clone(&meter),
+        disk_ok: watch::channel(true).1,
+    };
+    let stop = CancellationToken::new();
+    let running = tokio::spawn(stage.run(stop.clone()));
+    let (begun, busy) = (|| provider.begun.load(Ordering::SeqCst), || meter.read(clock.now()).busy);
+    until("the first few go", || begun() == 4).await;
+    provider.may_end.add_permits(4);
+    until("twice as many go", || begun() == 12).await;
+    until("all workers are busy", || {
+        let is_full =
+            provider.may_end.available_permits() == 0 && meter.read(clock.now()).limit == Some(busy());
+        if is_full && busy() < 30 {
+            provider.may_end.add_permits(busy());
+        }
+        is_full && busy() == 30
+    })
+    .await;
+    let sent = begun();
+    journal.pause(Scope::All, PauseReason::Operator, "by anna".to_owned(), clock.now()).await.unwrap();
+    provider.may_end.add_permits(30);
+    until("all has ended", || busy() == 0).await;
+    until("it stands still", || meter.read(clock.now()).limit == Some(4)).await;
+    assert_eq!(begun(), sent, "nothing goes in a pause");
+    journal.end_pause(Scope::All, PauseReason::Operator, clock.now()).await.unwrap();
+    until("a few go again", || begun() == sent + 4).await;
+    assert_eq!(meter.read(clock.now()).limit, Some(4));
+    stop.cancel();
+    provider.may_end.add_permits(200);
+    running.await.unwrap();
+}
+
+/// A configuration with so many workers, for the service of [`journal_with`].
+async fn settings_with(journal: &Journal, workers: usize) -> Arc<Settings> {
+    let text = format!(
+        "[provider]\nbase_url = \"https://provider.invalid\"\nuser_id = \"reseller\"\naccount = \"main\"\n\
+         shared_account = true\nlist_recent = \"no\"\n[submit]\nadaptive = false\nworkers = {workers}\ncanary = 0\n\
+         [folders]\ninbox = \"i\"\noutbox = \"o\"\nreconcile = \"r\"\narchive = \"a\"\nrejected = \"x\"\n\
+         [[service]]\nname = \"check\"\nnetwork_id = \"1739\"\nprice = \"0.08\"\nfolder = \".\"\n"
+    );
+    let config = crate::config::parse(&text, std::path::Path::new("/nowhere/imeid.toml")).unwrap();
+    Arc::new(Settings::new(config, journal).await.unwrap())
+}
+
+/// Until so many calls have begun; false where they don't within far less than the loop's own look.
+async fn have_begun(provider: &Gated, calls: usize) -> bool {
+    let waiting = std::time::Instant::now();
+    while provider.begun.load(Ordering::SeqCst) < calls {
+        if waiting.elapsed() > LOOK_AGAIN / 3 {
+            return false;
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    true
+}
+
+#[tokio::test]
+async fn more_workers_after_a_reload_work_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = Clock::system();
+    let (journal, _) = journal_with(folder.path(), 9, clock.now()).await;
+    let provider = Arc::new(Gated { begun: AtomicUsize::new(0), may_end: Semaphore::new(0) });
+    let (reload, settings) = watch::channel(settings_with(&journal, 1).await);
+    let submit = Submit {
+        journal: journal.clone(),
+        provider: Arc::clone(&provider) as Arc<dyn Provider>,
+        clock,
+        settings,
+        can_list: watch::channel(Some(false)).1,
+        meter: Arc::default(),
+        disk_ok: watch::channel(true).1,
+    };
+    let stop = CancellationToken::new();
+    let running = tokio::spawn(submit.run(stop.clone()));
+    assert!(have_begun(&provider, 1).await);
+    for workers in [4, 9] {
+        reload.send_replace(settings_with(&journal, workers).await);
+        assert!(have_begun(&provider, workers).await, "{workers} workers");
+    }
+    provider.may_end.add_permits(9);
+    stop.cancel();
+    running.await.unwrap();
 }

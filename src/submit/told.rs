@@ -37,7 +37,7 @@ impl ToldDoubts {
         self.count = self.count.saturating_add(1);
         if self.count <= NAMED {
             Line::Named
-        } else if self.count % NAMED == 0 && (self.count / NAMED).is_power_of_two() {
+        } else if self.count.is_multiple_of(NAMED) && (self.count / NAMED).is_power_of_two() {
             Line::Count(self.count)
         } else {
             Line::None

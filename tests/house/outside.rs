@@ -138,3 +138,36 @@ fn the_unit_runs_as_the_user_that_is_made_for_it() {
     let made = text("systemd/imeid.sysusers.conf");
     assert!(made.lines().any(|line| line.starts_with(&format!("u {user} - "))));
 }
+
+#[test]
+fn the_share_and_the_logs_snippet_are_of_the_units_places() {
+    let [folders, user, group, logs] =
+        ["ReadWritePaths", "User", "Group", "LogsDirectory"].map(|key| unit(key)[0].clone());
+    let share = text("config/samba.conf");
+    for setting in
+        [format!("path = {folders}"), format!("force group = {group}"), format!("valid users = @{group}")]
+    {
+        assert!(share.lines().any(|line| line.trim() == setting), "{setting}");
+    }
+    let snippet = text("config/logrotate");
+    for setting in [format!("/var/log/{logs}/*.log {{"), format!("su {user} {group}")] {
+        assert!(snippet.lines().any(|line| line.trim() == setting), "{setting}");
+    }
+}
+
+#[test]
+fn the_package_puts_things_where_the_unit_and_the_program_look_for_them() {
+    let manifest: toml::Table = text("Cargo.toml").parse().unwrap();
+    let assets = manifest["package"]["metadata"]["deb"]["assets"].as_array().unwrap();
+    let has = |source: &str, target: &str| {
+        assets.iter().any(|asset| asset[0].as_str() == Some(source) && asset[1].as_str() == Some(target))
+    };
+    let program = unit("ExecStart")[0].replace(" run", "");
+    assert!(
+        has("target/release/imeid", program.trim_start_matches('/').trim_end_matches("imeid")),
+        "{program}"
+    );
+    assert!(has("config/imeid.toml", "etc/imeid/imeid.toml"), "where --config looks if it isn't told");
+    // An empty key is made on the machine: one that is packed would be overwritten with each upgrade.
+    assert!(assets.iter().all(|asset| !asset[1].as_str().unwrap().contains("api-key")));
+}

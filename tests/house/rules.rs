@@ -150,6 +150,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("axum", &["simulator"]),
     ("clap", &["cli", "simulator"]),
     ("clap_complete", &["cli"]),
+    ("clap_mangen", &["cli"]),
     ("signal_hook", &["daemon"]),
     ("sd_notify", &["daemon"]),
     ("anyhow", &["cli", "daemon"]),

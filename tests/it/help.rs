@@ -1,5 +1,7 @@
 //! What the program says of itself.
 
+use std::fs;
+
 use crate::support::program;
 
 fn said(args: &[&str]) -> String {
@@ -41,4 +43,38 @@ fn each_shell_gets_something_to_complete_every_command_with() {
         }
     }
     assert_eq!(program().args(["completions", "abacus"]).output().unwrap().status.code(), Some(2));
+}
+
+#[test]
+fn each_command_has_a_manual_page_that_says_what_its_help_says() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("man1");
+    said(&["man", folder.to_str().unwrap()]);
+    let read =
+        |name: &str| fs::read_to_string(folder.join(name)).unwrap().replace("\\*(Aq", "'").replace('\\', "");
+    let first = read("imeid.1");
+    for command in commands() {
+        let page = read(&format!("imeid-{command}.1"));
+        let help = said(&[&command, "--help"]);
+        let about = help.lines().next().unwrap();
+        assert!(page.contains(about), "{command}: {about}\n{page}");
+        assert!(first.contains(&format!("imeid-{command}(1)")), "{command}\n{first}");
+        let examples = help.lines().filter_map(|line| line.strip_prefix("  imeid "));
+        for example in examples {
+            assert!(page.contains(&format!("\nimeid {example}\n")), "{command}: {example}\n{page}");
+        }
+        for option in help.lines().filter_map(|line| line.trim_start().strip_prefix("--")?.split(' ').next())
+        {
+            assert!(page.contains(option), "{command}: --{option}\n{page}");
+        }
+        for section in ["NAME", "SYNOPSIS", "OPTIONS", "EXAMPLES", "FILES", "\"EXIT STATUS\"", "\"SEE ALSO\""]
+        {
+            assert!(page.contains(&format!(".SH {section}\n")), "{command}: {section}\n{page}");
+        }
+    }
+    let pages = fs::read_dir(&folder).unwrap().count();
+    assert_eq!(pages, commands().len() + 1, "what is hidden has none");
+    let in_the_way = dir.path().join("file");
+    fs::write(&in_the_way, "").unwrap();
+    assert_eq!(program().arg("man").arg(&in_the_way).output().unwrap().status.code(), Some(1));
 }

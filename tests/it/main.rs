@@ -25,6 +25,8 @@ mod killed;
 #[cfg(test)]
 mod lists;
 #[cfg(test)]
+mod load;
+#[cfg(test)]
 mod notify;
 #[cfg(test)]
 mod operations;

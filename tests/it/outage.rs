@@ -120,6 +120,7 @@ fn a_provider_that_is_gone_and_back_leaves_nothing_in_doubt_and_is_found_back_wi
         sim.ledger().charges > charges
     });
     println!("found back after {:?}", back.elapsed());
+    place.until("more than one go at once again", |_| sim.in_work() > WORKERS / 2);
     ends_well(place, &sim);
 }
 

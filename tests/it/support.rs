@@ -67,6 +67,10 @@ impl Sim {
         self.running().orders()
     }
 
+    pub(crate) fn in_work(&self) -> usize {
+        self.running().in_work()
+    }
+
     pub(crate) fn change(&self, change: &Change) {
         self.running().change(change);
     }

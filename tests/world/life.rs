@@ -130,10 +130,10 @@ impl Life {
         let settings = Settings::new(config, &self.opened.journal);
         let settings = alive(|| self.runtime.block_on(settings))?.unwrap();
         self.scanner.set_settings(inbox::Settings::of_inbox(&settings.config));
-        let workers = settings.config.submit.workers;
+        let submit = settings.config.submit.clone();
         self.settings.send_replace(Arc::new(settings));
         // As the claiming loop does at its next round: more workers, more slots.
-        self.pool.want(workers, self.clock.now());
+        self.pool.want(&submit, self.clock.now());
         self.let_calls_run()
     }
 
@@ -216,7 +216,7 @@ impl Life {
     /// Begins as many attempts as the pool wants, and lets them go.
     fn claim(&mut self) -> Result<(), Crashed> {
         let settings = self.now_in_force();
-        let want = self.pool.want(settings.config.submit.workers, self.clock.now());
+        let want = self.pool.want(&settings.config.submit, self.clock.now());
         if want == 0 {
             return Ok(());
         }
@@ -247,8 +247,8 @@ impl Life {
                 });
             })?;
             self.calls.retain(|call| !call.is_finished());
-            let (waiting, workers) = (self.wire.waiting(), self.now_in_force().config.submit.workers);
-            if self.calls.len() == waiting || (waiting >= workers && self.calls.len() > waiting) {
+            let (waiting, limit) = (self.wire.waiting(), self.pool.limit());
+            if self.calls.len() == waiting || (waiting >= limit && self.calls.len() > waiting) {
                 break;
             }
             assert!(began.elapsed() < HANGS_AFTER, "a call neither ends nor waits: {:?}", points::last(8));

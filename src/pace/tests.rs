@@ -1,0 +1,434 @@
+//! The pace against a provider in virtual time, and its rules one by one.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
+use std::ops::Range;
+
+use fastrand::Rng;
+use proptest::prelude::*;
+
+use super::*;
+
+const NO_WAIT: Duration = Duration::ZERO;
+
+fn at(ms: i64) -> Timestamp {
+    Timestamp::from_millis(ms)
+}
+
+fn ms(ms: u64) -> Duration {
+    Duration::from_millis(ms)
+}
+
+fn pace(workers: usize, adaptive: bool) -> Pace {
+    let mut pace = Pace::default();
+    pace.set(workers, adaptive);
+    pace
+}
+
+/// One call, from beginning to end.
+fn call(pace: &mut Pace, ended: Ended, took: Duration, now: Timestamp) {
+    let call = pace.began();
+    pace.ended(call, ended, took, now);
+}
+
+/// So many calls at once, all of which pass.
+fn round(pace: &mut Pace, took: Duration) {
+    let calls: Vec<_> = (0..pace.limit()).map(|_| pace.began()).collect();
+    for call in calls {
+        pace.ended(call, Ended::Passed, took, at(0));
+    }
+}
+
+/// A pace that has come to this limit without a sign of trouble.
+fn grown_to(limit: usize) -> Pace {
+    let mut pace = pace(limit, true);
+    while pace.limit() < limit {
+        round(&mut pace, ms(3600));
+    }
+    pace
+}
+
+/// What befalls a call that arrives among `others` at `now`, and after how many milliseconds.
+type Answer<'a> = dyn FnMut(usize, u64, &mut Rng) -> (Ended, u64) + 'a;
+
+/// Orders sent at a pace to a provider, in virtual time.
+struct World {
+    pace: Pace,
+    now: u64,
+    queue: VecDeque<u32>,
+    charged: BTreeMap<u32, u32>,
+    calls: BinaryHeap<Reverse<(u64, u32, CallNo)>>,
+    fates: BTreeMap<CallNo, (Ended, u64)>,
+    working: usize,
+    refused: usize,
+    /// The limit and the calls at work after each call's end, and when.
+    seen: Vec<(u64, usize, usize)>,
+}
+
+impl World {
+    fn run(pace: Pace, orders: u32, answer: &mut Answer<'_>) -> Self {
+        let mut world = Self {
+            pace,
+            now: 0,
+            queue: (0..orders).collect(),
+            charged: BTreeMap::new(),
+            calls: BinaryHeap::new(),
+            fates: BTreeMap::new(),
+            working: 0,
+            refused: 0,
+            seen: Vec::new(),
+        };
+        let mut rng = Rng::with_seed(7);
+        loop {
+            world.send(answer, &mut rng);
+            if !world.go_on() {
+                break;
+            }
+        }
+        assert_eq!(world.charged.len(), usize::try_from(orders).unwrap(), "none lost");
+        assert!(world.charged.values().all(|times| *times == 1), "none doubled");
+        world
+    }
+
+    fn clock(&self) -> Timestamp {
+        at(i64::try_from(self.now).unwrap())
+    }
+
+    fn send(&mut self, answer: &mut Answer<'_>, rng: &mut Rng) {
+        while self.pace.closed_until(self.clock()).is_none() && self.calls.len() < self.pace.limit() {
+            let Some(order) = self.queue.pop_front() else { return };
+            let (ended, takes) = answer(self.working, self.now, rng);
+            let call = self.pace.began();
+            self.working += usize::from(ended == Ended::Passed);
+            self.fates.insert(call, (ended, takes));
+            self.calls.push(Reverse((self.now + takes, order, call)));
+        }
+    }
+
+    /// To the next moment at which anything happens; false: there is none.
+    fn go_on(&mut self) -> bool {
+        let opens = self.pace.closed_until(self.clock()).map(|at| u64::try_from(at.millis()).unwrap());
+        let next = self.calls.peek().map(|Reverse((at, ..))| *at);
+        match (next, opens) {
+            (Some(next), opens) if opens.is_none_or(|opens| next <= opens) => self.end_one(),
+            (_, Some(opens)) if !self.queue.is_empty() => self.now = opens,
+            (Some(_), _) => self.end_one(),
+            (None, _) => return !self.queue.is_empty(),
+        }
+        true
+    }
+
+    fn end_one(&mut self) {
+        let Some(Reverse((now, order, call))) = self.calls.pop() else { return };
+        self.now = now;
+        let (ended, takes) = self.fates.remove(&call).unwrap();
+        if ended == Ended::Passed {
+            self.working -= 1;
+            *self.charged.entry(order).or_default() += 1;
+        } else {
+            self.refused += 1;
+            self.queue.push_back(order);
+        }
+        self.pace.ended(call, ended, ms(takes), self.clock());
+        self.seen.push((now, self.pace.limit(), self.working));
+    }
+
+    /// The limits once so many calls had ended, and as long as there was more to do than the limit lets go.
+    fn settled(&self, after: usize) -> &[(u64, usize, usize)] {
+        &self.seen[after..self.seen.len() - 400]
+    }
+
+    fn mean_limit(&self, after: usize) -> usize {
+        let settled = self.settled(after);
+        settled.iter().map(|(_, limit, _)| limit).sum::<usize>() / settled.len()
+    }
+}
+
+#[test]
+fn one_that_takes_100_at_once_and_refuses_more_is_found_out_to_within_a_tenth() {
+    let world = World::run(pace(200, true), 20_000, &mut |others, _, rng| {
+        if others >= 100 { (Ended::Throttled(None), 30) } else { (Ended::Passed, rng.u64(3_000..4_200)) }
+    });
+    for (now, limit, _) in world.settled(3_000) {
+        assert!((90..=110).contains(limit), "{limit} at {now} ms");
+    }
+    let working = world.settled(3_000).iter().map(|(.., working)| working).sum::<usize>();
+    assert!(working / world.settled(3_000).len() >= 90, "and they are used");
+    assert!(world.refused < 300, "{} were sent for nothing", world.refused);
+}
+
+#[test]
+fn one_whose_latency_doubles_beyond_40_is_left_near_40() {
+    for spread in [1, 100, 1_500] {
+        let world = World::run(pace(200, true), 20_000, &mut |others, _, rng| {
+            let takes = rng.u64(3_600 - spread..3_600 + spread);
+            (Ended::Passed, if others >= 40 { takes * 2 } else { takes })
+        });
+        for (now, limit, _) in world.settled(3_000) {
+            assert!((34..=48).contains(limit), "{limit} at {now} ms, spread {spread}");
+        }
+        let mean = world.mean_limit(3_000);
+        assert!((36..=44).contains(&mean), "{mean} on average, spread {spread}");
+    }
+}
+
+/// Between 1 and 18 s: a level that moves within minutes, and each call as it will.
+fn wandering(now: u64, rng: &mut Rng) -> u64 {
+    let level = 1_000 + (now % 240_000).abs_diff(120_000) / 11;
+    rng.u64(level..level * 3 / 2)
+}
+
+#[test]
+fn one_whose_latency_wanders_between_1_and_18_s_at_30_is_left_at_30() {
+    let mut answer = |_: usize, now: u64, rng: &mut Rng| (Ended::Passed, wandering(now, rng));
+    let world = World::run(pace(30, true), 10_000, &mut answer);
+    assert!(world.settled(100).iter().all(|(_, limit, _)| *limit == 30), "{:?}", world.mean_limit(100));
+    let world = World::run(pace(200, true), 20_000, &mut answer);
+    assert!(world.settled(100).iter().all(|(_, limit, _)| *limit >= 30), "{:?}", world.mean_limit(100));
+}
+
+#[test]
+fn calls_that_take_any_time_whatever_the_load_open_the_workers() {
+    let world = World::run(pace(200, true), 40_000, &mut |_, _, rng| (Ended::Passed, rng.u64(1_000..18_000)));
+    let mean = world.mean_limit(10_000);
+    assert!(mean > 150, "{mean}");
+}
+
+/// Gone in this span, with this to be seen of it.
+fn gone(span: Range<u64>, ended: Ended, latency: u64) -> World {
+    World::run(pace(30, true), 8_000, &mut |_, now, _| {
+        if span.contains(&now) { (ended, 5) } else { (Ended::Passed, latency) }
+    })
+}
+
+#[test]
+fn one_that_is_gone_for_a_minute_is_found_back_within_seconds_of_its_return() {
+    for latency in [36, 360] {
+        let (from, to) = (3_000, 63_000);
+        let world = gone(from..to, Ended::NotSent, latency);
+        let during = |(now, ..): &&(u64, usize, usize)| (from + 1_000..to).contains(now);
+        assert!(world.seen.iter().filter(during).all(|(_, limit, _)| *limit == 1), "one at a time");
+        let full = world.seen.iter().find(|(now, limit, _)| *now > to && *limit == 30).unwrap().0;
+        let within = 5_000 + 6 * latency;
+        assert!(full < to + within, "all workers {} ms after its return", full - to);
+        assert!(world.refused < 90, "{} were sent for nothing", world.refused);
+    }
+}
+
+#[test]
+fn an_outage_of_errors_risks_few_orders() {
+    let world = gone(3_000..63_000, Ended::Overloaded(None), 360);
+    assert!(world.refused <= 30 + 10, "{} may be in doubt", world.refused);
+}
+
+#[test]
+fn a_start_doubles_and_a_pause_begins_at_a_few_again() {
+    let mut pace = pace(30, true);
+    let mut limits = Vec::new();
+    for _ in 0..4 {
+        limits.push(pace.limit());
+        round(&mut pace, ms(36));
+    }
+    assert_eq!(limits, [4, 8, 16, 30]);
+    // However often it is told while it stands still, and whatever was still on its way.
+    let calls: Vec<_> = (0..30).map(|_| pace.began()).collect();
+    pace.stood_still();
+    for call in calls {
+        pace.ended(call, Ended::Passed, ms(36), at(0));
+    }
+    pace.stood_still();
+    assert_eq!(pace.limit(), 4);
+    round(&mut pace, ms(36));
+    assert_eq!(pace.limit(), 8);
+}
+
+#[test]
+fn nothing_used_nothing_learnt() {
+    let mut pace = pace(200, true);
+    for _ in 0..1_000 {
+        call(&mut pace, Ended::Passed, ms(36), at(0));
+    }
+    assert_eq!(pace.limit(), 4);
+}
+
+#[test]
+fn it_goes_down_once_a_round_trip() {
+    let mut pace = grown_to(100);
+    let calls: Vec<_> = (0..100).map(|_| pace.began()).collect();
+    // The last ones first: those before them are being worked on.
+    for call in calls.into_iter().rev().take(20) {
+        pace.ended(call, Ended::Throttled(None), ms(30), at(0));
+    }
+    assert_eq!(pace.limit(), 90);
+    let next = pace.began();
+    pace.ended(next, Ended::Overloaded(None), ms(30), at(30));
+    assert_eq!(pace.limit(), 81, "a call sent since then does count");
+}
+
+#[test]
+fn one_that_refuses_all_of_them_is_left_alone_after_a_few_and_tried_by_one() {
+    let mut pace = grown_to(30);
+    let calls: Vec<_> = (0..30).map(|_| pace.began()).collect();
+    for call in calls {
+        pace.ended(call, Ended::Throttled(None), ms(30), at(30));
+    }
+    assert_eq!(pace.limit(), 1);
+    assert!(pace.closed_until(at(30)).is_some());
+    call(&mut pace, Ended::Passed, ms(3_600), at(9_000));
+    assert_eq!(pace.limit(), 2);
+    for _ in 0..4 {
+        round(&mut pace, ms(3_600));
+    }
+    assert_eq!(pace.limit(), 30, "as many as were good before, fast");
+}
+
+#[test]
+fn without_it_the_limit_is_the_ceiling_whatever_happens() {
+    let mut pace = pace(200, false);
+    let calls: Vec<_> = (0..200).map(|_| pace.began()).collect();
+    for call in calls.into_iter().rev().take(100) {
+        pace.ended(call, Ended::Throttled(None), ms(30), at(30));
+        pace.ended(call, Ended::Passed, ms(9_000), at(30));
+    }
+    assert_eq!(pace.limit(), 200);
+}
+
+#[test]
+fn a_reload_changes_ceiling_and_rule_at_once() {
+    let mut pace = grown_to(30);
+    pace.set(7, true);
+    assert_eq!(pace.limit(), 7);
+    pace.set(30, true);
+    assert_eq!(pace.limit(), 30);
+    call(&mut pace, Ended::Overloaded(None), ms(1), at(0));
+    assert!(pace.limit() < 30);
+    pace.set(12, false);
+    assert_eq!(pace.limit(), 12);
+}
+
+#[test]
+fn what_the_provider_asks_to_wait_holds_the_whole_pool_whatever_passes_meanwhile() {
+    for ended in [Ended::Throttled, Ended::Overloaded, Ended::Unclear] {
+        let mut pace = grown_to(30);
+        let (older, asked) = (pace.began(), pace.began());
+        pace.ended(asked, ended(Some(ms(9_000))), ms(30), at(0));
+        pace.ended(older, Ended::Passed, ms(100), at(70));
+        assert_eq!(pace.closed_until(at(70)), Some(at(9_000)), "{:?}", ended(None));
+        assert_eq!(pace.closed_until(at(9_000)), None);
+    }
+}
+
+#[test]
+fn a_call_that_is_given_up_is_on_its_way_no_more() {
+    let mut pace = grown_to(30);
+    let older = pace.began();
+    pace.given_up(older);
+    let refused = pace.began();
+    assert_eq!(pace.limit.standing(refused), 0);
+}
+
+#[test]
+fn at_the_real_latency_almost_nothing_is_claimed_ahead() {
+    let at = |latency_ms, commit_ms| ahead(30, ms(latency_ms), ms(commit_ms));
+    assert_eq!(at(3600, 1), 0);
+    assert_eq!(at(3600, 60), 1);
+    assert_eq!(at(36, 1), 16);
+    assert_eq!(at(36, 1000), 60);
+    assert_eq!(at(0, 1), 60);
+}
+
+#[test]
+fn three_failures_in_a_row_leave_one_order_at_a_time_and_one_that_passes_opens_the_pool() {
+    let mut pace = pace(30, false);
+    call(&mut pace, Ended::Unclear(None), NO_WAIT, at(0));
+    call(&mut pace, Ended::Unclear(None), NO_WAIT, at(0));
+    assert_eq!((pace.limit(), pace.closed_until(at(0))), (30, None));
+    call(&mut pace, Ended::Unclear(None), NO_WAIT, at(0));
+    assert_eq!(pace.limit(), 1);
+    assert!(pace.closed_until(at(0)).is_some());
+    call(&mut pace, Ended::Passed, NO_WAIT, at(0));
+    assert_eq!((pace.limit(), pace.closed_until(at(0))), (30, None));
+}
+
+#[test]
+fn without_a_connection_the_next_look_is_seconds_away_however_long_it_lasts() {
+    let (mut now, mut pace) = (at(0), pace(30, true));
+    for _ in 0..5_000 {
+        call(&mut pace, Ended::NotSent, NO_WAIT, now);
+        let next = pace.closed_until(now).unwrap_or(now);
+        assert!(next.since(now) <= Duration::from_secs(5), "{next:?} at {now:?}");
+        now = next;
+    }
+    assert_eq!(pace.limit(), 1);
+    assert!(now > at(3_600_000), "it backs off all the same");
+}
+
+#[test]
+fn orders_that_may_be_in_doubt_are_risked_further_and_further_apart() {
+    let (mut now, mut pace, mut risked) = (at(0), pace(30, true), 0);
+    while now < at(3_600_000) {
+        call(&mut pace, Ended::Unclear(None), NO_WAIT, now);
+        now = pace.closed_until(now).unwrap_or(now);
+        risked += 1;
+    }
+    assert!(risked < 40, "{risked} in an hour");
+}
+
+#[test]
+fn thirty_calls_that_fail_together_are_one_look_at_the_outage() {
+    let mut pace = pace(30, true);
+    let calls: Vec<_> = (0..30).map(|_| pace.began()).collect();
+    for call in calls {
+        pace.ended(call, Ended::Overloaded(None), ms(7_000), at(7_000));
+    }
+    let next = pace.closed_until(at(7_000)).unwrap();
+    assert!(next.since(at(7_000)) <= Duration::from_secs(1), "{next:?}");
+    let later = next.plus(ms(2_000));
+    call(&mut pace, Ended::Overloaded(None), ms(2_000), later);
+    assert!(pace.closed_until(later).is_some(), "the next look backs off");
+}
+
+#[test]
+fn a_failure_now_and_then_is_no_outage() {
+    let mut pace = grown_to(30);
+    for _ in 0..50 {
+        for ended in [Ended::Unclear(None), Ended::Unclear(None), Ended::Passed] {
+            call(&mut pace, ended, NO_WAIT, at(0));
+        }
+    }
+    assert_eq!(pace.limit(), 30);
+}
+
+fn any_end() -> impl Strategy<Value = Ended> {
+    prop_oneof![
+        4 => Just(Ended::Passed),
+        1 => Just(Ended::NotSent),
+        1 => proptest::option::of(0..9_000_u64).prop_map(|wait| Ended::Throttled(wait.map(ms))),
+        1 => proptest::option::of(0..9_000_u64).prop_map(|wait| Ended::Overloaded(wait.map(ms))),
+        1 => Just(Ended::Unclear(None)),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn the_limit_stays_between_one_and_the_ceiling_and_goes_down_by_no_more_than_half_but_in_an_outage(
+        steps in proptest::collection::vec((any_end(), 0..20_000_u64, 0..8_usize), 1..400),
+        workers in 1..300_usize,
+    ) {
+        let (mut pace, mut now, mut calls) = (pace(workers, true), at(0), BTreeSet::new());
+        for (ended, took, which) in steps {
+            while calls.len() < pace.limit() {
+                calls.insert(pace.began());
+            }
+            now = now.plus(ms(took / 30));
+            let call = calls.iter().nth(which % calls.len()).copied().unwrap();
+            calls.remove(&call);
+            let before = pace.limit();
+            pace.ended(call, ended, ms(took), now);
+            let after = pace.limit();
+            prop_assert!((1..=workers).contains(&after), "{after} of {workers}");
+            prop_assert!(after <= before + 1, "{before}, {after}");
+            prop_assert!(pace.is_out() || after >= before / 2, "{before}, {after}");
+        }
+    }
+}
