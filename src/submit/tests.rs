@@ -142,7 +142,7 @@ async fn what_waits_for_a_worker_when_a_person_pauses_goes_back_unsent() {
 async fn settings_with(journal: &Journal, workers: usize) -> Arc<Settings> {
     let text = format!(
         "[provider]\nbase_url = \"https://provider.invalid\"\nuser_id = \"reseller\"\naccount = \"main\"\n\
-         shared_account = true\nlist_recent = \"no\"\n[submit]\nworkers = {workers}\ncanary = 0\n\
+         shared_account = true\nlist_recent = \"no\"\n[submit]\nworkers = {workers}\nadaptive = false\ncanary = 0\n\
          [folders]\ninbox = \"i\"\noutbox = \"o\"\nreconcile = \"r\"\narchive = \"a\"\nrejected = \"x\"\n\
          [[service]]\nname = \"check\"\nnetwork_id = \"1739\"\nprice = \"0.08\"\nfolder = \".\"\n"
     );
