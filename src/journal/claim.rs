@@ -129,6 +129,8 @@ struct Claiming<'a> {
     used: Money,
     /// First orders on their way, by service, where they are counted.
     canaries: BTreeMap<ServiceId, Canary>,
+    /// The highest ids that we know, by service: no claim changes them.
+    known_ids: BTreeMap<ServiceId, i64>,
     left: usize,
     draft: Draft,
 }
@@ -162,6 +164,7 @@ impl<'a> Claiming<'a> {
             pauses: pause::list(tx)?,
             used: used.unwrap_or(Money::ZERO),
             canaries: BTreeMap::new(),
+            known_ids: BTreeMap::new(),
             left: request.want,
             draft: Draft::default(),
         })
@@ -433,14 +436,9 @@ impl<'a> Claiming<'a> {
         {
             return Ok(false);
         }
-        let known_id = books::known_id(self.tx, order.service)?;
+        let known_id = self.known_id(order.service)?;
         let probe = kind != Kind::Order;
-        books::begin(self.tx, &mut order, probe, terms.price, self.request.day, known_id, self.now)?;
-        self.tx.execute_one(
-            "an attempt's number",
-            "UPDATE orders SET attempts = ?2 WHERE id = ?1",
-            (order.id.0, order.attempts),
-        )?;
+        books::begin(self.tx, &order, probe, terms.price, self.request.day, known_id, self.now)?;
         self.used = self.used.checked_add(terms.price).unwrap_or(self.used);
         self.left = self.left.saturating_sub(1);
         if let Some(canary) = self.canaries.get_mut(&order.service) {
@@ -464,6 +462,15 @@ impl<'a> Claiming<'a> {
             rules,
         });
         Ok(true)
+    }
+
+    fn known_id(&mut self, service: ServiceId) -> Result<i64, JournalError> {
+        if let Some(known) = self.known_ids.get(&service) {
+            return Ok(*known);
+        }
+        let known = books::known_id(self.tx, service)?;
+        self.known_ids.insert(service, known);
+        Ok(known)
     }
 
     fn canary(&mut self, service: ServiceId, needed: u32) -> Result<Canary, JournalError> {

@@ -40,6 +40,7 @@ mod settle;
 mod show;
 mod standing;
 mod status;
+mod sums;
 #[cfg(test)]
 mod tests;
 mod ticket;

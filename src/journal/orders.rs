@@ -257,7 +257,7 @@ pub(super) const fn tally_state(order: &Loaded) -> i64 {
 
 fn move_tallies(tx: &Tx<'_>, order: &Loaded, from: i64, to: i64) -> Result<(), JournalError> {
     if has_own_row(tx, order)? {
-        move_tally(tx, order.batch, Link::Own, from, to, 1)?;
+        move_tally(tx, order.batch, Link::Own, from, to, 1);
     }
     if order.joined {
         let mut others: BTreeMap<BatchId, i64> = BTreeMap::new();
@@ -268,7 +268,7 @@ fn move_tallies(tx: &Tx<'_>, order: &Loaded, from: i64, to: i64) -> Result<(), J
             *count = count.saturating_add(1);
         }
         for (batch, count) in others {
-            move_tally(tx, batch, Link::Joined, from, to, count)?;
+            move_tally(tx, batch, Link::Joined, from, to, count);
         }
     }
     Ok(())
@@ -293,29 +293,11 @@ fn has_own_row(tx: &Tx<'_>, order: &Loaded) -> Result<bool, JournalError> {
     Ok(found.is_some())
 }
 
-fn move_tally(
-    tx: &Tx<'_>,
-    batch: BatchId,
-    link: Link,
-    from: i64,
-    to: i64,
-    count: i64,
-) -> Result<(), JournalError> {
-    tx.execute_one(
-        "a tally",
-        "UPDATE tallies SET n = n - ?4 WHERE batch = ?1 AND state = ?2 AND link = ?3",
-        (batch.0, from, link.code(), count),
-    )?;
-    add_tally(tx, batch, link, to, count)?;
-    let open: i64 = tx
-        .find("SELECT coalesce(sum(n), 0) FROM tallies WHERE batch = ?1 AND state < 6", [batch.0], |row| {
-            row.get(0)
-        })?
-        .unwrap_or(0);
-    if open == 0 {
-        tx.ring(Rung::OUTBOX);
-    }
-    Ok(())
+fn move_tally(tx: &Tx<'_>, batch: BatchId, link: Link, from: i64, to: i64, count: i64) {
+    tx.add(|sums| {
+        sums.tally(batch, from, link, count.saturating_neg());
+        sums.tally(batch, to, link, count);
+    });
 }
 
 /// Counts one row of a batch under another state or link than before.
@@ -324,28 +306,15 @@ pub(super) fn recount_row(
     batch: BatchId,
     (from, link): (i64, Link),
     (to, new_link): (i64, Link),
-) -> Result<(), JournalError> {
-    tx.execute_one(
-        "a tally",
-        "UPDATE tallies SET n = n - 1 WHERE batch = ?1 AND state = ?2 AND link = ?3",
-        (batch.0, from, link.code()),
-    )?;
-    add_tally(tx, batch, new_link, to, 1)
+) {
+    tx.add(|sums| {
+        sums.tally(batch, from, link, -1);
+        sums.tally(batch, to, new_link, 1);
+    });
 }
 
-pub(super) fn add_tally(
-    tx: &Tx<'_>,
-    batch: BatchId,
-    link: Link,
-    state: i64,
-    count: i64,
-) -> Result<(), JournalError> {
-    tx.execute(
-        "INSERT INTO tallies (batch, state, link, n) VALUES (?1, ?2, ?3, ?4) \
-         ON CONFLICT (batch, state, link) DO UPDATE SET n = n + excluded.n",
-        (batch.0, state, link.code(), count),
-    )?;
-    Ok(())
+pub(super) fn add_tally(tx: &Tx<'_>, batch: BatchId, link: Link, state: i64, count: i64) {
+    tx.add(|sums| sums.tally(batch, state, link, count));
 }
 
 fn ring(tx: &tx::Tx<'_>, to: State) {

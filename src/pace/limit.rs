@@ -42,7 +42,7 @@ pub(super) struct Limit {
     passed: usize,
     /// Nothing has passed since it last went down.
     is_fresh_down: bool,
-    /// What calls were sent before this one tell nothing new.
+    /// Calls that were sent before this one tell nothing new.
     news_from: CallNo,
     next: CallNo,
     /// Calls on their way, and among how many each began.
@@ -192,6 +192,7 @@ impl Limit {
         self.fast_below = self.fast_below.max(self.limit);
         self.limit = self.limit.min(START);
         self.passed = 0;
+        self.news_from = self.next;
         self.latency.begin_anew(self.on_their_way.len());
     }
 
@@ -200,7 +201,6 @@ impl Limit {
         self.begin_again();
         self.fast_below = self.good;
         self.limit = 1;
-        self.news_from = self.next;
     }
 }
 

@@ -230,8 +230,12 @@ fn a_start_doubles_and_a_pause_begins_at_a_few_again() {
         round(&mut pace, ms(36));
     }
     assert_eq!(limits, [4, 8, 16, 30]);
-    // However often it is told while it stands still.
+    // However often it is told while it stands still, and whatever was still on its way.
+    let calls: Vec<_> = (0..30).map(|_| pace.began()).collect();
     pace.stood_still();
+    for call in calls {
+        pace.ended(call, Ended::Passed, ms(36), at(0));
+    }
     pace.stood_still();
     assert_eq!(pace.limit(), 4);
     round(&mut pace, ms(36));

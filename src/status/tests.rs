@@ -206,6 +206,17 @@ async fn people_are_shown_files_pauses_alarms_orders_and_money() {
     insta::assert_snapshot!("text", text::text(&status));
 }
 
+#[tokio::test]
+async fn fewer_workers_than_are_allowed_are_shown_beside_those_that_are() {
+    let bench = Bench::new().await;
+    let _lock = bench.lock();
+    bench.note(|live| live.workers = 12).await;
+    let status = bench.read();
+    assert_eq!((status.workers.limit, status.workers.ceiling), (Some(12), 30));
+    let text = text::text(&status);
+    assert!(text.contains("Workers  1 of 12 busy (30 are allowed), "), "{text}");
+}
+
 #[test]
 fn before_the_first_start_there_is_no_journal_and_that_is_said() {
     let dir = tempfile::tempdir().unwrap();

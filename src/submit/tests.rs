@@ -138,11 +138,70 @@ async fn what_waits_for_a_worker_when_a_person_pauses_goes_back_unsent() {
     assert_eq!((counts.queued, counts.submitting, counts.in_doubt, counts.ordered), (2, 0, 0, 1));
 }
 
+/// Waits for what the stage does by itself.
+async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let looks = async {
+        while !is_so() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    assert!(tokio::time::timeout(Duration::from_secs(60), looks).await.is_ok(), "not in time: {what}");
+}
+
+#[tokio::test]
+async fn a_start_and_a_pause_begin_with_a_few_orders_and_open_the_workers_from_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = Clock::system();
+    let (journal, _) = journal_with(folder.path(), 200, clock.now()).await;
+    let text = "[provider]\nbase_url = \"https://example.com\"\nuser_id = \"main\"\n[submit]\ncanary = 0\n\
+                [[service]]\nname = \"check\"\nnetwork_id = \"1739\"\nprice = \"0.08\"\n";
+    let config = crate::config::parse(text, std::path::Path::new("/etc/imeid/imeid.toml")).unwrap();
+    let settings = Arc::new(Settings::new(config, &journal).await.unwrap());
+    let provider = Arc::new(Gated { begun: AtomicUsize::new(0), may_end: Semaphore::new(0) });
+    let meter = Arc::new(Meter::default());
+    let stage = Submit {
+        journal: journal.clone(),
+        provider: Arc::clone(&provider) as Arc<dyn Provider>,
+        clock: clock.clone(),
+        settings: watch::channel(settings).1,
+        can_list: watch::channel(Some(true)).1,
+        meter: Arc::clone(&meter),
+        disk_ok: watch::channel(true).1,
+    };
+    let stop = CancellationToken::new();
+    let running = tokio::spawn(stage.run(stop.clone()));
+    let (begun, busy) = (|| provider.begun.load(Ordering::SeqCst), || meter.read(clock.now()).busy);
+    until("the first few go", || begun() == 4).await;
+    provider.may_end.add_permits(4);
+    until("twice as many go", || begun() == 12).await;
+    until("all workers are busy", || {
+        let is_full =
+            provider.may_end.available_permits() == 0 && meter.read(clock.now()).limit == Some(busy());
+        if is_full && busy() < 30 {
+            provider.may_end.add_permits(busy());
+        }
+        is_full && busy() == 30
+    })
+    .await;
+    let sent = begun();
+    journal.pause(Scope::All, PauseReason::Operator, "by anna".to_owned(), clock.now()).await.unwrap();
+    provider.may_end.add_permits(30);
+    until("all has ended", || busy() == 0).await;
+    until("it stands still", || meter.read(clock.now()).limit == Some(4)).await;
+    assert_eq!(begun(), sent, "nothing goes in a pause");
+    journal.end_pause(Scope::All, PauseReason::Operator, clock.now()).await.unwrap();
+    until("a few go again", || begun() == sent + 4).await;
+    assert_eq!(meter.read(clock.now()).limit, Some(4));
+    stop.cancel();
+    provider.may_end.add_permits(200);
+    running.await.unwrap();
+}
+
 /// A configuration with so many workers, for the service of [`journal_with`].
 async fn settings_with(journal: &Journal, workers: usize) -> Arc<Settings> {
     let text = format!(
         "[provider]\nbase_url = \"https://provider.invalid\"\nuser_id = \"reseller\"\naccount = \"main\"\n\
-         shared_account = true\nlist_recent = \"no\"\n[submit]\nworkers = {workers}\nadaptive = false\ncanary = 0\n\
+         shared_account = true\nlist_recent = \"no\"\n[submit]\nadaptive = false\nworkers = {workers}\ncanary = 0\n\
          [folders]\ninbox = \"i\"\noutbox = \"o\"\nreconcile = \"r\"\narchive = \"a\"\nrejected = \"x\"\n\
          [[service]]\nname = \"check\"\nnetwork_id = \"1739\"\nprice = \"0.08\"\nfolder = \".\"\n"
     );

@@ -1,5 +1,6 @@
 //! What the service manager is told, and what it can ask for: a socket of the test's own in place of systemd's.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
@@ -73,6 +74,9 @@ fn start(place: &mut Workplace, patience: Option<Duration>) -> Manager {
 fn status(line: &str) -> Option<&str> {
     line.strip_prefix("STATUS=")
 }
+
+/// Thirty calls at once from the first moment on.
+const ALL_AT_ONCE: [(&str, &str); 2] = [("submit", "canary = 0"), ("submit", "adaptive = false")];
 
 #[test]
 fn the_status_line_says_what_is_going_on_from_start_to_stop() {
@@ -187,7 +191,7 @@ fn the_watchdog_is_fed_while_the_provider_is_silent_and_not_while_the_writer_is_
         faults: "hang-before=100%".parse().unwrap(),
         ..Options::default()
     });
-    let mut place = Workplace::new(&sim.url(), &[("submit", "canary = 0")]);
+    let mut place = Workplace::new(&sim.url(), &ALL_AT_ONCE);
     let mut manager = start(&mut place, Some(patience));
     place.drop_file("stock.csv", &file_of((0..40).map(imei)));
     place.until("calls hang", |_| sim.ledger().place_calls >= 30);
@@ -211,13 +215,18 @@ fn the_watchdog_is_fed_while_the_provider_is_silent_and_not_while_the_writer_is_
 fn a_stop_asks_for_more_time_while_calls_are_waited_for() {
     let sim =
         Sim::start(Options { latency: Delay::Fixed(Duration::from_millis(1500)), ..Options::default() });
-    let mut place = Workplace::new(&sim.url(), &[("submit", "canary = 0")]);
+    let mut place = Workplace::new(&sim.url(), &ALL_AT_ONCE);
     let mut manager = start(&mut place, None);
     place.drop_file("stock.csv", &file_of((0..30).map(imei)));
     place.until("calls are on their way", |_| sim.ledger().place_calls >= 30);
     place.signal(Signal::TERM);
-    manager.until("it stops", |line| line == "STOPPING=1");
-    manager.until("it asks for time", |line| line.starts_with("EXTEND_TIMEOUT_USEC="));
+    // Two tasks tell of them, in any order.
+    let (stops, asks) = (Cell::new(false), Cell::new(false));
+    manager.until("it stops and asks for time", |line| {
+        stops.set(stops.get() || line == "STOPPING=1");
+        asks.set(asks.get() || line.starts_with("EXTEND_TIMEOUT_USEC="));
+        stops.get() && asks.get()
+    });
     place.until("it ended", |place| place.ended().is_some());
     assert_eq!((sim.ledger().charges, sim.ledger().paid_twice), (30, 0));
 }

@@ -6,6 +6,9 @@ use imeid::simulator::{Delay, Duplicates, Options};
 
 use crate::support::{Sim, Workplace, file_of, imei, program};
 
+/// Thirty calls at once from the first moment on.
+const ALL_AT_ONCE: (&str, &str) = ("submit", "adaptive = false");
+
 #[test]
 fn a_stop_in_the_middle_of_thirty_calls_waits_for_them_and_leaves_no_doubt() {
     // A doubt would show as a second charge or as a row without an id.
@@ -14,7 +17,7 @@ fn a_stop_in_the_middle_of_thirty_calls_waits_for_them_and_leaves_no_doubt() {
         duplicates: Duplicates::Charge,
         ..Options::default()
     });
-    let mut place = Workplace::new(&sim.url(), &[("submit", "canary = 0")]);
+    let mut place = Workplace::new(&sim.url(), &[("submit", "canary = 0"), ALL_AT_ONCE]);
     place.start();
     place.drop_file("stock.csv", &file_of((0..90).map(imei)));
     place.until("calls are on their way", |_| sim.ledger().place_calls >= 30);
@@ -40,6 +43,7 @@ fn a_stop_that_runs_out_of_time_leaves_the_rest_in_doubt_and_the_next_start_sett
         &sim.url(),
         &[
             ("submit", "canary = 0"),
+            ALL_AT_ONCE,
             ("provider", "timeout = \"30s\""),
             ("in_doubt", "quiet = \"30s\""),
             ("submit", "drain = \"31s\""),

@@ -9,6 +9,7 @@ mod pauses;
 mod plans;
 mod presumed;
 mod restore;
+mod sums;
 mod words;
 mod writer;
 
