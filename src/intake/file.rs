@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::task::JoinHandle;
+
 use crate::clock::Clock;
 use crate::durable;
 use crate::inbox::{Stamp, Taken, hash_file};
@@ -17,7 +19,7 @@ use crate::journal::{
 use crate::meter::Meter;
 use crate::result::Header;
 use crate::settings::Settings;
-use crate::types::{BatchId, Money, OrderId, ServiceId};
+use crate::types::{BatchId, Money, OrderId, ServiceId, Timestamp};
 
 use super::reader::{OpenError, ReadError, Table};
 use super::reason::invalid_note;
@@ -26,6 +28,8 @@ use super::reason::invalid_note;
 const SEGMENT_ROWS: u32 = 1_000_000;
 /// Orders and rows written in one operation: a slice of a few milliseconds, so that claims come between.
 const SLICE_ROWS: usize = 1000;
+/// Memory of so many sorted rows is given back at once.
+const GIVEN_BACK_ROWS: usize = 64 * SLICE_ROWS;
 /// What a call takes until one was measured, for the estimate: the provider's average.
 const USUAL_LATENCY: Duration = Duration::from_millis(3600);
 
@@ -147,18 +151,38 @@ impl Work {
                     wanted.push(OrderFor { imei, row: row.number });
                 }
             }
-            wanted.sort_unstable();
-            let mut linked: Vec<RowOrder> = Vec::with_capacity(wanted.len());
-            for slice in wanted.chunks(SLICE_ROWS) {
-                linked
-                    .extend(self.journal.link_orders(batch, service, slice.to_vec(), finished_before).await?);
-            }
-            drop(wanted);
+            let mut linked = self.link(batch, service, wanted, finished_before).await?;
             linked.sort_unstable_by_key(|row| row.row);
             self.write_rows(batch, table, header, (from, until), &linked, &mut counts).await?;
             from = until;
         }
         Ok(counts)
+    }
+
+    /// Gives each of these rows its order, by IMEI. What is done is given back as it goes: a million rows lie in memory
+    /// once, not twice.
+    async fn link(
+        &self,
+        batch: BatchId,
+        service: ServiceId,
+        mut wanted: Vec<OrderFor>,
+        finished_before: Option<Timestamp>,
+    ) -> Result<Vec<RowOrder>, WorkError> {
+        wanted.sort_unstable_by(|one, other| other.cmp(one));
+        let mut linked: Vec<RowOrder> = Vec::new();
+        let mut ahead = Ahead::default();
+        while !wanted.is_empty() {
+            let mut slice = wanted.split_off(wanted.len().saturating_sub(SLICE_ROWS));
+            slice.reverse();
+            let journal = self.journal.clone();
+            let written = async move { journal.link_orders(batch, service, slice, finished_before).await };
+            linked.extend(ahead.write(written).await?.unwrap_or_default());
+            if wanted.capacity().saturating_sub(wanted.len()) > GIVEN_BACK_ROWS {
+                wanted.shrink_to_fit();
+            }
+        }
+        linked.extend(ahead.end().await?.unwrap_or_default());
+        Ok(linked)
     }
 
     async fn write_rows(
@@ -172,6 +196,7 @@ impl Work {
     ) -> Result<(), WorkError> {
         let mut orders = linked.iter().peekable();
         let mut slice = Vec::with_capacity(SLICE_ROWS);
+        let mut ahead = Ahead::default();
         for row in table.rows()? {
             let row = row.map_err(read_error)?;
             if row.number <= from || row.number > until {
@@ -192,9 +217,11 @@ impl Work {
             *count = count.saturating_add(1);
             slice.push(NewRow { row: row.number, order, why_not, raw: row.raw });
             if slice.len() >= SLICE_ROWS {
-                self.journal.insert_rows(batch, std::mem::take(&mut slice)).await?;
+                let (journal, rows) = (self.journal.clone(), std::mem::take(&mut slice));
+                ahead.write(async move { journal.insert_rows(batch, rows).await }).await?;
             }
         }
+        ahead.end().await?;
         self.journal.insert_rows(batch, slice).await?;
         Ok(())
     }
@@ -251,6 +278,39 @@ impl Work {
         let why = super::reason::why(&refused.reason);
         tracing::warn!(file = %self.taken.shown_name(), reason = %why, see = %reason_name.to_string_lossy(), "file refused");
         Ok(self.taken.remove_place()?)
+    }
+}
+
+/// One slice on its way into the journal while the next is made: neither the file nor the disk waits for the other. No
+/// more than one, so that a claim never waits for two.
+struct Ahead<T>(Option<JoinHandle<Result<T, JournalError>>>);
+
+impl<T> Default for Ahead<T> {
+    fn default() -> Self {
+        Self(None)
+    }
+}
+
+impl<T: Send + 'static> Ahead<T> {
+    /// Sends a slice off; gives what became of the one before it.
+    async fn write(
+        &mut self,
+        slice: impl Future<Output = Result<T, JournalError>> + Send + 'static,
+    ) -> Result<Option<T>, JournalError> {
+        let before = self.0.replace(tokio::spawn(slice));
+        Self::written(before).await
+    }
+
+    /// What became of the last one.
+    async fn end(&mut self) -> Result<Option<T>, JournalError> {
+        Self::written(self.0.take()).await
+    }
+
+    async fn written(slice: Option<JoinHandle<Result<T, JournalError>>>) -> Result<Option<T>, JournalError> {
+        match slice {
+            Some(slice) => slice.await.unwrap_or(Err(JournalError::Closed)).map(Some),
+            None => Ok(None),
+        }
     }
 }
 

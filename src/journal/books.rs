@@ -9,6 +9,7 @@ use super::JournalError;
 use super::codes::Verdict;
 use super::orders::{Loaded, Rules, Telling};
 use super::pause;
+use super::sums::Amounts;
 use super::tx::Tx;
 use crate::gate::Scope;
 use crate::order::{Alarm, Effect, Released, Source};
@@ -26,7 +27,10 @@ pub(super) fn apply(
 ) -> Result<(), JournalError> {
     match effect {
         // The claim itself enters the attempt: it knows the day and the price.
-        Effect::Begin { .. } => Ok(()),
+        Effect::Begin { .. } => {
+            order.attempts = order.attempts.saturating_add(1);
+            Ok(())
+        }
         Effect::AssumeAttempt => {
             enter(tx, order, now, rules, Verdict::Unknown, &[("reserve", Account::Reserved)])
         }
@@ -95,17 +99,16 @@ struct AttemptRow {
     day: i64,
 }
 
-/// Enters a claimed attempt: the row and its reservation. The caller has stepped the order.
+/// Enters a claimed attempt: the row and its reservation. The caller has stepped the order, which gave it its number.
 pub(super) fn begin(
     tx: &Tx<'_>,
-    order: &mut Loaded,
+    order: &Loaded,
     probe: bool,
     price: Money,
     day: i64,
     known_id: i64,
     now: Timestamp,
 ) -> Result<(), JournalError> {
-    order.attempts = order.attempts.saturating_add(1);
     tx.execute(
         "INSERT INTO attempts (order_id, n, kind, price, day, claimed_at, known_id, entry) \
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, (SELECT coalesce(max(id), 0) FROM ledger))",
@@ -144,6 +147,16 @@ fn oldest(tx: &Tx<'_>, order: OrderId, verdict: Verdict) -> Result<Option<Attemp
     )
 }
 
+/// The oldest attempt that is charged and whose id isn't known.
+fn oldest_unnamed(tx: &Tx<'_>, order: OrderId) -> Result<Option<AttemptRow>, JournalError> {
+    tx.find(
+        "SELECT n, price, day FROM attempts WHERE order_id = ?1 AND verdict = 0 \
+         AND n NOT IN (SELECT n FROM charges WHERE order_id = ?1 AND n IS NOT NULL) ORDER BY n LIMIT 1",
+        [order.0],
+        read_attempt,
+    )
+}
+
 fn read_attempt(row: &rusqlite::Row<'_>) -> rusqlite::Result<AttemptRow> {
     Ok(AttemptRow { n: row.get(0)?, price: Money::from_micros(row.get(1)?), day: row.get(2)? })
 }
@@ -175,8 +188,7 @@ fn source(tx: &Tx<'_>, order: OrderId, from: Source) -> Result<Option<(AttemptRo
             }
             found.map(|row| (row, Account::None))
         }
-        // Its order had no id till now, so none of its charges has one.
-        Source::Booked => oldest(tx, order, Verdict::Taken)?.map(|row| (row, Account::Charged)),
+        Source::Booked => oldest_unnamed(tx, order)?.map(|row| (row, Account::Charged)),
         Source::None => return Ok(None),
     };
     match row {
@@ -213,11 +225,7 @@ fn charge(
              SELECT account, ?2, ?3, ?4, ?5, ?6 FROM services WHERE id = ?1",
             (order.service.0, provider_id(id), order.id.0, n, telling.via, now.millis()),
         )?;
-        tx.execute(
-            "INSERT INTO watermarks (account, known_id) SELECT account, ?2 FROM services WHERE id = ?1 \
-             ON CONFLICT (account) DO UPDATE SET known_id = max(known_id, excluded.known_id)",
-            (order.service.0, provider_id(id)),
-        )?;
+        tx.add(|sums| sums.known_id(order.service, id));
     }
     Ok(())
 }
@@ -334,18 +342,15 @@ fn move_money(
         (false, true) => price.saturating_neg(),
         _ => 0,
     };
-    let (reserved, presumed, charged) =
-        (delta(Account::Reserved), delta(Account::Presumed), delta(Account::Charged));
-    for (scope, key) in [("day", row.day), ("batch", order.batch.0)] {
-        // The insert's own values must pass the table's checks before the conflict is found: they are zero.
-        tx.execute("INSERT OR IGNORE INTO totals (scope, key) VALUES (?1, ?2)", (scope, key))?;
-        tx.execute_one(
-            "a total",
-            "UPDATE totals SET reserved = reserved + ?3, presumed = presumed + ?4, charged = charged + ?5 \
-             WHERE scope = ?1 AND key = ?2",
-            (scope, key, reserved, presumed, charged),
-        )?;
-    }
+    let by = Amounts {
+        reserved: delta(Account::Reserved),
+        presumed: delta(Account::Presumed),
+        charged: delta(Account::Charged),
+    };
+    tx.add(|sums| {
+        sums.total("day", row.day, by);
+        sums.total("batch", order.batch.0, by);
+    });
     Ok(())
 }
 
@@ -421,7 +426,8 @@ fn alarm_text(name: Alarm, order: &Loaded) -> String {
         | Alarm::Intake
         | Alarm::Outbox
         | Alarm::OlderCopy
-        | Alarm::OtherJournal => format!("order {}", order.id),
+        | Alarm::OtherJournal
+        | Alarm::Listing => format!("order {}", order.id),
     }
 }
 

@@ -142,13 +142,13 @@ fn pass(tx: &Tx<'_>, order: &mut Loaded, to: RowId, text: &str, now: Timestamp) 
     let cancelled = (state_code(State::Cancelled), Link::Left);
     let from = (order.batch, order.first_row);
     relink(tx, from.1, Link::Own, Link::Left)?;
-    orders::recount_row(tx, from.0, (state, Link::Own), cancelled)?;
+    orders::recount_row(tx, from.0, (state, Link::Own), cancelled);
     for row in joined_rows(tx, order, from.0)? {
         relink(tx, row, Link::Joined, Link::Left)?;
-        orders::recount_row(tx, from.0, (state, Link::Joined), cancelled)?;
+        orders::recount_row(tx, from.0, (state, Link::Joined), cancelled);
     }
     relink(tx, to, Link::Joined, Link::Own)?;
-    orders::recount_row(tx, to.batch(), (state, Link::Joined), (state, Link::Own))?;
+    orders::recount_row(tx, to.batch(), (state, Link::Joined), (state, Link::Own));
     tx.execute_one(
         "an order's row",
         "UPDATE orders SET batch = ?2, first_row = ?3 WHERE id = ?1",

@@ -69,7 +69,7 @@ pub(super) struct Loaded {
 /// The columns that [`read`] reads, in its order.
 pub(super) const COLUMNS: &str = "id, service, imei, batch, first_row, state, provider_id, counted, unaccounted, \
      inferred, presumed, charged, has_result, attempts, joined, retried, due_at, doubt_since, doubt_first, earlier, \
-     ordered_at, done_at, rested_after";
+     ordered_at, done_at, rested_after, named";
 
 /// Reads an order from a row of [`COLUMNS`].
 pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Loaded> {
@@ -98,6 +98,7 @@ pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Loaded> {
             inferred: row.get(9)?,
             presumed: row.get(10)?,
             charged: row.get(11)?,
+            named: row.get(23)?,
             has_result: row.get(12)?,
         },
         attempts: row.get(13)?,
@@ -211,15 +212,18 @@ fn stamp(order: &mut Loaded, from: State, now: Timestamp, rules: &Rules) {
 fn save(tx: &Tx<'_>, order: &Loaded) -> Result<(), JournalError> {
     let life = &order.life;
     let millis = |at: Option<Timestamp>| at.map(Timestamp::millis);
-    // `probe_ok` and `absent_since` are settle's notes on a doubt: every transition ends them. That it has rested stays
-    // known for as long as no attempt is begun.
+    // `probe_ok` and `absent_since` are settle's notes on a doubt: every transition ends them, but for what is presumed
+    // beside an id, where only another id or charge does. That it has rested stays known for as long as no attempt is
+    // begun.
     tx.execute_one(
         "an order's transition",
         "UPDATE orders SET state = ?2, attempts = ?3, counted = ?4, unaccounted = ?5, inferred = ?6, presumed = ?7, \
          charged = ?8, has_result = ?9, due_at = ?10, doubt_since = ?11, doubt_first = ?12, provider_id = ?13, \
          earlier = ?14, ordered_at = ?15, done_at = ?16, probe_ok = 0, \
-         absent_since = CASE WHEN ?2 = 2 AND doubt_since IS ?11 THEN absent_since END, \
-         rested_after = CASE WHEN ?2 IN (2, 4, 5) THEN ?17 END WHERE id = ?1",
+         absent_since = CASE WHEN doubt_since IS ?11 AND (?2 = 2 OR (?7 > 0 AND provider_id = ?13 AND charged = ?8)) \
+         THEN absent_since END, \
+         rested_after = CASE WHEN ?2 IN (2, 4, 5) OR (?2 <> 1 AND ?7 > 0 AND ?13 IS NOT NULL) THEN ?17 END, \
+         named = ?18 WHERE id = ?1",
         rusqlite::params![
             order.id.0,
             state_code(life.state),
@@ -238,6 +242,7 @@ fn save(tx: &Tx<'_>, order: &Loaded) -> Result<(), JournalError> {
             millis(order.ordered_at),
             millis(order.done_at),
             order.rested_after,
+            life.named,
         ],
     )
 }
@@ -252,7 +257,7 @@ pub(super) const fn tally_state(order: &Loaded) -> i64 {
 
 fn move_tallies(tx: &Tx<'_>, order: &Loaded, from: i64, to: i64) -> Result<(), JournalError> {
     if has_own_row(tx, order)? {
-        move_tally(tx, order.batch, Link::Own, from, to, 1)?;
+        move_tally(tx, order.batch, Link::Own, from, to, 1);
     }
     if order.joined {
         let mut others: BTreeMap<BatchId, i64> = BTreeMap::new();
@@ -263,7 +268,7 @@ fn move_tallies(tx: &Tx<'_>, order: &Loaded, from: i64, to: i64) -> Result<(), J
             *count = count.saturating_add(1);
         }
         for (batch, count) in others {
-            move_tally(tx, batch, Link::Joined, from, to, count)?;
+            move_tally(tx, batch, Link::Joined, from, to, count);
         }
     }
     Ok(())
@@ -288,29 +293,11 @@ fn has_own_row(tx: &Tx<'_>, order: &Loaded) -> Result<bool, JournalError> {
     Ok(found.is_some())
 }
 
-fn move_tally(
-    tx: &Tx<'_>,
-    batch: BatchId,
-    link: Link,
-    from: i64,
-    to: i64,
-    count: i64,
-) -> Result<(), JournalError> {
-    tx.execute_one(
-        "a tally",
-        "UPDATE tallies SET n = n - ?4 WHERE batch = ?1 AND state = ?2 AND link = ?3",
-        (batch.0, from, link.code(), count),
-    )?;
-    add_tally(tx, batch, link, to, count)?;
-    let open: i64 = tx
-        .find("SELECT coalesce(sum(n), 0) FROM tallies WHERE batch = ?1 AND state < 6", [batch.0], |row| {
-            row.get(0)
-        })?
-        .unwrap_or(0);
-    if open == 0 {
-        tx.ring(Rung::OUTBOX);
-    }
-    Ok(())
+fn move_tally(tx: &Tx<'_>, batch: BatchId, link: Link, from: i64, to: i64, count: i64) {
+    tx.add(|sums| {
+        sums.tally(batch, from, link, count.saturating_neg());
+        sums.tally(batch, to, link, count);
+    });
 }
 
 /// Counts one row of a batch under another state or link than before.
@@ -319,28 +306,15 @@ pub(super) fn recount_row(
     batch: BatchId,
     (from, link): (i64, Link),
     (to, new_link): (i64, Link),
-) -> Result<(), JournalError> {
-    tx.execute_one(
-        "a tally",
-        "UPDATE tallies SET n = n - 1 WHERE batch = ?1 AND state = ?2 AND link = ?3",
-        (batch.0, from, link.code()),
-    )?;
-    add_tally(tx, batch, new_link, to, 1)
+) {
+    tx.add(|sums| {
+        sums.tally(batch, from, link, -1);
+        sums.tally(batch, to, new_link, 1);
+    });
 }
 
-pub(super) fn add_tally(
-    tx: &Tx<'_>,
-    batch: BatchId,
-    link: Link,
-    state: i64,
-    count: i64,
-) -> Result<(), JournalError> {
-    tx.execute(
-        "INSERT INTO tallies (batch, state, link, n) VALUES (?1, ?2, ?3, ?4) \
-         ON CONFLICT (batch, state, link) DO UPDATE SET n = n + excluded.n",
-        (batch.0, state, link.code(), count),
-    )?;
-    Ok(())
+pub(super) fn add_tally(tx: &Tx<'_>, batch: BatchId, link: Link, state: i64, count: i64) {
+    tx.add(|sums| sums.tally(batch, state, link, count));
 }
 
 fn ring(tx: &tx::Tx<'_>, to: State) {

@@ -138,6 +138,10 @@ pub(super) fn try_now(
 
 /// An answer of the provider that passed: it ends every pause that let this order go to find out.
 pub(super) fn passed(tx: &Tx<'_>, service: ServiceId, now: Timestamp) -> Result<(), JournalError> {
+    // Asked after every order, and nearly always in vain.
+    if tx.find("SELECT 1 FROM pauses WHERE one = 1 LIMIT 1", [], |_| Ok(()))?.is_none() {
+        return Ok(());
+    }
     for pause in list(tx)? {
         if pause.one && pause.covers(service) {
             end(tx, pause.scope, pause.reason, now)?;

@@ -214,7 +214,7 @@ fn take_rows_over(
     };
     let queued = state_code(State::Queued);
     point(tx, row, new, Link::Own)?;
-    orders::recount_row(tx, batch, (was(link), link), (queued, Link::Own))?;
+    orders::recount_row(tx, batch, (was(link), link), (queued, Link::Own));
     let mut others: Vec<(RowId, Link)> =
         cancel::joined_rows(tx, old, batch)?.into_iter().map(|row| (row, Link::Joined)).collect();
     {
@@ -229,7 +229,7 @@ fn take_rows_over(
     }
     for (other, link) in &others {
         point(tx, *other, new, Link::Joined)?;
-        orders::recount_row(tx, batch, (was(*link), *link), (queued, Link::Joined))?;
+        orders::recount_row(tx, batch, (was(*link), *link), (queued, Link::Joined));
     }
     if !others.is_empty() {
         tx.execute_one("an order's joining", "UPDATE orders SET joined = 1 WHERE id = ?1", [new.0])?;

@@ -5,6 +5,8 @@
 
 use std::collections::BTreeMap;
 
+use rusqlite::CachedStatement;
+
 use super::codes::{Link, TALLY_INVALID};
 use super::orders::{self, Loaded};
 use super::tx::Tx;
@@ -57,8 +59,11 @@ impl Journal {
         rows: Vec<OrderFor>,
         finished_before: Option<Timestamp>,
     ) -> Result<Vec<RowOrder>, JournalError> {
-        self.write(move |tx| rows.iter().map(|row| link(tx, batch, service, *row, finished_before)).collect())
-            .await
+        self.write(move |tx| {
+            let mut insert = tx.prepare(INSERT)?;
+            rows.iter().map(|row| link(tx, &mut insert, (batch, service), *row, finished_before)).collect()
+        })
+        .await
     }
 
     /// Journals rows. One that is there already stays as it is.
@@ -70,15 +75,28 @@ impl Journal {
     }
 }
 
+/// Makes an order for a key that has none. Nearly every row of a file is such a one: it is tried first.
+const INSERT: &str = "INSERT INTO orders (service, imei, batch, first_row, state) VALUES (?1, ?2, ?3, ?4, 0) \
+    ON CONFLICT (service, imei) WHERE current = 1 DO NOTHING";
+
 fn link(
     tx: &Tx<'_>,
-    batch: BatchId,
-    service: ServiceId,
+    insert: &mut CachedStatement<'_>,
+    (batch, service): (BatchId, ServiceId),
     row: OrderFor,
     finished_before: Option<Timestamp>,
 ) -> Result<RowOrder, JournalError> {
     let imei = i64::try_from(row.imei.as_u64()).unwrap_or(0);
     let own = RowId::new(batch, row.row);
+    let mut make = || insert.execute((service.0, imei, batch.0, own.0));
+    let made = |tx: &Tx<'_>| RowOrder {
+        row: row.row,
+        order: OrderId(tx.connection().last_insert_rowid()),
+        link: Link::Own,
+    };
+    if make()? == 1 {
+        return Ok(made(tx));
+    }
     if let Some(order) = orders::current(tx, service, row.imei)? {
         let found = |link| RowOrder { row: row.row, order: order.id, link };
         if order.first_row == own {
@@ -98,11 +116,10 @@ fn link(
         }
         retire(tx, &order)?;
     }
-    tx.execute(
-        "INSERT INTO orders (service, imei, batch, first_row, state) VALUES (?1, ?2, ?3, ?4, 0)",
-        (service.0, imei, batch.0, own.0),
-    )?;
-    Ok(RowOrder { row: row.row, order: OrderId(tx.connection().last_insert_rowid()), link: Link::Own })
+    match make()? {
+        1 => Ok(made(tx)),
+        changed => Err(JournalError::Unexpected { what: "a new order", changed }),
+    }
 }
 
 /// Makes room for a successor. The table refuses it for an order that could still be, or have been, charged.
@@ -114,15 +131,16 @@ fn insert(tx: &Tx<'_>, batch: BatchId, rows: &[NewRow]) -> Result<(), JournalErr
     let mut tallies: BTreeMap<(i64, Link), i64> = BTreeMap::new();
     // Queued, as its batch is taking; but for orders that an older copy knew of.
     let was_copy = tx.fact(super::restore::WAS_COPY)?.is_some();
+    let mut statement = tx.prepare(
+        "INSERT OR IGNORE INTO rows (id, order_id, link, why_not, raw) VALUES (?1, ?2, ?3, ?4, ?5)",
+    )?;
     for row in rows {
         let (order, link) = match row.order {
             Some((order, link)) => (Some(order), link),
             None => (None, Link::Invalid),
         };
-        let added = tx.execute(
-            "INSERT OR IGNORE INTO rows (id, order_id, link, why_not, raw) VALUES (?1, ?2, ?3, ?4, ?5)",
-            (RowId::new(batch, row.row).0, order.map(|id| id.0), link.code(), &row.why_not, &row.raw),
-        )?;
+        let id = RowId::new(batch, row.row).0;
+        let added = statement.execute((id, order.map(|id| id.0), link.code(), &row.why_not, &row.raw))?;
         if added == 0 {
             continue;
         }
@@ -135,7 +153,7 @@ fn insert(tx: &Tx<'_>, batch: BatchId, rows: &[NewRow]) -> Result<(), JournalErr
         *tally = tally.saturating_add(1);
     }
     for ((state, link), n) in tallies {
-        orders::add_tally(tx, batch, link, state, n)?;
+        orders::add_tally(tx, batch, link, state, n);
     }
     Ok(())
 }

@@ -1,11 +1,12 @@
 //! One transaction of the writer, and the little that every operation needs of it.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 
 use rusqlite::{CachedStatement, Connection, Params};
 
 use super::JournalError;
 use super::rest::Rest;
+use super::sums::Sums;
 use super::wake::Rung;
 use crate::types::{BatchId, OrderId, Timestamp};
 
@@ -16,11 +17,32 @@ pub struct Tx<'a> {
     rung: Cell<Rung>,
     /// Whether a pause began, ended or changed.
     paused: Cell<bool>,
+    /// Changes that are written once for the whole transaction.
+    sums: RefCell<Sums>,
 }
 
 impl<'a> Tx<'a> {
-    pub(super) const fn new(connection: &'a Connection, rest: &'a Rest) -> Self {
-        Self { connection, rest, rung: Cell::new(Rung::NONE), paused: Cell::new(false) }
+    pub(super) fn new(connection: &'a Connection, rest: &'a Rest) -> Self {
+        Self {
+            connection,
+            rest,
+            rung: Cell::new(Rung::NONE),
+            paused: Cell::new(false),
+            sums: RefCell::default(),
+        }
+    }
+
+    /// Adds to sums that are written before the transaction ends, or before anything reads them.
+    pub(super) fn add(&self, change: impl FnOnce(&mut Sums)) {
+        change(&mut self.sums.borrow_mut());
+    }
+
+    /// Writes what was added and isn't written yet. Before every commit.
+    pub(super) fn write_sums(&self) -> Result<(), JournalError> {
+        if !self.sums.take().write(self.connection)?.is_empty() {
+            self.ring(Rung::OUTBOX);
+        }
+        Ok(())
     }
 
     /// Rings these stages once the transaction is committed.
@@ -51,6 +73,9 @@ impl<'a> Tx<'a> {
     }
 
     pub(super) fn prepare(&self, sql: &str) -> Result<CachedStatement<'a>, JournalError> {
+        if self.sums.borrow().concern(sql) {
+            self.write_sums()?;
+        }
         Ok(self.connection.prepare_cached(sql)?)
     }
 

@@ -34,7 +34,7 @@ pub(super) fn undo(tx: &Tx<'_>, batch: BatchId, why: &str, now: Timestamp) -> Re
             Some(row) => {
                 cancel::relink(tx, row, Link::Joined, Link::Own)?;
                 let state = orders::tally_state(order);
-                orders::recount_row(tx, row.batch(), (state, Link::Joined), (state, Link::Own))?;
+                orders::recount_row(tx, row.batch(), (state, Link::Joined), (state, Link::Own));
                 tx.execute_one(
                     "an order's row",
                     "UPDATE orders SET batch = ?2, first_row = ?3 WHERE id = ?1",

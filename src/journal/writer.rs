@@ -56,6 +56,8 @@ pub(super) struct Writer {
     kept: Vec<Box<dyn Operation>>,
     /// Something is kept, and it was said.
     keeps: bool,
+    /// Transactions committed: as many syncs, but for checkpoints.
+    commits: u64,
     // Behind the connection, which must be closed before the opening ends.
     common: Common,
 }
@@ -66,7 +68,7 @@ impl Writer {
         operations: Receiver<Box<dyn Operation>>,
         common: Common,
     ) -> Self {
-        Self { connection, operations, kept: Vec::new(), keeps: false, common }
+        Self { connection, operations, kept: Vec::new(), keeps: false, commits: 0, common }
     }
 
     /// Writes until every sender is gone and nothing is left to write.
@@ -86,6 +88,7 @@ impl Writer {
             }
             self.tell_recorded();
         }
+        tracing::debug!(commits = self.commits, "the journal's writer ends");
         // SQLite checkpoints and removes the WAL as the last connection closes.
     }
 
@@ -152,10 +155,12 @@ impl Writer {
                 Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
             }
         }
+        tx.write_sums()?;
         let rung = tx.rung();
         let pauses = tx.have_pauses_changed().then(|| pause::list(&tx)).transpose()?;
         crash_point("journal.commit.before");
         transaction.commit()?;
+        self.commits = self.commits.saturating_add(1);
         crash_point("journal.commit.after");
         if let Some(pauses) = pauses {
             self.common.standing.set(pauses);
@@ -186,10 +191,12 @@ impl Writer {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let tx = Tx::new(&transaction, &self.common.rest);
         operation.run(&tx)?;
+        tx.write_sums()?;
         let rung = tx.rung();
         let pauses = tx.have_pauses_changed().then(|| pause::list(&tx)).transpose()?;
         crash_point("journal.commit.before");
         transaction.commit()?;
+        self.commits = self.commits.saturating_add(1);
         crash_point("journal.commit.after");
         if let Some(pauses) = pauses {
             self.common.standing.set(pauses);

@@ -6,9 +6,9 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -62,6 +62,8 @@ pub async fn start_with_clock(options: Options, listen: SocketAddr, clock: Clock
         clock,
         stop: CancellationToken::new(),
         work: TaskTracker::new(),
+        placed: AtomicU64::new(0),
+        placing_us: AtomicU64::new(0),
         in_work: AtomicUsize::new(0),
     });
     let service = routes(Arc::clone(&app)).into_make_service_with_connect_info::<Breaker>();
@@ -102,6 +104,14 @@ impl Running {
     #[must_use]
     pub fn entries(&self) -> Vec<Entry> {
         self.app.model().ledger(self.app.clock.now()).entries().to_vec()
+    }
+
+    /// How long `placeorder` took on the average, from the request's last byte to the answer handed to the server: the
+    /// latency as it was served, timers and a busy machine included. Zero before the first.
+    #[must_use]
+    pub fn latency_served(&self) -> Duration {
+        let calls = self.app.placed.load(Ordering::Relaxed);
+        Duration::from_micros(self.app.placing_us.load(Ordering::Relaxed).checked_div(calls).unwrap_or(0))
     }
 
     /// Every order so far, in the order they were taken.
@@ -153,6 +163,9 @@ struct App {
     clock: Clock,
     stop: CancellationToken,
     work: TaskTracker,
+    /// `placeorder` calls that were answered, and how long they took together.
+    placed: AtomicU64,
+    placing_us: AtomicU64,
     /// `placeorder` calls being worked on.
     in_work: AtomicUsize,
 }
@@ -289,8 +302,10 @@ async fn api(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
+    let began = Instant::now();
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let call = form::read(content_type.unwrap_or_default(), &body);
+    let is_place = call.is_place();
     let (plan, in_work) = app.receive(&call);
     let sent = if plan.is_plain() {
         // Nothing to wait for, so nothing in which the client could go away: no task needed.
@@ -304,6 +319,11 @@ async fn api(
         });
         work.await.unwrap_or(Sent::Nothing)
     };
+    if is_place {
+        let took = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
+        app.placed.fetch_add(1, Ordering::Relaxed);
+        app.placing_us.fetch_add(took, Ordering::Relaxed);
+    }
     respond(&app, &breaker, sent).await
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io::BufRead;
+use std::os::unix::process::ExitStatusExt;
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
@@ -180,7 +181,7 @@ fn apart(beside: &mut Beside) {
     let place = Workplace::new(url, &[]);
     assert_eq!(place.run(&["balance"]).stdout, b"12.50\n");
     kill_process(Pid::from_child(&simulator), Signal::INT).unwrap();
-    assert_eq!(simulator.wait().unwrap().code(), Some(0));
+    assert_eq!(simulator.wait().unwrap().signal(), Some(Signal::INT.as_raw()));
 
     beside.tried.insert("demo".to_owned());
     let demo = program().arg("demo").env("TMPDIR", beside.place.path("")).output().unwrap();

@@ -120,6 +120,11 @@ fn a_thousand_orders_are_told_in_less_than_a_hundred_lines_that_add_up() {
     sim.change(&Change { faults: Some("drop-after=2%".parse().unwrap()), ..Change::default() });
     place.drop_file("stock4.csv", &file(4));
     let later = orders_until(&mut place, "outbox/stock4.results.csv");
+    place.until("the balance is known at rest", |place| {
+        let status = place.run(&["status", "--json"]).stdout;
+        let status: serde_json::Value = serde_json::from_slice(&status).unwrap();
+        status["money"]["balance"] == sim.ledger().balance.to_string().as_str()
+    });
     // Money that nothing explains.
     sim.change(&Change { add_credit: Some(Money::from_micros(-5_000_000)), ..Change::default() });
     place.until("the balance is missed", |place| place.log().contains("alarm=balance"));
