@@ -236,6 +236,7 @@ fn a_start_doubles_and_a_pause_begins_at_a_few_again() {
     for call in calls {
         pace.ended(call, Ended::Passed, ms(36), at(0));
     }
+    assert_eq!(pace.limit(), 4);
     pace.stood_still();
     assert_eq!(pace.limit(), 4);
     round(&mut pace, ms(36));
