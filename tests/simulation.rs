@@ -26,10 +26,11 @@ use world::{Knobs, World, files, oracle};
 
 const SEEDS: u64 = 200;
 /// What happens in some of them: worlds in which it doesn't would show nothing.
-const OFTEN: [&str; 10] = [
+const OFTEN: [&str; 11] = [
     "absent in_doubt -> queued",
     "already exists submitting -> ordered_elsewhere",
     "already exists submitting -> ordered_no_id",
+    "cleared completed -> completed",
     "held in_doubt -> held",
     "listed in_doubt -> ordered",
     "looked up in_doubt -> ordered",

@@ -11,6 +11,9 @@ use super::{Config, Service};
 /// Longest `network_id`, bytes: it is part of file names.
 const NETWORK_ID_BYTES_MAX: usize = 64;
 
+/// All parameters of a service together, bytes as they are sent.
+const PARAMS_BYTES_MAX: usize = 1024;
+
 /// Parameters of `placeorder` that imeid writes itself.
 const OWN_PARAMS: [&str; 6] = ["apikey", "userid", "action", "imei", "networkid", "orderids"];
 
@@ -171,16 +174,35 @@ pub(super) fn checked_params(
     report: &Report<'_>,
 ) -> Vec<(String, String)> {
     let mut checked = Vec::new();
+    let mut bytes = 0usize;
     for At { at, value: (name, text) } in params {
+        let is_too_long = bytes > PARAMS_BYTES_MAX;
+        bytes = bytes.saturating_add(sent_bytes(&name)).saturating_add(sent_bytes(&text)).saturating_add(2);
         if let Some(message) = keys::banned(&name) {
             report.error(at, message);
         } else if name.is_empty() {
             report.error(at, "a parameter must have a name");
         } else if OWN_PARAMS.contains(&name.to_ascii_lowercase().as_str()) {
             report.error(at, format!("params must not hold {name}: imeid writes it itself"));
+        } else if bytes > PARAMS_BYTES_MAX {
+            // A request of a few packets leaves at once; what waits in a socket's buffer for a provider that reads slowly
+            // could still be leaving when the quiet period is over.
+            if !is_too_long {
+                let message = format!(
+                    "params are too long: up to {name} they take {bytes} bytes of each order's request, and at most \
+                     {PARAMS_BYTES_MAX} may be sent, so that it leaves at once"
+                );
+                report.error(at, message);
+            }
         } else {
             checked.push((name, text));
         }
     }
     checked
+}
+
+/// How many bytes a name or a text takes in a form: what isn't plain is written as `%` and two digits.
+fn sent_bytes(text: &str) -> usize {
+    let of = |byte: u8| if byte.is_ascii_alphanumeric() || b" *-._".contains(&byte) { 1 } else { 3 };
+    text.bytes().map(of).sum()
 }

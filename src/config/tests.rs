@@ -293,6 +293,8 @@ fn a_wrong_value_or_two_that_contradict_are_named(#[case] rest: &str, #[case] ex
 #[case("recheck_after = \"nevr\"", "recheck_after must be a duration")]
 #[case("params = { mep = 12 }", "params.mep must be a text in quotes")]
 #[case("params = { networkId = \"2\" }", "params must not hold networkId")]
+#[case(&format!("params = {{ mep = \"{}\" }}", "x".repeat(1_020)), "params are too long: up to mep they take 1025 bytes")]
+#[case(&format!("params = {{ mep = \"{}\" }}", "é".repeat(171)), "params are too long: up to mep they take 1031 bytes")]
 #[case("params = \"mep=12\"", "params must be a table of texts")]
 #[case("luhn = 1", "luhn must be true or false")]
 fn a_wrong_value_in_a_service_is_named(#[case] line: &str, #[case] expected: &str) {

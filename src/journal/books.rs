@@ -147,6 +147,16 @@ fn oldest(tx: &Tx<'_>, order: OrderId, verdict: Verdict) -> Result<Option<Attemp
     )
 }
 
+/// The oldest attempt that is charged and whose id isn't known.
+fn oldest_unnamed(tx: &Tx<'_>, order: OrderId) -> Result<Option<AttemptRow>, JournalError> {
+    tx.find(
+        "SELECT n, price, day FROM attempts WHERE order_id = ?1 AND verdict = 0 \
+         AND n NOT IN (SELECT n FROM charges WHERE order_id = ?1 AND n IS NOT NULL) ORDER BY n LIMIT 1",
+        [order.0],
+        read_attempt,
+    )
+}
+
 fn read_attempt(row: &rusqlite::Row<'_>) -> rusqlite::Result<AttemptRow> {
     Ok(AttemptRow { n: row.get(0)?, price: Money::from_micros(row.get(1)?), day: row.get(2)? })
 }
@@ -178,8 +188,7 @@ fn source(tx: &Tx<'_>, order: OrderId, from: Source) -> Result<Option<(AttemptRo
             }
             found.map(|row| (row, Account::None))
         }
-        // Its order had no id till now, so none of its charges has one.
-        Source::Booked => oldest(tx, order, Verdict::Taken)?.map(|row| (row, Account::Charged)),
+        Source::Booked => oldest_unnamed(tx, order)?.map(|row| (row, Account::Charged)),
         Source::None => return Ok(None),
     };
     match row {
@@ -417,7 +426,8 @@ fn alarm_text(name: Alarm, order: &Loaded) -> String {
         | Alarm::Intake
         | Alarm::Outbox
         | Alarm::OlderCopy
-        | Alarm::OtherJournal => format!("order {}", order.id),
+        | Alarm::OtherJournal
+        | Alarm::Listing => format!("order {}", order.id),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Claiming: the next orders that the gate lets go, each with its attempt, in one commit.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -224,39 +224,68 @@ impl<'a> Claiming<'a> {
         if alone && self.probes_in_flight()? > 0 {
             return self.stand_aside();
         }
-        let limit = if alone { 1 } else { self.left };
-        let sql = format!(
-            "SELECT {COLUMNS} FROM orders WHERE state IN (1, 2, 4, 5) AND state = 2 AND probe_ok = 1 AND due_at <= ?1 ORDER BY due_at, id LIMIT ?2"
-        );
-        for mut order in self.select(&sql, (self.now.millis(), count(limit)))? {
-            let facts = ProbeFacts {
-                quiet_over: order.rested_after.is_some(),
-                can_list: false,
-                policy_probe: true,
-                older_order: settle::has_older(self.tx, &order)?,
-                within: order
-                    .doubt_first
-                    .is_some_and(|first| self.now.millis().saturating_sub(first.millis()) <= terms.within_ms),
-            };
-            // A pause or a reload can have come between settle's asking and now: settle holds what may go no more.
-            order.life.max_attempts = self.request.rules.max_attempts;
-            if step(&order.life, &Event::Probe(facts)).is_err() {
-                continue;
-            }
-            if self.left == 0 {
-                break;
-            }
-            if !alone {
-                if !self.claim(order, &Event::Probe(facts), Kind::Probe)? {
-                    break;
+        // A service that can't go now must not keep the others' doubts from being probed: it is left out.
+        let mut left_out = BTreeSet::new();
+        while self.left > 0 {
+            let limit = if alone { 1 } else { self.left };
+            let asked = self.asked_for_probe(&left_out, limit)?;
+            let before = left_out.len();
+            for order in asked {
+                let service = order.service;
+                if self.left > 0 && !left_out.contains(&service) && !self.probe(order, terms, alone)? {
+                    left_out.insert(service);
                 }
-            } else if gate::service(&self.pauses, order.service).is_none() && self.in_flight(None)? > 0 {
-                return self.stand_aside();
-            } else if self.claim(order, &Event::Probe(facts), Kind::FirstProbe)? {
-                self.left = 0;
+            }
+            if left_out.len() == before {
+                break;
             }
         }
         Ok(())
+    }
+
+    /// Doubts that settle wants probed, those that have waited longest first.
+    fn asked_for_probe(
+        &self,
+        left_out: &BTreeSet<ServiceId>,
+        limit: usize,
+    ) -> Result<Vec<Loaded>, JournalError> {
+        let without: Vec<String> = left_out.iter().map(|service| service.0.to_string()).collect();
+        let sql = format!(
+            "SELECT {COLUMNS} FROM orders WHERE state IN (1, 2, 4, 5) AND state = 2 AND probe_ok = 1 AND due_at <= ?1 \
+             AND service NOT IN ({}) ORDER BY due_at, id LIMIT ?2",
+            without.join(", ")
+        );
+        self.select(&sql, (self.now.millis(), count(limit)))
+    }
+
+    /// Probes one doubt. False: nothing of its service can go now.
+    fn probe(&mut self, mut order: Loaded, terms: ProbeTerms, alone: bool) -> Result<bool, JournalError> {
+        let facts = ProbeFacts {
+            quiet_over: order.rested_after.is_some(),
+            can_list: false,
+            policy_probe: true,
+            older_order: settle::has_older(self.tx, &order)?,
+            within: order
+                .doubt_first
+                .is_some_and(|first| self.now.millis().saturating_sub(first.millis()) <= terms.within_ms),
+        };
+        // A pause or a reload can have come between settle's asking and now: settle holds what may go no more.
+        order.life.max_attempts = self.request.rules.max_attempts;
+        if step(&order.life, &Event::Probe(facts)).is_err() {
+            return Ok(true);
+        }
+        if !alone {
+            return self.claim(order, &Event::Probe(facts), Kind::Probe);
+        }
+        if gate::service(&self.pauses, order.service).is_none() && self.in_flight(None)? > 0 {
+            self.stand_aside()?;
+            return Ok(true);
+        }
+        let goes = self.claim(order, &Event::Probe(facts), Kind::FirstProbe)?;
+        if goes {
+            self.left = 0;
+        }
+        Ok(goes)
     }
 
     fn probes_in_flight(&self) -> Result<i64, JournalError> {

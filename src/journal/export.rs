@@ -415,7 +415,7 @@ fn taken_by(tx: &Tx<'_>, older: &[Loaded]) -> Result<Vec<(i64, i64)>, JournalErr
 }
 
 /// Why a row can't be the order's, if it can't.
-fn judge(row: &ExportRow, from: Option<Timestamp>, others: &[(i64, i64)]) -> Option<Unmatched> {
+pub(super) fn judge(row: &ExportRow, from: Option<Timestamp>, others: &[(i64, i64)]) -> Option<Unmatched> {
     let Some(from) = from else { return Some(Unmatched::NoAttempt) };
     let Some((earliest, latest)) = row.placed else { return Some(Unmatched::NoDate) };
     if others.iter().any(|(begun, ended)| earliest <= *ended && latest >= *begun) {

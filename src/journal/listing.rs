@@ -1,5 +1,6 @@
 //! A listing of the provider's orders, held against every doubt: which order is in it, and, where it is whole and fresh,
-//! which is not.
+//! which is not. Likewise against every charge that is presumed beside a known id: whether there is a second order of the
+//! IMEI, or none.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -28,6 +29,10 @@ pub(super) struct Judging<'a> {
     /// A finished order of ours is in it: it isn't a listing of pending ones only.
     has_finished: bool,
 }
+
+/// What was known, and when, as the first attempt of an order began that may have been taken.
+pub(super) const FIRST_UNPROVEN: &str = "SELECT known_id, claimed_at FROM attempts WHERE order_id = ?1 AND verdict IN (0, 3, 4, 5, 6, 7) \
+     ORDER BY n LIMIT 1";
 
 /// How many of the listing's newest orders of ours are looked at to find the latest-begun one.
 const WITNESSES: usize = 256;
@@ -87,11 +92,16 @@ impl<'a> Judging<'a> {
     pub(super) fn run(&self) -> Result<usize, JournalError> {
         rest::note(self.tx, self.now, self.rules.quiet)?;
         let doubts = self.doubts()?;
+        // Those whose id this very listing brings are held against the next one: what is booked now isn't in `ours`.
+        let presumed = self.presumed()?;
         let mut settled = 0usize;
         for mut order in doubts {
             if self.judge(&mut order)? {
                 settled = settled.saturating_add(1);
             }
+        }
+        for mut order in presumed {
+            self.judge_presumed(&mut order)?;
         }
         self.tx.set_fact("listed_at", &self.facts.asked_at.millis().to_string())?;
         Ok(settled)
@@ -99,36 +109,48 @@ impl<'a> Judging<'a> {
 
     /// In doubt, ordered or held without an id, and queued after a release.
     fn doubts(&self) -> Result<Vec<Loaded>, JournalError> {
-        let mut found = Vec::new();
-        for which in [
-            "state IN (1, 2, 4, 5) AND state IN (2, 4, 5) AND provider_id IS NULL",
-            "state = 0 AND inferred > 0",
-        ] {
-            let sql = format!("SELECT {COLUMNS} FROM orders WHERE {which} ORDER BY id");
-            let mut statement = self.tx.prepare(&sql)?;
-            for order in statement.query_map([], orders::read)? {
-                found.push(order?);
-            }
-        }
+        let mut found =
+            self.those("state IN (1, 2, 4, 5) AND state IN (2, 4, 5) AND provider_id IS NULL ORDER BY id")?;
+        found.extend(self.those("state = 0 AND inferred > 0 ORDER BY id")?);
         Ok(found)
+    }
+
+    /// With an id, and a charge presumed beside it. While an attempt of it is on its way nothing is judged.
+    fn presumed(&self) -> Result<Vec<Loaded>, JournalError> {
+        self.those("presumed > 0 AND provider_id IS NOT NULL AND state <> 1 ORDER BY rested_after, id")
+    }
+
+    fn those(&self, which: &str) -> Result<Vec<Loaded>, JournalError> {
+        let sql = format!("SELECT {COLUMNS} FROM orders WHERE {which}");
+        let mut statement = self.tx.prepare(&sql)?;
+        let found = statement.query_map([], orders::read)?;
+        Ok(found.collect::<Result<_, _>>()?)
+    }
+
+    /// Orders of its IMEI that are of no order of ours, their ids above what we knew then, of whatever service; each once.
+    fn same_imei(&self, order: &Loaded, known_id: i64) -> Vec<&'a ProviderOrder> {
+        let mut seen = BTreeSet::new();
+        self.listing
+            .iter()
+            .filter(|told| told.imei == Some(order.imei) && !self.ours.contains_key(&told.id))
+            .filter(|told| books::provider_id(told.id) > known_id && seen.insert(told.id))
+            .collect()
+    }
+
+    /// Those of them that are of its service.
+    fn can_be(&self, order: &Loaded, same_imei: &[&'a ProviderOrder]) -> Vec<&'a ProviderOrder> {
+        let titles = self.titles.get(&order.service);
+        let named = |told: &&&ProviderOrder| titles.is_some_and(|titles| titles.contains(&told.package));
+        same_imei.iter().filter(named).copied().collect()
     }
 
     fn judge(&self, order: &mut Loaded) -> Result<bool, JournalError> {
         let Some((known_id, _)) = self.first_unproven(order)? else { return Ok(false) };
-        let same_imei: Vec<&ProviderOrder> = self
-            .listing
-            .iter()
-            .filter(|told| told.imei == Some(order.imei) && !self.ours.contains_key(&told.id))
-            .filter(|told| books::provider_id(told.id) > known_id)
-            .collect();
+        let same_imei = self.same_imei(order, known_id);
         if !same_imei.is_empty() && self.has_older_without_id(order)? {
             return Ok(false);
         }
-        let titles = self.titles.get(&order.service);
-        let can_be: Vec<&&ProviderOrder> = same_imei
-            .iter()
-            .filter(|told| titles.is_some_and(|titles| titles.contains(&told.package)))
-            .collect();
+        let can_be = self.can_be(order, &same_imei);
         if !can_be.is_empty() {
             let ids: Vec<ProviderOrderId> = can_be.iter().map(|told| told.id).collect();
             let text = format!("{ids:?}");
@@ -151,12 +173,52 @@ impl<'a> Judging<'a> {
         self.note_absence(order, known_id)
     }
 
+    /// Of an order whose id is known: a second id is booked; none, and what is presumed beside the first isn't there.
+    fn judge_presumed(&self, order: &mut Loaded) -> Result<(), JournalError> {
+        let Some((known_id, _)) = self.first_unproven(order)? else { return Ok(()) };
+        let same_imei = self.same_imei(order, known_id);
+        // It goes to the newest order that it can be: that one's doubt was judged before.
+        let is_current =
+            orders::current(self.tx, order.service, order.imei)?.is_some_and(|newest| newest.id == order.id);
+        if is_current && (same_imei.is_empty() || !self.has_older_without_id(order)?) {
+            for second in self.can_be(order, &same_imei) {
+                let text = format!("{}, beside {:?}", second.id, order.life.id);
+                let telling = Telling { what: "listed", text: &text, via: "listed", quiet: false };
+                orders::advance(self.tx, order, &Event::LateId(second.id), self.now, self.rules, &telling)?;
+            }
+        }
+        if !same_imei.is_empty() || order.life.presumed == 0 || !self.shows_all_of(order)? {
+            return Ok(());
+        }
+        let Some(absence) =
+            self.absence(order, known_id, "its id alone in a first whole and fresh listing")?
+        else {
+            return Ok(());
+        };
+        let text = "its id alone in two whole and fresh listings a quiet period apart";
+        let telling = Telling { what: "cleared", text, via: "", quiet: false };
+        orders::advance(self.tx, order, &Event::Cleared(absence), self.now, self.rules, &telling)?;
+        Ok(())
+    }
+
+    /// Whether every charge that is booked for it is in the listing. One whose id isn't known can't be seen to be.
+    fn shows_all_of(&self, order: &Loaded) -> Result<bool, JournalError> {
+        let mut statement = self.tx.prepare("SELECT provider_id FROM charges WHERE order_id = ?1")?;
+        let mut rows = statement.query([order.id.0])?;
+        while let Some(row) = rows.next()? {
+            let id = ProviderOrderId(u64::try_from(row.get::<_, i64>(0)?).unwrap_or(0));
+            if !self.ours.contains_key(&id) {
+                return Ok(false);
+            }
+        }
+        Ok(order.life.charged == order.life.named)
+    }
+
     /// Whether an older order of the key has a charge that an export told of, and no id: what is listed can be that one,
     /// and is then neither this order nor its absence.
     fn has_older_without_id(&self, order: &Loaded) -> Result<bool, JournalError> {
         let found = self.tx.find(
-            "SELECT 1 FROM orders WHERE service = ?1 AND imei = ?2 AND current = 0 AND charged > 0 \
-             AND provider_id IS NULL LIMIT 1",
+            "SELECT 1 FROM orders WHERE service = ?1 AND imei = ?2 AND current = 0 AND charged > named LIMIT 1",
             (order.service.0, i64::try_from(order.imei.as_u64()).unwrap_or(0)),
             |_| Ok(()),
         )?;
@@ -166,17 +228,52 @@ impl<'a> Judging<'a> {
     /// What we knew, and when, as the first unproven attempt began, or one whose charge an export told of: no id is known
     /// of either.
     fn first_unproven(&self, order: &Loaded) -> Result<Option<(i64, Timestamp)>, JournalError> {
-        self.tx.find(
-            "SELECT known_id, claimed_at FROM attempts WHERE order_id = ?1 AND verdict IN (0, 3, 4, 5, 6, 7) ORDER BY n LIMIT 1",
-            [order.id.0],
-            |row| Ok((row.get(0)?, Timestamp::from_millis(row.get(1)?))),
-        )
+        self.tx
+            .find(FIRST_UNPROVEN, [order.id.0], |row| Ok((row.get(0)?, Timestamp::from_millis(row.get(1)?))))
     }
 
     fn note_absence(&self, order: &mut Loaded, known_id: i64) -> Result<bool, JournalError> {
+        let Some(absence) = self.absence(order, known_id, "from a first whole and fresh listing")? else {
+            return Ok(false);
+        };
+        let text = "from two whole and fresh listings a quiet period apart";
+        let telling = Telling { what: "absent", text, via: "", quiet: false };
+        Ok(orders::advance(self.tx, order, &Event::Absent(absence), self.now, self.rules, &telling)?
+            .is_some())
+    }
+
+    /// What two listings a quiet period apart prove, this one being the second. Otherwise `None`; a first one that is as
+    /// good is noted, in the words `first`.
+    fn absence(&self, order: &Loaded, known_id: i64, first: &str) -> Result<Option<Absence>, JournalError> {
+        if !self.is_proof(order, known_id)? {
+            return Ok(None);
+        }
+        let noted: Option<i64> = self
+            .tx
+            .find("SELECT absent_since FROM orders WHERE id = ?1", [order.id.0], |row| row.get(0))?
+            .flatten();
+        // One that seems to be from the future is from before the clock was set back.
+        let Some(noted) = noted.filter(|noted| *noted <= self.facts.asked_at.millis()) else {
+            self.tx.rest().absence_begins(order.id, self.rules.quiet);
+            self.tx.execute_one(
+                "an absence",
+                "UPDATE orders SET absent_since = ?2 WHERE id = ?1",
+                (order.id.0, self.facts.asked_at.millis()),
+            )?;
+            self.tx.event(self.now, Some(order.id), None, "absent", first)?;
+            return Ok(None);
+        };
+        let twice = Timestamp::from_millis(noted).plus(self.rules.quiet) <= self.facts.asked_at
+            && self.tx.rest().is_absent_for(order.id, self.rules.quiet);
+        Ok(twice.then_some(Absence { twice, whole: true, reaches_back: true, fresh: true }))
+    }
+
+    /// Whether what isn't in this listing, and was begun when we knew ids up to `known_id`, isn't there: whole, reaching
+    /// back, and fresh.
+    fn is_proof(&self, order: &Loaded, known_id: i64) -> Result<bool, JournalError> {
         let Some(since) = order.doubt_since else { return Ok(false) };
         let quiet_until = since.plus(self.rules.quiet);
-        if self.facts.asked_at < quiet_until {
+        if self.facts.asked_at < quiet_until || self.has_unreadable(known_id) {
             return Ok(false);
         }
         let oldest_needed = self.ours.keys().copied().filter(|id| books::provider_id(*id) <= known_id).max();
@@ -187,39 +284,15 @@ impl<'a> Judging<'a> {
         let fresh = self.witnesses.iter().any(|(begun, knew, entry)| {
             *begun >= quiet_until && *begun <= self.now && *knew >= known_id && *entry >= rested_after
         });
-        if !fresh || !self.is_whole_from(reach)? {
-            return Ok(false);
-        }
-        let first: Option<i64> = self
-            .tx
-            .find("SELECT absent_since FROM orders WHERE id = ?1", [order.id.0], |row| row.get(0))?
-            .flatten();
-        // One that seems to be from the future is from before the clock was set back.
-        let Some(first) = first.filter(|first| *first <= self.facts.asked_at.millis()) else {
-            self.tx.rest().absence_begins(order.id, self.rules.quiet);
-            self.tx.execute_one(
-                "an absence",
-                "UPDATE orders SET absent_since = ?2 WHERE id = ?1",
-                (order.id.0, self.facts.asked_at.millis()),
-            )?;
-            self.tx.event(
-                self.now,
-                Some(order.id),
-                None,
-                "absent",
-                "from a first whole and fresh listing",
-            )?;
-            return Ok(false);
+        Ok(fresh && self.is_whole_from(reach)?)
+    }
+
+    /// Whether an order of no order of ours is in it, young enough, whose IMEI can't be read: it can be any.
+    fn has_unreadable(&self, known_id: i64) -> bool {
+        let can_be_any = |told: &ProviderOrder| {
+            told.imei.is_none() && books::provider_id(told.id) > known_id && !self.ours.contains_key(&told.id)
         };
-        let is_long_ago = Timestamp::from_millis(first).plus(self.rules.quiet) <= self.facts.asked_at;
-        if !is_long_ago || !self.tx.rest().is_absent_for(order.id, self.rules.quiet) {
-            return Ok(false);
-        }
-        let absence = Absence { twice: true, whole: true, reaches_back: true, fresh };
-        let text = "from two whole and fresh listings a quiet period apart";
-        let telling = Telling { what: "absent", text, via: "", quiet: false };
-        Ok(orders::advance(self.tx, order, &Event::Absent(absence), self.now, self.rules, &telling)?
-            .is_some())
+        self.listing.iter().any(can_be_any)
     }
 
     /// Whether every id of ours from `reach` to the listing's newest is in it, finished ones among them.

@@ -69,7 +69,7 @@ pub(super) struct Loaded {
 /// The columns that [`read`] reads, in its order.
 pub(super) const COLUMNS: &str = "id, service, imei, batch, first_row, state, provider_id, counted, unaccounted, \
      inferred, presumed, charged, has_result, attempts, joined, retried, due_at, doubt_since, doubt_first, earlier, \
-     ordered_at, done_at, rested_after";
+     ordered_at, done_at, rested_after, named";
 
 /// Reads an order from a row of [`COLUMNS`].
 pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Loaded> {
@@ -98,6 +98,7 @@ pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Loaded> {
             inferred: row.get(9)?,
             presumed: row.get(10)?,
             charged: row.get(11)?,
+            named: row.get(23)?,
             has_result: row.get(12)?,
         },
         attempts: row.get(13)?,
@@ -211,15 +212,18 @@ fn stamp(order: &mut Loaded, from: State, now: Timestamp, rules: &Rules) {
 fn save(tx: &Tx<'_>, order: &Loaded) -> Result<(), JournalError> {
     let life = &order.life;
     let millis = |at: Option<Timestamp>| at.map(Timestamp::millis);
-    // `probe_ok` and `absent_since` are settle's notes on a doubt: every transition ends them. That it has rested stays
-    // known for as long as no attempt is begun.
+    // `probe_ok` and `absent_since` are settle's notes on a doubt: every transition ends them, but for what is presumed
+    // beside an id, where only another id or charge does. That it has rested stays known for as long as no attempt is
+    // begun.
     tx.execute_one(
         "an order's transition",
         "UPDATE orders SET state = ?2, attempts = ?3, counted = ?4, unaccounted = ?5, inferred = ?6, presumed = ?7, \
          charged = ?8, has_result = ?9, due_at = ?10, doubt_since = ?11, doubt_first = ?12, provider_id = ?13, \
          earlier = ?14, ordered_at = ?15, done_at = ?16, probe_ok = 0, \
-         absent_since = CASE WHEN ?2 = 2 AND doubt_since IS ?11 THEN absent_since END, \
-         rested_after = CASE WHEN ?2 IN (2, 4, 5) THEN ?17 END WHERE id = ?1",
+         absent_since = CASE WHEN doubt_since IS ?11 AND (?2 = 2 OR (?7 > 0 AND provider_id = ?13 AND charged = ?8)) \
+         THEN absent_since END, \
+         rested_after = CASE WHEN ?2 IN (2, 4, 5) OR (?2 <> 1 AND ?7 > 0 AND ?13 IS NOT NULL) THEN ?17 END, \
+         named = ?18 WHERE id = ?1",
         rusqlite::params![
             order.id.0,
             state_code(life.state),
@@ -238,6 +242,7 @@ fn save(tx: &Tx<'_>, order: &Loaded) -> Result<(), JournalError> {
             millis(order.ordered_at),
             millis(order.done_at),
             order.rested_after,
+            life.named,
         ],
     )
 }

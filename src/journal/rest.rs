@@ -2,7 +2,8 @@
 //! that is set forward makes a doubt of seconds look old; one that is set back makes it wait for days.
 //!
 //! What has rested is noted once, as the ledger's last entry then: what is entered behind it began after the quiet
-//! period, whatever any clock says. Every new doubt takes the note back. A doubt of an earlier process that hasn't rested
+//! period, whatever any clock says. Every new doubt takes the note back. What is presumed beside a known id rests like a
+//! doubt: only what began after it shows that it isn't there. A doubt of an earlier process that hasn't rested
 //! yet begins its quiet period anew by the steady clock: what passed between the two processes nobody knows.
 
 use std::collections::HashMap;
@@ -93,9 +94,23 @@ pub(super) fn note(tx: &Tx<'_>, now: Timestamp, quiet: Duration) -> Result<(), J
          absent_since = NULL WHERE state IN (1, 2, 4, 5) AND state = 2 AND doubt_since > ?2",
         (now.millis(), soon),
     )?;
-    let mut statement = tx.prepare(
-        "SELECT id FROM orders WHERE state IN (1, 2, 4, 5) AND state = 2 AND rested_after IS NULL AND doubt_since <= ?1",
+    tx.execute(
+        "UPDATE orders SET doubt_since = ?1, absent_since = NULL WHERE presumed > 0 AND provider_id IS NOT NULL \
+         AND rested_after IS NULL AND doubt_since > ?2",
+        (now.millis(), soon),
     )?;
+    for which in
+        ["state IN (1, 2, 4, 5) AND state = 2", "presumed > 0 AND provider_id IS NOT NULL AND state <> 1"]
+    {
+        note_those(tx, which, now, quiet)?;
+    }
+    Ok(())
+}
+
+/// Of orders of this kind.
+fn note_those(tx: &Tx<'_>, which: &str, now: Timestamp, quiet: Duration) -> Result<(), JournalError> {
+    let sql = format!("SELECT id FROM orders WHERE {which} AND rested_after IS NULL AND doubt_since <= ?1");
+    let mut statement = tx.prepare(&sql)?;
     let over = statement.query_map([now.minus(quiet).millis()], |row| row.get(0).map(OrderId))?;
     for order in over.collect::<Result<Vec<_>, _>>()? {
         if tx.rest().has_rested(order, quiet) {

@@ -78,7 +78,7 @@ impl View {
                 since,
                 first: order.doubt_first.unwrap_or(since),
                 told: Vec::new(),
-                probe_asked: row.get(23)?,
+                probe_asked: row.get(24)?,
                 counted: order.life.counted,
             })
         })?;
@@ -90,6 +90,19 @@ impl View {
             )?;
         }
         Ok(doubts)
+    }
+
+    /// The latest beginning of a doubt of which a charge is presumed beside its order's id: a listing can clear it.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn presumed_since(&self) -> Result<Option<Timestamp>, JournalError> {
+        let latest = self.find(
+            "SELECT max(doubt_since) FROM orders WHERE presumed > 0 AND provider_id IS NOT NULL",
+            [],
+            |row| row.get::<_, Option<i64>>(0),
+        )?;
+        Ok(latest.flatten().map(Timestamp::from_millis))
     }
 
     /// Whether any order has an id, so that a listing without one of ours would show something.

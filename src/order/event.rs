@@ -38,8 +38,9 @@ pub enum Event {
     LateId(ProviderOrderId),
     /// An older order of the key turned out to be taken.
     Superseded,
-    /// A whole and fresh listing, or an export, shows this order's known charges and no other.
-    Cleared,
+    /// Listings, or an export, show the ids that are booked for this order and no other order of its IMEI: what was
+    /// presumed beside them is absent.
+    Cleared(Absence),
     /// An operator says so.
     Word(Word),
 }
@@ -119,9 +120,9 @@ pub struct ProbeFacts {
 /// What makes an absence a proof good enough to release on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Absence {
-    /// Absent from two listings a quiet period apart, both after the order's own.
+    /// Absent from two listings a quiet period apart, both after the order's own; or from an export made so late.
     pub twice: bool,
-    /// Every id of ours in their span is in them, finished ones among them.
+    /// Every id of ours in their span is in them, finished ones among them. Where it clears: the order's own too.
     pub whole: bool,
     /// An older order of ours is in them: they reach back past the first unproven attempt.
     pub reaches_back: bool,
@@ -320,6 +321,8 @@ pub enum Alarm {
     OlderCopy,
     /// Another journal worked with these folders.
     OtherJournal,
+    /// Doubts wait for the provider's listing, and it doesn't come.
+    Listing,
 }
 
 impl Alarm {
@@ -338,6 +341,7 @@ impl Alarm {
             Self::Outbox => "outbox",
             Self::OlderCopy => "older_copy",
             Self::OtherJournal => "other_journal",
+            Self::Listing => "listing",
         }
     }
 }

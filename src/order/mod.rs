@@ -41,7 +41,7 @@
 //! | rejected, refused, ordered_elsewhere, cancelled | operator: retry | stays | a new order is queued |
 //! | any | [`Event::LateId`] | ordered(id) if it had none and isn't submitting, else stays | booked; a second one: alarm |
 //! | queued with nothing unproven | [`Event::Superseded`] | ordered_elsewhere | 0; the row is a duplicate |
-//! | any with presumed charges beside its id | [`Event::Cleared`] | stays | they are released |
+//! | any with an id but submitting | [`Event::Cleared`], every part of [`Absence`] shown | stays | presumed charges beside it are released |
 //! | any | what is already known; an operator's word without a row | stays | nothing; he is told why |
 //! | any other pair | | [`Illegal`] | unchanged; the caller raises an alarm |
 
@@ -148,6 +148,8 @@ pub struct Order {
     pub presumed: u32,
     /// Charges booked, by id or by an export.
     pub charged: u32,
+    /// Those of them whose id is known: an export tells none.
+    pub named: u32,
     /// Ordered elsewhere, and an export brought the result.
     pub has_result: bool,
 }

@@ -1,10 +1,13 @@
 //! The function itself. Each state has its own short match; what holds for any state comes first.
 
+mod books;
+mod word;
+
 use crate::types::{ProviderOrderId, ProviderStatus};
 
 use super::{
     Absence, Alarm, Answer, BalanceFacts, Effect, Event, Exported, HoldFacts, KeyFacts, NoIdFacts, Order,
-    PauseReason, ProbeFacts, Released, Source, State, Word,
+    PauseReason, ProbeFacts, Released, Source, State,
 };
 
 /// What becomes of an order.
@@ -63,7 +66,7 @@ impl Draft {
             Event::GiveUp => self.order.state == State::Ordered && self.to(State::Held),
             Event::LateId(id) => self.late_id(*id),
             Event::Superseded => self.superseded(),
-            Event::Cleared => self.cleared(),
+            Event::Cleared(absence) => self.cleared(*absence),
             Event::Word(word) => self.word(*word),
         }
     }
@@ -224,8 +227,8 @@ impl Draft {
         if !self.seeks_id() {
             return false;
         }
-        for (known, id) in (0u32..).zip(ids) {
-            self.charge_once(known, *id);
+        for id in ids {
+            self.book_id(*id);
         }
         self.order.id = Some(*first);
         self.presume_all_unproven();
@@ -247,8 +250,7 @@ impl Draft {
     }
 
     fn absent(&mut self, absence: Absence) -> bool {
-        let Absence { twice, whole, reaches_back, fresh } = absence;
-        if self.order.state != State::InDoubt || !(twice && whole && reaches_back && fresh) {
+        if self.order.state != State::InDoubt || !is_proven(absence) {
             return false;
         }
         self.release_all(Released::Absence);
@@ -366,16 +368,20 @@ impl Draft {
     fn late_id(&mut self, id: ProviderOrderId) -> bool {
         match self.order.id {
             Some(known) if known == id => return true,
+            // Of two charges that an export told of: the alarm was raised then.
+            Some(_) if self.has_unnamed() => {
+                self.book_id(id);
+                return true;
+            }
             Some(_) => {
-                let from = self.any_source();
-                self.charge(from, Some(id));
+                self.book_id(id);
                 self.effect(Effect::Alarm(Alarm::DoubleCharge));
                 return true;
             }
             None => {}
         }
         self.order.id = Some(id);
-        self.charge_once(0, id);
+        self.book_id(id);
         match self.order.state {
             State::Submitting | State::Completed | State::Rejected => true,
             _ => self.becomes_ordered(),
@@ -390,199 +396,21 @@ impl Draft {
         self.to(State::OrderedElsewhere)
     }
 
-    fn cleared(&mut self) -> bool {
-        if self.order.presumed > 0 && self.order.charged > 0 {
+    fn cleared(&mut self, absence: Absence) -> bool {
+        if self.order.id.is_none() || self.order.state == State::Submitting || !is_proven(absence) {
+            return false;
+        }
+        // An export told of a charge whose id isn't known: then what shows one order of the IMEI doesn't show all.
+        if self.order.presumed > 0 && !self.has_unnamed() {
             self.order.presumed = 0;
             self.effect(Effect::ClearPresumed);
         }
         true
     }
+}
 
-    // ---- operators -----------------------------------------------------------------------------------------
-
-    fn word(&mut self, word: Word) -> bool {
-        match word {
-            Word::OrderId { id, quiet_over, booked } => self.told_id(id, quiet_over, booked),
-            Word::NotOrdered { quiet_over } => self.told_not_ordered(quiet_over),
-            Word::Cancel => self.told_cancel(),
-            Word::Retry { newer_live } => self.told_retry(newer_live),
-        }
-    }
-
-    fn tell(&mut self, why: &'static str) -> bool {
-        self.effect(Effect::Tell(why));
-        true
-    }
-
-    fn told_id(&mut self, id: ProviderOrderId, quiet_over: bool, booked: bool) -> bool {
-        match (self.order.state, self.order.id) {
-            (State::Held, Some(_)) => {
-                // Of an order that was listed twice every id is booked: he says which one is to be asked after.
-                if self.order.id != Some(id) && !booked {
-                    let from = self.any_source();
-                    self.charge(from, Some(id));
-                }
-                self.order.id = Some(id);
-                self.to(State::Ordered)
-            }
-            (_, Some(known)) if known == id => self.tell("that is the id it has"),
-            (State::InDoubt | State::Held, None) if quiet_over => {
-                self.order.id = Some(id);
-                self.charge_once(0, id);
-                self.presume_all_unproven();
-                self.to(State::Ordered)
-            }
-            (State::InDoubt | State::Held, None) => {
-                self.tell("its quiet period isn't over yet: say it again then")
-            }
-            _ => self.tell("it is neither in doubt nor held"),
-        }
-    }
-
-    fn told_not_ordered(&mut self, quiet_over: bool) -> bool {
-        match (self.order.state, self.order.id) {
-            (State::InDoubt | State::Held, Some(_)) => self.tell("its order id is known, so it was ordered"),
-            (State::Held, None) if self.order.charged > 0 => {
-                self.tell("an export shows its charge, so it was ordered")
-            }
-            (State::InDoubt | State::Held, None) if quiet_over => {
-                self.release_all(Released::Word);
-                self.to(State::Queued)
-            }
-            (State::InDoubt | State::Held, None) => {
-                self.tell("its quiet period isn't over yet: say it again then")
-            }
-            _ => self.tell("it is neither in doubt nor held"),
-        }
-    }
-
-    fn told_cancel(&mut self) -> bool {
-        match self.order.state {
-            State::Queued | State::Held => self.to(State::Cancelled),
-            State::Cancelled => self.tell("it is cancelled already"),
-            State::Submitting | State::InDoubt => {
-                self.tell("it may be at the provider already: it can't be called back")
-            }
-            State::Ordered | State::OrderedNoId => {
-                self.tell("it is ordered already: it can't be called back")
-            }
-            _ => self.tell("it has ended already"),
-        }
-    }
-
-    fn told_retry(&mut self, newer_live: bool) -> bool {
-        match self.order.state {
-            State::Rejected | State::Refused | State::OrderedElsewhere | State::Cancelled => {}
-            State::Completed => return self.tell("it is completed: its answer is there"),
-            _ => return self.tell("it hasn't ended yet"),
-        }
-        if self.order.unproven() > 0 {
-            return self.tell("an attempt of it may have been taken: it would be paid twice");
-        }
-        if self.order.state == State::Cancelled && self.order.charged > 0 {
-            return self.tell("it was charged: it would be paid twice");
-        }
-        if newer_live {
-            return self.tell("a newer order for this IMEI is there already");
-        }
-        self.effect(Effect::NewOrder);
-        true
-    }
-
-    // ---- the books -----------------------------------------------------------------------------------------
-
-    fn end_proven(&mut self, end: Effect) {
-        self.order.counted = self.order.counted.saturating_sub(1);
-        self.effect(end);
-    }
-
-    /// The attempt that an id, or an export's row, most likely belongs to.
-    const fn any_source(&self) -> Source {
-        if self.order.unaccounted > 0 {
-            Source::Unaccounted
-        } else if self.order.presumed > 0 {
-            Source::Presumed
-        } else if self.order.inferred > 0 {
-            Source::Inferred
-        } else {
-            Source::None
-        }
-    }
-
-    fn take_from(&mut self, from: Source) {
-        let count = match from {
-            Source::Unaccounted => &mut self.order.unaccounted,
-            Source::Presumed => &mut self.order.presumed,
-            Source::Inferred => &mut self.order.inferred,
-            Source::InFlight | Source::Booked | Source::None => return,
-        };
-        *count = count.saturating_sub(1);
-    }
-
-    fn charge(&mut self, from: Source, id: Option<ProviderOrderId>) {
-        self.take_from(from);
-        self.order.charged = self.order.charged.saturating_add(1);
-        self.effect(Effect::Charge { from, id });
-    }
-
-    /// Books an id of an order that had none, unless the charge is there: an export tells of charges and no ids, so the
-    /// first ids that come are those of the charges it told of. `before`: ids that came with this one.
-    fn charge_once(&mut self, before: u32, id: ProviderOrderId) {
-        if self.order.charged > before {
-            self.effect(Effect::Charge { from: Source::Booked, id: Some(id) });
-        } else {
-            let from = self.any_source();
-            self.charge(from, Some(id));
-        }
-    }
-
-    fn presume_unaccounted(&mut self) {
-        if self.order.unaccounted > 0 {
-            self.order.presumed = self.order.presumed.saturating_add(self.order.unaccounted);
-            self.order.unaccounted = 0;
-            self.effect(Effect::PresumeUnaccounted);
-        }
-    }
-
-    /// Which of several attempts an id from a listing belongs to can't be told: the others may be taken too.
-    fn presume_all_unproven(&mut self) {
-        self.presume_unaccounted();
-        if self.order.inferred > 0 {
-            self.order.presumed = self.order.presumed.saturating_add(self.order.inferred);
-            self.order.inferred = 0;
-            self.effect(Effect::PresumeInferred);
-        }
-    }
-
-    /// One charge is presumed for the key, and no more: the provider refuses duplicates.
-    fn presume_once(&mut self, presumed_elsewhere: bool) {
-        let keep =
-            if presumed_elsewhere || self.order.presumed > 0 { Source::None } else { self.any_source() };
-        if keep != Source::None {
-            self.take_from(keep);
-            self.effect(Effect::Presume(keep));
-        }
-        if self.order.unaccounted > 0 {
-            self.order.inferred = self.order.inferred.saturating_add(self.order.unaccounted);
-            self.order.unaccounted = 0;
-            self.effect(Effect::Release(Released::OnceAKey));
-        }
-        if keep != Source::None {
-            self.order.presumed = self.order.presumed.saturating_add(1);
-        } else if presumed_elsewhere {
-            // Its charge stands in the books of the key's other order.
-        } else if self.order.presumed == 0 {
-            // Only another order's attempts, or the original of a copy, can be behind it: the charge is entered here.
-            self.order.presumed = 1;
-            self.effect(Effect::Presume(Source::None));
-        }
-    }
-
-    fn release_all(&mut self, why: Released) {
-        let released = self.order.unaccounted.saturating_add(self.order.presumed);
-        self.order.inferred = self.order.inferred.saturating_add(released);
-        self.order.unaccounted = 0;
-        self.order.presumed = 0;
-        self.effect(Effect::Release(why));
-    }
+/// Every part of the proof is there.
+const fn is_proven(absence: Absence) -> bool {
+    let Absence { twice, whole, reaches_back, fresh } = absence;
+    twice && whole && reaches_back && fresh
 }

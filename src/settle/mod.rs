@@ -6,6 +6,7 @@
 //! [`order`](crate::order) decides.
 
 mod balance;
+mod failing;
 mod reconcile;
 #[cfg(test)]
 mod tests;
@@ -18,6 +19,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use balance::Looks;
+use failing::Failing;
 
 use crate::balance::Verdict;
 use crate::clock::Clock;
@@ -38,6 +40,8 @@ const LOOK_AGAIN: Duration = Duration::from_secs(60);
 const SHORTEST_WAIT: Duration = Duration::from_millis(20);
 /// The account whose provider was seen to list its orders: that isn't forgotten over a restart.
 const LISTS_FACT: &str = "lists";
+/// A listing that may clear what is presumed is asked for at least so often.
+const CLEAR_AT_LEAST_EVERY: Duration = Duration::from_secs(3600);
 /// Titles of services are asked for again after this long.
 const TITLES_FOR: Duration = Duration::from_secs(3600);
 
@@ -56,6 +60,7 @@ pub struct Settle {
     titles: BTreeMap<ServiceId, BTreeSet<String>>,
     titles_at: Option<Timestamp>,
     listed_at: Option<Timestamp>,
+    failing: Failing,
     meter: Arc<Meter>,
     started: Timestamp,
     looks: Looks,
@@ -82,6 +87,7 @@ impl Settle {
             titles: BTreeMap::new(),
             titles_at: None,
             listed_at: None,
+            failing: Failing::default(),
             meter,
             started,
             looks: Looks::default(),
@@ -113,21 +119,27 @@ impl Settle {
     /// The journal can't be read or written.
     pub async fn unit(&mut self) -> Result<Duration, JournalError> {
         let doubts = self.journal.read(|view| view.doubts()).await?;
+        let presumed = self.journal.read(|view| view.presumed_since()).await?;
         let seen = self.look_at_balance().await?;
-        if doubts.is_empty() {
+        let waits = doubts.iter().any(|doubt| doubt.state != State::Held);
+        if !waits {
+            self.nothing_waits_for_a_listing().await?;
+        }
+        if doubts.is_empty() && presumed.is_none() {
             return Ok(seen.again_in.unwrap_or(LOOK_AGAIN).clamp(SHORTEST_WAIT, LOOK_AGAIN));
         }
         self.recall_listing().await?;
         self.look_up_told(&doubts).await?;
         let now = self.clock.now();
         let quiet = self.settings.borrow().rules.quiet;
+        let can_be_cleared = presumed.is_some_and(|since| self.is_due_to_clear(since, now, quiet));
         let open = |doubt: &&Doubt| doubt.state != State::Held;
         let quiet_over = |doubt: &Doubt| doubt.since.plus(quiet) <= now;
         let ripe =
             doubts.iter().filter(open).any(quiet_over) || doubts.iter().any(|d| d.state == State::Held);
         let interval = listing_interval(&doubts, now, quiet);
-        if ripe && self.listed_at.is_none_or(|at| now.since(at) >= interval) {
-            self.list().await?;
+        if can_be_cleared || (ripe && self.listed_at.is_none_or(|at| now.since(at) >= interval)) {
+            self.list(waits).await?;
         }
         self.tend(&doubts, seen.verdict).await?;
         let next_quiet = doubts
@@ -163,12 +175,22 @@ impl Settle {
         Ok(())
     }
 
-    /// Asks for the listing and lets the journal judge it.
-    async fn list(&mut self) -> Result<(), JournalError> {
+    /// Whether it is time to ask for a listing that may clear what is presumed beside a known id: nothing is held up by
+    /// it, so it is asked for ever more rarely, and not where the provider doesn't list.
+    fn is_due_to_clear(&self, since: Timestamp, now: Timestamp, quiet: Duration) -> bool {
+        let age = now.since(since);
+        let interval = (age / 10).max(quiet).min(CLEAR_AT_LEAST_EVERY.max(quiet));
+        *self.can_list.borrow() != Some(false)
+            && age >= quiet
+            && self.listed_at.is_none_or(|at| now.since(at) >= interval)
+    }
+
+    /// Asks for the listing and lets the journal judge it. `waits`: something in doubt, or without an id, waits for it.
+    async fn list(&mut self, waits: bool) -> Result<(), JournalError> {
         let mode = self.settings.borrow().config.provider.list_recent;
         if mode == ListRecent::No {
             self.found_out(Some(false));
-            return Ok(());
+            return self.nothing_waits_for_a_listing().await;
         }
         self.refresh_titles().await;
         let asked_at = self.clock.now();
@@ -182,10 +204,16 @@ impl Settle {
                 let lists = *self.can_list.borrow() == Some(true);
                 if mode == ListRecent::Auto && error == CallError::InvalidOrderId && !lists {
                     self.found_out(Some(false));
+                    return self.nothing_waits_for_a_listing().await;
                 }
-                return Ok(());
+                return self.failed_to_list(waits, &error.to_string(), failing::is_for_now(&error)).await;
             }
         };
+        if listing.is_empty() {
+            self.failed_to_list(waits, "it lists no order at all", false).await?;
+        } else {
+            self.nothing_waits_for_a_listing().await?;
+        }
         // An empty list shows nothing either way: ours may be finished and left out, or younger than a cached list.
         // Neither a probe nor an absence is built on it.
         if mode == ListRecent::Auto && listing.is_empty() {

@@ -1,6 +1,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use super::*;
 use crate::config;
@@ -141,4 +142,55 @@ async fn a_provider_that_listed_once_lists_after_a_restart_too() {
     let bench = Bench::new().await;
     assert_eq!(bench.look(Ok(vec![told(1)])).await, (Some(true), false));
     assert_eq!(bench.look(Err(CallError::InvalidOrderId)).await, (Some(true), false));
+}
+
+impl Bench {
+    fn alarms(&self) -> Vec<(String, String)> {
+        let alarms = self.journal.read_here(crate::journal::View::alarms).unwrap();
+        alarms.into_iter().map(|alarm| (alarm.name, alarm.text)).collect()
+    }
+}
+
+/// Looks every five minutes, with these answers.
+async fn look_on(bench: &Bench, settle: &mut Settle, now: &AtomicI64, listing: Listing, looks: u32) {
+    *bench.provider.0.lock().unwrap() = listing;
+    for _ in 0..looks {
+        now.fetch_add(300_000, Ordering::SeqCst);
+        settle.unit().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_provider_that_lists_no_more_is_told_of_and_never_probed_by_that() {
+    let refused = Err(CallError::Refused("Something went wrong".to_owned()));
+    let unreachable = Err(CallError::Unreachable("no route".to_owned()));
+    for (fails, says_what_to_set) in [
+        (Err(CallError::InvalidOrderId), true),
+        (refused, true),
+        (Ok(Vec::new()), true),
+        (unreachable, false),
+    ] {
+        let bench = Bench::new().await;
+        let now = Arc::new(AtomicI64::new(bench.clock.now().millis()));
+        let of = Arc::clone(&now);
+        let clock = Clock::from_fn(move || Timestamp::from_millis(of.load(Ordering::SeqCst)));
+        let (tell, can_list) = watch::channel(None);
+        let settings = watch::channel(Arc::clone(&bench.settings)).1;
+        let provider = Arc::clone(&bench.provider);
+        let journal = bench.journal.clone();
+        let mut settle = Settle::new(journal, provider, clock, settings, tell, Arc::default());
+        look_on(&bench, &mut settle, &now, Ok(vec![told(1)]), 1).await;
+        look_on(&bench, &mut settle, &now, fails.clone(), 6).await;
+        assert_eq!(bench.alarms(), [], "{fails:?}: half an hour isn't over");
+        look_on(&bench, &mut settle, &now, fails.clone(), 9).await;
+        let [(name, text)] = &bench.alarms()[..] else { panic!("{fails:?}: {:?}", bench.alarms()) };
+        assert_eq!(name, "listing");
+        assert!(text.contains("reconcile/"), "{text}");
+        assert_eq!(text.contains("list_recent = \"no\""), says_what_to_set, "{text}");
+        assert_eq!(*can_list.borrow(), Some(true), "nothing is concluded from it");
+        let doubts = bench.journal.read(|view| view.doubts()).await.unwrap();
+        assert!(doubts.iter().all(|doubt| !doubt.probe_asked && doubt.state == State::InDoubt));
+        look_on(&bench, &mut settle, &now, Ok(vec![told(1)]), 1).await;
+        assert_eq!(bench.alarms(), [], "{fails:?}: it lists again");
+    }
 }

@@ -96,8 +96,9 @@ impl Submit {
         let mut after = BatchId(0);
         // A journal that can't be written is told of once, not at every try.
         let mut told = false;
+        let mut reloads = self.settings.clone();
         while !stop.is_cancelled() {
-            let settings = Arc::clone(&self.settings.borrow());
+            let settings = Arc::clone(&reloads.borrow_and_update());
             let now = self.clock.now();
             if !*self.disk_ok.borrow() {
                 self.wait_for_disk(stop).await;
@@ -105,7 +106,7 @@ impl Submit {
             }
             let want = pool.want(&settings.config.submit, now);
             if want == 0 {
-                self.wait(pool, pool.opens_at(now), true, stop).await;
+                self.wait(pool, pool.opens_at(now), true, &mut reloads, stop).await;
                 continue;
             }
             let began = self.clock.now();
@@ -127,7 +128,7 @@ impl Submit {
                             "nothing is submitted until the journal can be written: {error}"
                         );
                     }
-                    self.wait(pool, Some(now.plus(JOURNAL_RETRY)), false, stop).await;
+                    self.wait(pool, Some(now.plus(JOURNAL_RETRY)), false, &mut reloads, stop).await;
                     continue;
                 }
             };
@@ -140,7 +141,7 @@ impl Submit {
             }
             self.start(claimed, pool, calls);
             if dry {
-                self.wait(pool, due, false, stop).await;
+                self.wait(pool, due, false, &mut reloads, stop).await;
             }
         }
     }
@@ -172,14 +173,23 @@ impl Submit {
         }
     }
 
-    /// Waits until there may be something to do. `full`: only a worker that becomes free, or `until`, makes a difference.
-    async fn wait(&self, pool: &Pool, until: Option<Timestamp>, full: bool, stop: &CancellationToken) {
+    /// Waits until there may be something to do. `full`: only a worker that becomes free, `until`, or a reload makes a
+    /// difference: with more workers what waits for a slot gets one as soon as the pool is told of them.
+    async fn wait(
+        &self,
+        pool: &Pool,
+        until: Option<Timestamp>,
+        full: bool,
+        reloads: &mut watch::Receiver<Arc<Settings>>,
+        stop: &CancellationToken,
+    ) {
         let now = self.clock.now();
         let pause = until.map_or(LOOK_AGAIN, |until| until.since(now)).min(LOOK_AGAIN);
         pulse::within(pause);
         tokio::select! {
             () = stop.cancelled() => {}
             () = pool.freed() => {}
+            Ok(()) = reloads.changed() => {}
             () = self.journal.wakes().submit.notified(), if !full => {}
             () = tokio::time::sleep(pause) => {}
         }

@@ -196,3 +196,55 @@ async fn a_start_and_a_pause_begin_with_a_few_orders_and_open_the_workers_from_t
     provider.may_end.add_permits(200);
     running.await.unwrap();
 }
+
+/// A configuration with so many workers, for the service of [`journal_with`].
+async fn settings_with(journal: &Journal, workers: usize) -> Arc<Settings> {
+    let text = format!(
+        "[provider]\nbase_url = \"https://provider.invalid\"\nuser_id = \"reseller\"\naccount = \"main\"\n\
+         shared_account = true\nlist_recent = \"no\"\n[submit]\nadaptive = false\nworkers = {workers}\ncanary = 0\n\
+         [folders]\ninbox = \"i\"\noutbox = \"o\"\nreconcile = \"r\"\narchive = \"a\"\nrejected = \"x\"\n\
+         [[service]]\nname = \"check\"\nnetwork_id = \"1739\"\nprice = \"0.08\"\nfolder = \".\"\n"
+    );
+    let config = crate::config::parse(&text, std::path::Path::new("/nowhere/imeid.toml")).unwrap();
+    Arc::new(Settings::new(config, journal).await.unwrap())
+}
+
+/// Until so many calls have begun; false where they don't within far less than the loop's own look.
+async fn have_begun(provider: &Gated, calls: usize) -> bool {
+    let waiting = std::time::Instant::now();
+    while provider.begun.load(Ordering::SeqCst) < calls {
+        if waiting.elapsed() > LOOK_AGAIN / 3 {
+            return false;
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    true
+}
+
+#[tokio::test]
+async fn more_workers_after_a_reload_work_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = Clock::system();
+    let (journal, _) = journal_with(folder.path(), 9, clock.now()).await;
+    let provider = Arc::new(Gated { begun: AtomicUsize::new(0), may_end: Semaphore::new(0) });
+    let (reload, settings) = watch::channel(settings_with(&journal, 1).await);
+    let submit = Submit {
+        journal: journal.clone(),
+        provider: Arc::clone(&provider) as Arc<dyn Provider>,
+        clock,
+        settings,
+        can_list: watch::channel(Some(false)).1,
+        meter: Arc::default(),
+        disk_ok: watch::channel(true).1,
+    };
+    let stop = CancellationToken::new();
+    let running = tokio::spawn(submit.run(stop.clone()));
+    assert!(have_begun(&provider, 1).await);
+    for workers in [4, 9] {
+        reload.send_replace(settings_with(&journal, workers).await);
+        assert!(have_begun(&provider, workers).await, "{workers} workers");
+    }
+    provider.may_end.add_permits(9);
+    stop.cancel();
+    running.await.unwrap();
+}

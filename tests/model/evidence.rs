@@ -104,6 +104,17 @@ impl View<'_> {
     }
 }
 
+impl View<'_> {
+    /// What this tells of the others of an order's attempts, where its id is known: that one must be in it.
+    fn absence_beside(&self, slot: usize, known: u8) -> Absence {
+        let absence = self.absence(slot, known);
+        let own = self.world.ours.charges.iter().filter(|(_, of)| *of == Some(slot));
+        let shows = |id: u8| self.shown.iter().any(|(shown, _)| *shown == id);
+        let all = own.clone().all(|(id, _)| shows(*id));
+        Absence { whole: absence.whole && all, ..absence }
+    }
+}
+
 fn view<'a>(world: &'a World, upto: u8, without: u8, lists: Lists) -> View<'a> {
     let mut shown: Vec<(u8, Sold)> = (1..=upto).zip(world.sold.iter().copied()).collect();
     shown.retain(|(id, _)| *id != without);
@@ -133,7 +144,7 @@ pub(crate) fn list(ctx: &Ctx<'_>, world: &mut World, upto: u8, without: u8) -> b
             continue;
         }
         if order.life.id.is_some() {
-            beside_its_id(ctx, world, slot, &can_be, view.absence(slot, known));
+            beside_its_id(ctx, world, slot, &can_be, view.absence_beside(slot, known));
         } else if seeks(order) && !can_be.is_empty() {
             let ids = can_be.iter().map(|(found, _)| id(*found)).collect();
             world.must_tell(ctx, slot, &Event::Listed(ids));
@@ -143,7 +154,7 @@ pub(crate) fn list(ctx: &Ctx<'_>, world: &mut World, upto: u8, without: u8) -> b
                 world.must_tell(ctx, slot, &Event::Status(one.status));
             }
         } else if order.life.state == State::InDoubt {
-            absent(ctx, world, slot, view.absence(slot, known));
+            absent(ctx, world, slot, view.absence(slot, known), Event::Absent);
         }
     }
     world.ours.listed_at = Some(world.tick);
@@ -162,26 +173,32 @@ fn seeks(order: &Tracked) -> bool {
 
 /// An order whose id is known, with others of its attempts presumed: a second id is booked, none clears them.
 fn beside_its_id(ctx: &Ctx<'_>, world: &mut World, slot: usize, can_be: &[(u8, Sold)], absence: Absence) {
-    // Which of two charges has which id can't be told, where an export showed both.
-    let unclear = world.order(slot).is_some_and(|order| order.unnamed(&world.ours.charges, slot));
-    for (second, _) in can_be.iter().filter(|_| !unclear) {
-        world.must_tell(ctx, slot, &Event::LateId(id(*second)));
+    let is_presumed = |world: &World| world.order(slot).is_some_and(|order| order.life.presumed > 0);
+    let is_newest = slot != A || world.order(A2).is_none();
+    for (second, _) in can_be {
+        if is_newest && is_presumed(world) {
+            world.must_tell(ctx, slot, &Event::LateId(id(*second)));
+        }
     }
-    let proven = absence.whole && absence.reaches_back && absence.fresh;
-    if can_be.is_empty() && proven && world.order(slot).is_some_and(|order| order.life.presumed > 0) {
-        world.must_tell(ctx, slot, &Event::Cleared);
+    let on_its_way = world.state(slot) == Some(State::Submitting);
+    if can_be.is_empty() && is_presumed(world) && !on_its_way {
+        if absence.twice {
+            world.tell(ctx, slot, &Event::Cleared(absence));
+        } else {
+            absent(ctx, world, slot, absence, Event::Cleared);
+        }
     }
 }
 
 /// The first absence is noted, the second a quiet period later is told.
-fn absent(ctx: &Ctx<'_>, world: &mut World, slot: usize, absence: Absence) {
+fn absent(ctx: &Ctx<'_>, world: &mut World, slot: usize, absence: Absence, event: fn(Absence) -> Event) {
     let noted = world.order(slot).and_then(|order| order.absent_since);
     let twice = noted.is_some_and(|at| at < world.tick);
-    if world.tell(ctx, slot, &Event::Absent(Absence { twice, ..absence })) {
+    if world.tell(ctx, slot, &event(Absence { twice, ..absence })) {
         return;
     }
-    // It counts as the first one where a second one like it would release.
-    let counts = (ctx.step)(&world.life(slot), &Event::Absent(Absence { twice: true, ..absence })).is_ok();
+    // It counts as the first one where a second one like it would prove it.
+    let counts = (ctx.step)(&world.life(slot), &event(Absence { twice: true, ..absence })).is_ok();
     let now = world.tick;
     if let Some(order) = world.order_mut(slot).filter(|_| counts && noted.is_none() && !twice) {
         order.absent_since = Some(now);
@@ -235,12 +252,14 @@ pub(crate) fn export(ctx: &Ctx<'_>, world: &mut World, upto: u8) -> bool {
             continue;
         };
         // A row that can be an older order's, whose charge is booked without an id, settles nothing.
-        if slot == A2 && before.order(A).is_some_and(|older| older.unnamed(&before.ours.charges, A)) {
+        if slot == A2 && before.order(A).is_some_and(|older| older.life.charged > older.life.named) {
             continue;
         }
         let can_be = view.can_be(slot, known);
         if order.life.id.is_some() {
-            beside_its_id(ctx, world, slot, &can_be, view.absence(slot, known));
+            // It is one look; made two quiet periods later, it is as good as two that are one apart.
+            let twice = view.freshest().is_some_and(|begun| begun > order.since.saturating_add(1));
+            beside_its_id(ctx, world, slot, &can_be, Absence { twice, ..view.absence_beside(slot, known) });
         } else if !order.life.state.is_final() || order.life.state == State::Cancelled {
             let exported = match can_be[..] {
                 [] => continue,

@@ -8,8 +8,8 @@ use super::mutants::{
     an_exports_id_is_charged_again, an_id_clears_the_other_attempts, an_invalid_imei_acquits,
     cut_listings_release, exists_is_charged, exists_is_elsewhere_after_a_release,
     exists_is_elsewhere_in_a_copy, filtered_listings_release, nothing_is_ever_too_old, one_absence_releases,
-    released_attempts_dont_count, stale_listings_release, the_balance_acquits, the_policy_is_always_probe,
-    what_is_listed_is_probed,
+    released_attempts_dont_count, stale_exports_clear, stale_listings_release, the_balance_acquits,
+    the_policy_is_always_probe, what_is_listed_is_probed,
 };
 use super::properties::Property;
 use super::run::StepFn;
@@ -120,6 +120,12 @@ pub(crate) fn all() -> Vec<Mutant> {
             an_id_clears_the_other_attempts,
             Setup { duplicates: charges, ..one("charges, probes") },
             &[Property::Forgotten, Property::Uncovered],
+        ),
+        mutant(
+            "T9: what clears a presumed charge is fresh",
+            stale_exports_clear,
+            Setup { duplicates: charges, budget: exports, old_exports: true, ..one("exports, charges") },
+            &[Property::Uncovered],
         ),
         mutant(
             "T11: a crash means doubt",

@@ -84,6 +84,17 @@ pub(crate) fn cut_listings_release(order: &Order, event: &Event) -> Stepped {
     absent(order, event, |absence| Absence { reaches_back: true, whole: true, ..absence })
 }
 
+// ---- T9: what clears a presumed charge -------------------------------------------------------------------------------
+
+pub(crate) fn stale_exports_clear(order: &Order, event: &Event) -> Stepped {
+    match event {
+        Event::Cleared(absence) => {
+            step(order, &Event::Cleared(Absence { fresh: true, twice: true, ..*absence }))
+        }
+        _ => step(order, event),
+    }
+}
+
 // ---- T3, T13, T14: "already exists" --------------------------------------------------------------------------------
 
 fn exists(order: &Order, event: &Event, lie: fn(KeyFacts) -> KeyFacts) -> Stepped {

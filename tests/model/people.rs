@@ -18,14 +18,11 @@ pub(crate) fn say(ctx: &Ctx<'_>, world: &mut World, slot: usize, word: Word) -> 
 pub(crate) fn say_id(ctx: &Ctx<'_>, world: &mut World, slot: usize, said: u8) -> bool {
     let theirs = world.ours.charges.iter().any(|(known, of)| *known == said && *of != Some(slot));
     let fits = world.sold.get(usize::from(said).saturating_sub(1)).is_some_and(|s| s.key == key_of(slot));
-    // Which of two charges has its id the function can't tell, where an export showed both.
-    let unclear =
-        world.order(slot).is_some_and(|o| o.life.id.is_some() && o.unnamed(&world.ours.charges, slot));
-    // Nor whether it is not an older order's, whose charge an export told of.
-    let older = slot == A2 && world.order(A).is_some_and(|older| older.unnamed(&world.ours.charges, A));
+    // The function can't tell whether it is not an older order's, whose charge an export told of.
+    let older = slot == A2 && world.order(A).is_some_and(|older| older.life.charged > older.life.named);
     let booked = world.is_ours(said);
     let word = Word::OrderId { id: id(said), quiet_over: world.quiet_over(slot), booked };
-    fits && !theirs && !unclear && !older && say(ctx, world, slot, word)
+    fits && !theirs && !older && say(ctx, world, slot, word)
 }
 
 pub(crate) fn say_not_ordered(ctx: &Ctx<'_>, world: &mut World, slot: usize) -> bool {

@@ -55,8 +55,15 @@ pub(crate) fn broken(ctx: &Ctx<'_>, world: &World) -> Vec<Property> {
     check(orders.clone().any(is_invisible), Property::Invisible);
     check((0..SLOTS).any(|slot| is_stuck(ctx, world, slot)), Property::Stuck);
     check(world.fault.is_some() || !orders.all(Tracked::books_agree), Property::Fault);
+    check((0..SLOTS).any(|slot| world.life(slot).named != named(world, slot)), Property::Fault);
     broken.dedup();
     broken
+}
+
+/// Ids that are booked for an order.
+fn named(world: &World, slot: usize) -> u32 {
+    let booked = world.ours.charges.iter().filter(|(_, of)| *of == Some(slot));
+    u32::try_from(booked.count()).unwrap_or(u32::MAX)
 }
 
 fn is_invisible(order: &Tracked) -> bool {

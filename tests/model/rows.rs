@@ -76,7 +76,7 @@ pub(crate) fn kind(event: &Event) -> Kind {
         Event::GiveUp => Kind::GiveUp,
         Event::LateId(_) => Kind::LateId,
         Event::Superseded => Kind::Superseded,
-        Event::Cleared => Kind::Cleared,
+        Event::Cleared(_) => Kind::Cleared,
         Event::Word(Word::OrderId { .. }) => Kind::SaidId,
         Event::Word(Word::NotOrdered { .. }) => Kind::SaidNotOrdered,
         Event::Word(Word::Cancel) => Kind::SaidCancel,
@@ -146,10 +146,6 @@ pub(crate) const NOT_MODELLED: &[(&str, &str)] = &[
     (
         "a newer order never sent ends as a late id's duplicate",
         "an order that makes room for a newer one has no attempt left that a late id could be of",
-    ),
-    (
-        "the second id of an order that an export showed twice",
-        "the function can't tell which of the two charges has its id, and books a third",
     ),
     ("any other pair is illegal", "the golden table has every pair"),
 ];

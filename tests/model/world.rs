@@ -102,12 +102,6 @@ impl Tracked {
             && self.count(&[Verdict::Taken]) == life.charged
     }
 
-    /// Charges that an export told of, and no id.
-    pub(crate) fn unnamed(&self, charges: &[(u8, Option<usize>)], slot: usize) -> bool {
-        let named = charges.iter().filter(|(_, of)| *of == Some(slot)).count();
-        u32::try_from(named).is_ok_and(|named| named < self.life.charged)
-    }
-
     /// Attempts that were sent, or may have been.
     pub(crate) fn sent(&self) -> u32 {
         let n = self.attempts.iter().filter(|a| !a.assumed).count();
@@ -217,10 +211,12 @@ impl World {
         ctx.saw(from, event, to, &done.effects);
         let (tick, known) = (self.tick, self.ours.known);
         if let Some(order) = self.order_mut(slot) {
-            order.life = done.order;
-            if to != State::InDoubt {
+            let same = order.life.id == done.order.id && order.life.charged == done.order.charged;
+            let beside = same && done.order.id.is_some() && done.order.presumed > 0;
+            if to != State::InDoubt && !beside {
                 order.absent_since = None;
             }
+            order.life = done.order;
         }
         for effect in &done.effects {
             if !self.book(slot, effect, tick, known) {

@@ -66,6 +66,7 @@ CREATE TABLE orders (
     inferred     INTEGER NOT NULL DEFAULT 0,
     presumed     INTEGER NOT NULL DEFAULT 0,
     charged      INTEGER NOT NULL DEFAULT 0,
+    named        INTEGER NOT NULL DEFAULT 0,    -- charges whose id is known
     has_result   INTEGER NOT NULL DEFAULT 0,
     joined       INTEGER NOT NULL DEFAULT 0,    -- 1: rows beside the first one wait for it
     retried      INTEGER NOT NULL DEFAULT 0,    -- 1: a person ordered it anew
@@ -74,7 +75,7 @@ CREATE TABLE orders (
     doubt_since  INTEGER,                       -- the latest doubt; the quiet period counts from here
     doubt_first  INTEGER,                       -- the first of this order's doubts; its age counts from here
     rested_after INTEGER,                       -- the ledger's last entry when the latest doubt's quiet period was over
-    absent_since INTEGER,                       -- first whole and fresh listing without it
+    absent_since INTEGER,                       -- first whole and fresh listing without it, or with its id alone
     held_for     TEXT,
     provider_id  INTEGER,
     earlier      INTEGER,                       -- the earlier order of ours whose duplicate it is
@@ -82,6 +83,7 @@ CREATE TABLE orders (
     ordered_at   INTEGER,
     done_at      INTEGER,
     CHECK (unaccounted = 0 OR (state NOT IN (0, 8, 9) AND current = 1)),
+    CHECK (named <= charged),
     CHECK (current = 1 OR state IN (6, 7, 8, 9, 10)),
     CHECK (state <> 3 OR provider_id IS NOT NULL)
 ) STRICT;
@@ -94,6 +96,9 @@ CREATE INDEX orders_released ON orders (id) WHERE state = 0 AND inferred > 0;
 CREATE INDEX orders_due ON orders (due_at, id) WHERE state = 3;
 -- SQLite uses a partial index only where a query repeats its predicate as it stands here.
 CREATE INDEX orders_unsure ON orders (state, due_at, id) WHERE state IN (1, 2, 4, 5);
+
+-- Charges that may have been made beside one that is known: a listing or an export can still clear them.
+CREATE INDEX orders_presumed ON orders (rested_after, id) WHERE presumed > 0 AND provider_id IS NOT NULL;
 
 CREATE TABLE rows (
     id       INTEGER PRIMARY KEY,               -- batch << 32 | row

@@ -208,3 +208,55 @@ async fn ids_told_by_an_unclear_answer_are_kept_to_be_looked_up() {
         .await;
     assert_eq!(bench.journal.read_here(View::doubts).unwrap()[0].told, ids);
 }
+
+#[tokio::test]
+async fn a_paused_services_doubt_keeps_no_other_service_from_its_probe() {
+    for (proven, braked) in
+        [(true, "pause"), (false, "pause"), (true, "unconfigured"), (false, "unconfigured")]
+    {
+        let mut bench = Bench::new().await;
+        let first = bench.service;
+        bench.batch("first", &imeis(3)).await;
+        let mut doubts = Vec::new();
+        for _ in 0..3 {
+            doubts.push(bench.doubt_one().await);
+        }
+        let network_id = NetworkId("1740".to_owned());
+        let second =
+            bench.journal.service("main".to_owned(), network_id.clone(), "unlock".to_owned()).await.unwrap();
+        let mut rules = (*bench.rules).clone();
+        let terms = rules.terms[&first].clone();
+        rules
+            .terms
+            .insert(second, ServiceTerms { id: second, network_id, name: "unlock".to_owned(), ..terms });
+        bench.rules = Arc::new(rules.clone());
+        bench.service = second;
+        bench.batch("second", &imeis(1)).await;
+        doubts.push(bench.doubt_one().await);
+        bench.pass(QUIET);
+        bench.tend(doubts).await;
+        if proven {
+            bench.journal.probes_are_refused(bench.now()).await.unwrap();
+        }
+        if braked == "pause" {
+            let pause = |scope| bench.journal.pause(scope, PauseReason::Operator, String::new(), bench.now());
+            pause(Scope::Service(first)).await.unwrap();
+        } else {
+            rules.terms.remove(&first);
+            bench.rules = Arc::new(rules);
+        }
+        for want in [1, 9] {
+            let probes = bench.claim(want).await;
+            let services: Vec<_> = probes.iter().map(AttemptTicket::service).collect();
+            assert_eq!(services, [Some(second)], "{want}, {proven}, {braked}");
+            assert!(probes[0].is_probe());
+            for probe in probes {
+                bench.journal.return_attempt(probe).await.unwrap().unwrap();
+            }
+            bench.pass(QUIET);
+            bench
+                .tend(bench.journal.read_here(View::doubts).unwrap().iter().map(|d| d.order).collect())
+                .await;
+        }
+    }
+}

@@ -28,6 +28,12 @@ impl Bench {
         order
     }
 
+    /// As settle does where the provider can't list: asks for their probes.
+    pub(super) async fn tend(&self, doubts: Vec<OrderId>) {
+        let (now, rules) = (self.now(), (*self.rules).clone());
+        self.journal.tend_doubts(doubts, terms(false), now, rules).await.unwrap();
+    }
+
     pub(super) fn told(&self, id: u64, of: Imei, status: ProviderStatus) -> ProviderOrder {
         ProviderOrder {
             id: ProviderOrderId(id),

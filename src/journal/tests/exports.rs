@@ -1,6 +1,7 @@
 //! The provider's export, held against a real journal.
 
 use super::*;
+use crate::order::Event;
 
 const COMPLETED: u8 = 2;
 const REJECTED: u8 = 3;
@@ -8,7 +9,7 @@ const PENDING: u8 = 1;
 
 impl Bench {
     /// A row whose date is placed at `at` of our clock, give or take two seconds.
-    fn row(&self, n: u32, status: u8, at: Timestamp) -> ExportRow {
+    pub(super) fn row(&self, n: u32, status: u8, at: Timestamp) -> ExportRow {
         ExportRow {
             line: u64::from(n) + 2,
             service: self.service.0,
@@ -351,4 +352,26 @@ async fn an_id_that_is_listed_after_an_export_is_put_to_the_charge_that_is_booke
     assert_eq!(bench.number("SELECT charged FROM totals WHERE scope = 'day'"), charged);
     assert_eq!(bench.number("SELECT order_id FROM charges WHERE provider_id = 15"), doubt.0);
     bench.recount();
+}
+
+#[tokio::test]
+async fn the_second_id_of_an_order_that_an_export_showed_twice_is_no_third_charge() {
+    let bench = Bench::new().await;
+    let (doubt, mut listing) = bench.with_witnesses().await;
+    let rows = vec![bench.row(1, PENDING, bench.now()), bench.row(1, PENDING, bench.now())];
+    bench.export(rows).await;
+    assert_eq!((bench.state(doubt), bench.alarms()), (State::Held, 1));
+    let charged = bench.number("SELECT charged FROM totals WHERE scope = 'day'");
+    listing.push(bench.told(15, imei(1), ProviderStatus::Pending));
+    bench.judge(listing).await;
+    assert_eq!(bench.state(doubt), State::Ordered);
+    for id in [16, 17] {
+        bench.tell(doubt, Event::LateId(ProviderOrderId(id))).await;
+        bench.recount();
+        let third = if id == 17 { PRICE.micros() } else { 0 };
+        assert_eq!(bench.number("SELECT charged FROM totals WHERE scope = 'day'"), charged + third, "{id}");
+    }
+    assert_eq!(bench.alarms(), 2, "a third one is told of");
+    assert_eq!(bench.number(&format!("SELECT count(DISTINCT n) FROM charges WHERE order_id = {doubt}")), 3);
+    bench.check_books();
 }

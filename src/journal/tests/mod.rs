@@ -7,6 +7,7 @@ mod exports;
 mod intake;
 mod pauses;
 mod plans;
+mod presumed;
 mod restore;
 mod sums;
 mod words;
@@ -201,6 +202,11 @@ fn check_books(view: &View) {
             "{column}"
         );
     }
+    assert_eq!(
+        number("SELECT coalesce(sum(named), 0) FROM orders"),
+        number("SELECT count(*) FROM charges"),
+        "named"
+    );
     assert_eq!(
         number("SELECT coalesce(sum(n), 0) FROM tallies"),
         number("SELECT count(*) FROM rows"),

@@ -34,6 +34,25 @@ fn a_second_id_beside_an_exports_row_is_a_second_charge() {
 }
 
 #[test]
+fn the_second_id_of_two_that_an_export_showed_is_put_to_the_charge_that_is_booked() {
+    let twice = run(order(), &[Event::Claim, unclear(), Event::Exported(Exported::Several)]).0;
+    let told = [Event::Listed(vec![id(5)]), says(5, false)];
+    for first in told {
+        for second in [Event::LateId(id(6)), says(6, false)] {
+            let (named, _) = run(twice.clone(), std::slice::from_ref(&first));
+            // Only who is held can be told which one it is.
+            let held = Order { state: State::Held, ..named };
+            let (after, effects) = run(held, std::slice::from_ref(&second));
+            assert_eq!((after.charged, after.named), (2, 2), "{first:?}, {second:?}");
+            assert_eq!(effects, [Effect::Charge { from: Source::Booked, id: Some(id(6)) }]);
+            let (third, effects) = run(after, &[Event::LateId(id(7))]);
+            assert_eq!((third.charged, third.named), (3, 3));
+            assert!(effects.contains(&Effect::Alarm(Alarm::DoubleCharge)), "{effects:?}");
+        }
+    }
+}
+
+#[test]
 fn who_says_which_of_two_listed_ids_it_is_books_nothing_again() {
     let (listed, _) = run(order(), &[Event::Claim, unclear(), Event::Listed(vec![id(1), id(2)])]);
     let (after, effects) = run(listed.clone(), &[says(2, true)]);

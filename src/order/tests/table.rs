@@ -147,7 +147,11 @@ fn events() -> Vec<(String, Event)> {
     add("late id #1", Event::LateId(id(1)));
     add("late id #9", Event::LateId(id(9)));
     add("superseded", Event::Superseded);
-    add("cleared", Event::Cleared);
+    add("cleared", Event::Cleared(PROVEN_ABSENT));
+    add("cleared, once", Event::Cleared(Absence { twice: false, ..PROVEN_ABSENT }));
+    add("cleared, not whole", Event::Cleared(Absence { whole: false, ..PROVEN_ABSENT }));
+    add("cleared, cut", Event::Cleared(Absence { reaches_back: false, ..PROVEN_ABSENT }));
+    add("cleared, not fresh", Event::Cleared(Absence { fresh: false, ..PROVEN_ABSENT }));
     for quiet_over in [false, true] {
         let quiet = if quiet_over { "" } else { ", not quiet yet" };
         add(

@@ -96,7 +96,7 @@ fn t8_a_cut_or_filtered_listing_releases_nothing() {
 fn t9_an_id_for_the_second_attempt_leaves_the_first_presumed() {
     let (after, _) = run(order(), &[Event::Claim, unclear(), probe(), taken(2)]);
     assert_eq!((after.state, after.charged, after.presumed), (State::Ordered, 1, 1));
-    assert_eq!(run(after, &[Event::Cleared]).0.presumed, 0);
+    assert_eq!(run(after, &[Event::Cleared(PROVEN_ABSENT)]).0.presumed, 0);
 }
 
 #[test]

@@ -16,6 +16,7 @@ use crate::inbox::{Stamp, Taken};
 use crate::journal::{ExportRow, Journal, JournalError, OpenFile, ReadExport, Refused, SettledBy, Sorted};
 use crate::settings::Settings;
 
+use super::clearing::Clearing;
 use super::dates::Dates;
 use super::read::{Export, OpenError, ReadRow, Titles};
 use super::reason::{Kind, Leftovers, not_an_export};
@@ -87,23 +88,33 @@ impl Work {
     }
 
     async fn read(&self, key: String, mut export: Export<File>, before: Stamp) -> Result<(), WorkError> {
-        let mut reading = Reading::default();
+        let account = self.settings.config.provider.account.clone();
+        let presumed = self.journal.read(move |view| view.presumed_keys(&account)).await?;
+        let mut reading = Reading { clearing: Clearing::of(presumed), ..Reading::default() };
         let mut slice = Vec::with_capacity(SLICE_ROWS);
         loop {
             match export.next(&self.titles) {
                 Ok(Some(row)) => {
                     reading.counts.rows = reading.counts.rows.saturating_add(1);
                     match row {
-                        ReadRow::Row(row) => slice.push(*row),
+                        ReadRow::Row(row) => {
+                            reading.clearing.add(&row);
+                            slice.push(*row);
+                        }
                         ReadRow::UnknownTitle(line, title) => {
+                            reading.clearing.add_unknown();
                             reading.left.add(Kind::UnknownTitle, line, &title);
                         }
-                        ReadRow::Unreadable(line, why) => reading.left.add(Kind::Unreadable, line, &why),
+                        ReadRow::Unreadable(line, why) => {
+                            reading.clearing.add_unknown();
+                            reading.left.add(Kind::Unreadable, line, &why);
+                        }
                     }
                 }
                 Ok(None) => break,
                 // What lies behind it can't be told apart from it.
                 Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                    reading.clearing.add_unknown();
                     let rest = format!("and all below: {error}");
                     reading.left.add(Kind::Unreadable, reading.counts.rows.saturating_add(2), &rest);
                     break;
@@ -120,6 +131,7 @@ impl Work {
             return Err(WorkError::Changed);
         }
         self.settle(&mut reading).await?;
+        self.clear(&mut reading).await?;
         reading.counts.unmatched = reading.left.count();
         let name = self.taken.shown_name();
         let counts = serde_json::to_string(&reading.counts).map_err(io::Error::other)?;
@@ -169,6 +181,18 @@ impl Work {
                 };
                 *count = count.saturating_add(1);
             }
+        }
+        Ok(())
+    }
+
+    /// What was presumed of orders whose id is known, and isn't in it.
+    async fn clear(&self, reading: &mut Reading) -> Result<(), WorkError> {
+        let Some(shown) = std::mem::take(&mut reading.clearing).shown(&reading.dates) else { return Ok(()) };
+        let account = self.settings.config.provider.account.clone();
+        let rules = (*self.settings.rules).clone();
+        let cleared = self.journal.clear_by_export(account, shown, self.clock.now(), rules).await?;
+        if cleared > 0 {
+            tracing::info!(cleared, "presumed charges cleared by the export");
         }
         Ok(())
     }
@@ -232,6 +256,7 @@ struct Reading {
     counts: Counts,
     left: Leftovers,
     dates: Dates,
+    clearing: Clearing,
     /// By key: rows that may settle an order. No more of them than orders wait for evidence.
     wanted: BTreeMap<(i64, u64), Vec<ExportRow>>,
 }

@@ -20,6 +20,7 @@
 //! Rows for an order on the wire are kept in the journal until its answer is there: a crash leaves them there, or the
 //! export in `.taken`.
 
+mod clearing;
 mod dates;
 mod file;
 mod read;

@@ -1,0 +1,106 @@
+//! What an export shows beside the rows that settle something: gathered while it is read, and only where a charge is
+//! presumed that it may clear.
+
+use std::collections::BTreeSet;
+
+use crate::journal::{ExportKey, ExportRow, Shown};
+
+use super::dates::Dates;
+
+/// Keys that are kept, at most: 32 MiB of them. An export of more clears nothing.
+const KEYS_MAX: usize = 2_000_000;
+
+/// What is gathered.
+#[derive(Default)]
+pub(super) struct Clearing {
+    /// Keys of which a charge is presumed.
+    presumed: BTreeSet<ExportKey>,
+    shown: Shown,
+    /// A row couldn't be read or be put to a service: it can be any, and so clears nothing.
+    has_unknown: bool,
+}
+
+impl Clearing {
+    pub(super) fn of(presumed: BTreeSet<ExportKey>) -> Self {
+        Self { presumed, ..Self::default() }
+    }
+
+    /// A row that can be read.
+    pub(super) fn add(&mut self, row: &ExportRow) {
+        if self.presumed.is_empty() || self.has_unknown {
+            return;
+        }
+        let key = row.export_key();
+        if self.shown.keys.len() >= KEYS_MAX {
+            return self.add_unknown();
+        }
+        self.shown.keys.push(key);
+        self.shown.has_finished |= row.has_ended();
+        self.shown.has_pending |= !row.has_ended();
+        if self.presumed.contains(&key) {
+            self.shown.rows.entry(key).or_default().push(row.clone());
+        }
+    }
+
+    /// A row that isn't told.
+    pub(super) fn add_unknown(&mut self) {
+        self.has_unknown = true;
+        self.shown = Shown::default();
+    }
+
+    /// What the whole of it shows; `None`: it clears nothing.
+    pub(super) fn shown(mut self, dates: &Dates) -> Option<Shown> {
+        if self.has_unknown || self.shown.rows.is_empty() {
+            return None;
+        }
+        for row in self.shown.rows.values_mut().flatten() {
+            row.placed = row.told_at.and_then(|told_at| dates.on_our_clock(told_at));
+        }
+        self.shown.keys.sort_unstable();
+        self.shown.keys.dedup();
+        Some(self.shown)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::ExportedCells;
+
+    fn row(imei: u64, status: u8) -> ExportRow {
+        ExportRow {
+            line: 2,
+            service: 1,
+            imei,
+            status,
+            code: String::new(),
+            cells: ExportedCells::default(),
+            told_at: None,
+            placed: None,
+            raw: String::new(),
+        }
+    }
+
+    fn of(rows: &[ExportRow]) -> Clearing {
+        let mut clearing = Clearing::of(BTreeSet::from([(1, 7)]));
+        rows.iter().for_each(|row| clearing.add(row));
+        clearing
+    }
+
+    #[test]
+    fn every_key_is_shown_and_the_rows_of_those_that_are_presumed() {
+        let shown = of(&[row(9, 2), row(7, 1), row(9, 3), row(7, 2)]).shown(&Dates::default()).unwrap();
+        assert_eq!(shown.keys, [(1, 7), (1, 9)]);
+        assert_eq!(shown.rows[&(1, 7)].len(), 2);
+        assert!(shown.has_finished && shown.has_pending);
+    }
+
+    #[test]
+    fn a_row_that_can_be_anything_leaves_all_as_it_is() {
+        let mut clearing = of(&[row(7, 2)]);
+        clearing.add_unknown();
+        clearing.add(&row(7, 2));
+        assert!(clearing.shown(&Dates::default()).is_none());
+        assert!(of(&[row(9, 2)]).shown(&Dates::default()).is_none(), "none of those that are presumed");
+    }
+}
