@@ -28,6 +28,8 @@ pub struct Doubt {
     pub since: Timestamp,
     /// The first doubt's beginning.
     pub first: Timestamp,
+    /// Its quiet period is over, by every clock.
+    pub has_rested: bool,
     /// Ids that an unclear answer told and that weren't looked up yet.
     pub told: Vec<ProviderOrderId>,
     /// Settle asked for a probe already.
@@ -77,6 +79,7 @@ impl View {
                 state: order.life.state,
                 since,
                 first: order.doubt_first.unwrap_or(since),
+                has_rested: order.rested_after.is_some(),
                 told: Vec::new(),
                 probe_asked: row.get(24)?,
                 counted: order.life.counted,

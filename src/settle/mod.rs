@@ -149,6 +149,9 @@ impl Settle {
             .min()
             // One that seems to be from the future begins anew.
             .map(|at| at.since(now).min(quiet));
+        // By a wall clock that was set ahead its quiet period seems to be long over.
+        let is_resting = |doubt: &Doubt| doubt.state == State::InDoubt && !doubt.has_rested;
+        let interval = if doubts.iter().any(is_resting) { interval.min(quiet / 4) } else { interval };
         Ok(next_quiet
             .map_or(interval, |next| next.min(interval))
             .min(seen.again_in.unwrap_or(interval))
