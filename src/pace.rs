@@ -1,6 +1,7 @@
 //! How fast: how many calls may be on their way at once, how many attempts are claimed ahead of them, and what failures
 //! do to both. Pure: whoever asks says what time it is.
 
+mod failing;
 mod health;
 mod latency;
 mod limit;

@@ -6,7 +6,9 @@
 //! | likewise, above those | one more for eight calls: an eighth more a round trip |
 //! | likewise, once there was a sign of trouble | one more for a round trip |
 //! | 429 | a tenth less, or down to what the provider evidently works on, but to no less than half |
-//! | 5xx, no answer | a tenth less |
+//! | 5xx, no answer, above what was tested | a tenth less |
+//! | likewise, no more at once than were tested, for a tenth of the last calls | a tenth less |
+//! | likewise, now and then | nothing: it is no sign of load |
 //! | latency has risen with the load, above what was tested | a tenth less, never below what was tested |
 //! | a start, a pause | begins at a few |
 //! | an outage | begins at one |
@@ -17,6 +19,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::failing::Failing;
 use super::latency::{Latency, TESTED};
 
 /// How many go at once at first.
@@ -52,6 +55,7 @@ pub(super) struct Limit {
     /// The most at once in the last round trip, and in this one.
     peaks: (usize, usize),
     latency: Latency,
+    failing: Failing,
 }
 
 impl Default for Limit {
@@ -69,6 +73,7 @@ impl Default for Limit {
             round: CallNo(0),
             peaks: (0, 0),
             latency: Latency::default(),
+            failing: Failing::default(),
         }
     }
 }
@@ -115,6 +120,7 @@ impl Limit {
 
     /// A call passed that began among `at_once`.
     pub(super) fn passed(&mut self, call: CallNo, at_once: usize, took: Duration) {
+        self.failing.add(false);
         let has_risen = self.latency.add(took, at_once, self.now());
         if has_risen && self.limit > TESTED {
             let less = tenth_less(self.now()).max(TESTED);
@@ -169,8 +175,11 @@ impl Limit {
 
     /// A call got an error of the server's, or no answer.
     pub(super) fn overloaded(&mut self, call: CallNo) {
-        let less = tenth_less(self.now().min(self.used()));
-        self.go_down(call, less);
+        let are_many = self.failing.add(true);
+        if are_many || self.now() > TESTED {
+            let less = tenth_less(self.now().min(self.used()));
+            self.go_down(call, less);
+        }
     }
 
     fn go_down(&mut self, call: CallNo, to: usize) {
@@ -185,6 +194,7 @@ impl Limit {
         self.passed = 0;
         self.news_from = self.next;
         self.latency.begin_anew(self.on_their_way.len());
+        self.failing.forget();
     }
 
     /// It stood still: what was known may be old.

@@ -262,8 +262,30 @@ fn it_goes_down_once_a_round_trip() {
     }
     assert_eq!(pace.limit(), 90);
     let next = pace.began();
-    pace.ended(next, Ended::Overloaded(None), ms(30), at(30));
-    assert_eq!(pace.limit(), 81, "a call sent since then does count");
+    pace.ended(next, Ended::Throttled(None), ms(30), at(30));
+    assert!(pace.limit() < 90, "a call sent since then does count");
+}
+
+#[test]
+fn one_that_fails_now_and_then_whatever_the_load_keeps_all_its_workers() {
+    for percent in [1, 2, 3] {
+        let mut answer = |_: usize, _: u64, rng: &mut Rng| {
+            if rng.u64(..100) < percent { (Ended::Overloaded(None), 5_000) } else { (Ended::Passed, 3_600) }
+        };
+        let world = World::run(pace(30, true), 10_000, &mut answer);
+        let mean = world.mean_limit(200);
+        assert!(mean >= 27, "{percent} %: {mean}");
+    }
+}
+
+#[test]
+fn one_that_fails_for_more_than_40_at_once_is_found_out_to_within_a_fifth() {
+    let mut answer = |working: usize, _: u64, _: &mut Rng| {
+        if working >= 40 { (Ended::Overloaded(None), 36) } else { (Ended::Passed, 3_600) }
+    };
+    let world = World::run(pace(200, true), 20_000, &mut answer);
+    let mean = world.mean_limit(2_000);
+    assert!((32..=44).contains(&mean), "{mean}");
 }
 
 #[test]
@@ -301,7 +323,7 @@ fn a_reload_changes_ceiling_and_rule_at_once() {
     assert_eq!(pace.limit(), 7);
     pace.set(30, true);
     assert_eq!(pace.limit(), 30);
-    call(&mut pace, Ended::Overloaded(None), ms(1), at(0));
+    call(&mut pace, Ended::Throttled(None), ms(1), at(0));
     assert!(pace.limit() < 30);
     pace.set(12, false);
     assert_eq!(pace.limit(), 12);
