@@ -33,8 +33,8 @@ fn on_the_way(port: u16) -> (u64, u64) {
 
 /// The state of a listening socket in the kernel's table.
 const LISTEN: &str = "0A";
-/// Larger than what the peer's kernel takes, smaller than what ours holds.
-const REQUEST_BYTES: usize = 32 << 10;
+/// The largest parameters that a service may have: with them a request is larger than what the peer's kernel takes.
+const PARAMS_BYTES: usize = 1_000;
 
 /// An order whose whole request has left the daemon, for a peer that takes the start of it and doesn't read.
 struct Stuck {
@@ -42,6 +42,8 @@ struct Stuck {
     place: Workplace,
     read_on: mpsc::Sender<()>,
     read: mpsc::Receiver<usize>,
+    /// The request's length.
+    bytes: u64,
 }
 
 impl Stuck {
@@ -49,7 +51,7 @@ impl Stuck {
         let (read_on, wait) = mpsc::channel::<()>();
         let (tell, read) = mpsc::channel();
         let wait = Mutex::new(wait);
-        let front = Front::receiving(Some(4096), move |mut stream| {
+        let front = Front::receiving(Some(1), move |mut stream| {
             // Nobody reads anything until the test says so.
             let _ = wait.lock().unwrap().recv();
             let mut bytes = Vec::new();
@@ -58,15 +60,17 @@ impl Stuck {
         });
         let mut place = workplace(&front.url());
         let mut config = fs::read_to_string(place.config()).unwrap();
-        config.push_str(&format!("params = {{ other = \"{}\" }}\n", "x".repeat(REQUEST_BYTES)));
+        config.push_str(&format!("params = {{ other = \"{}\" }}\n", "x".repeat(PARAMS_BYTES)));
         fs::write(place.config(), config).unwrap();
         place.start();
         place.drop_file("stock.csv", &file_of([imei(0)]));
+        let mut bytes = 0;
         place.until("all of it has left the daemon", |_| {
             let (unsent, unread) = on_the_way(front.port());
-            unsent > 0 && unsent + unread > REQUEST_BYTES as u64
+            bytes = unsent + unread;
+            unsent > 0 && bytes > PARAMS_BYTES as u64
         });
-        Self { front, place, read_on, read }
+        Self { front, place, read_on, read, bytes }
     }
 
     /// From now on the daemon is no longer there for it: the kernel lets go within one more time-out, and who reads then
@@ -83,7 +87,7 @@ impl Stuck {
         // Every connection is read to its end, the order's among them.
         drop(self.read_on);
         while let Ok(bytes) = self.read.recv_timeout(Duration::from_secs(1)) {
-            assert!(bytes < REQUEST_BYTES, "the whole request came: {bytes} bytes");
+            assert!((bytes as u64) < self.bytes, "the whole request came: {bytes} bytes");
         }
     }
 }
