@@ -240,6 +240,20 @@ impl<'a> Claiming<'a> {
                 break;
             }
         }
+        self.wait_for_next_probe()
+    }
+
+    /// A probe that was asked for and isn't due yet is claimed when it is.
+    fn wait_for_next_probe(&mut self) -> Result<(), JournalError> {
+        let next: Option<Option<i64>> = self.tx.find(
+            "SELECT min(due_at) FROM orders WHERE state IN (1, 2, 4, 5) AND state = 2 AND probe_ok = 1 AND due_at > ?1",
+            [self.now.millis()],
+            |row| row.get(0),
+        )?;
+        if let Some(at) = next.flatten() {
+            // One that only seems far away, by a clock that was set, is begun anew by then.
+            self.wait_for(Timestamp::from_millis(at).min(self.now.plus(self.request.rules.quiet)));
+        }
         Ok(())
     }
 

@@ -8,6 +8,7 @@ async fn no_hot_statement_scans_a_table_that_grows() {
         "SELECT id FROM orders WHERE state = 0 AND batch = 1 AND due_at <= 5 ORDER BY due_at, id LIMIT 3",
         "SELECT min(due_at) FROM orders WHERE state = 0 AND batch = 1 AND due_at > 5",
         "SELECT id FROM orders WHERE state IN (1, 2, 4, 5) AND state = 2 AND probe_ok = 1 AND due_at <= 5 ORDER BY due_at, id LIMIT 3",
+        "SELECT min(due_at) FROM orders WHERE state IN (1, 2, 4, 5) AND state = 2 AND probe_ok = 1 AND due_at > 5",
         "SELECT max(doubt_since) FROM orders WHERE state IN (1, 2, 4, 5) AND state = 2 AND rested_after IS NULL",
         "SELECT id FROM orders WHERE state IN (1, 2, 4, 5) AND state = 2 AND rested_after IS NULL AND doubt_since <= 5",
         "SELECT id FROM orders WHERE state IN (1, 2, 4, 5) AND state = 2 AND doubt_since > 5",
