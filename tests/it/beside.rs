@@ -180,8 +180,8 @@ fn apart(beside: &mut Beside) {
     let url = line.trim().strip_prefix("listening on ").unwrap_or_else(|| panic!("{line}"));
     let place = Workplace::new(url, &[]);
     assert_eq!(place.run(&["balance"]).stdout, b"12.50\n");
-    kill_process(Pid::from_child(&simulator), Signal::INT).unwrap();
-    assert_eq!(simulator.wait().unwrap().signal(), Some(Signal::INT.as_raw()));
+    kill_process(Pid::from_child(&simulator), Signal::TERM).unwrap();
+    assert_eq!(simulator.wait().unwrap().signal(), Some(Signal::TERM.as_raw()));
 
     beside.tried.insert("demo".to_owned());
     let demo = program().arg("demo").env("TMPDIR", beside.place.path("")).output().unwrap();
