@@ -17,6 +17,8 @@ use crate::settings::Settings;
 use crate::words;
 
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// A pause that couldn't be written is tried again so much later: each try says it in the log, which may lie on that disk.
+const TRY_AGAIN_AFTER: Duration = Duration::from_secs(60);
 
 /// Looks at the free space until `stop`; `ok` tells whether there is enough.
 pub(super) async fn run(
@@ -28,6 +30,7 @@ pub(super) async fn run(
 ) {
     // A pause of an earlier process may stand in the journal: what is recorded isn't known before it was written.
     let (mut recorded, mut said) = (None, None);
+    let mut try_again_at = Duration::ZERO;
     loop {
         let config = settings.borrow().config.journal.clone();
         // It is told by the journal itself, to whoever waits for damage.
@@ -39,7 +42,8 @@ pub(super) async fn run(
             Ok(free) => {
                 let enough = free >= config.min_free_bytes;
                 ok.send_if_modified(|before| std::mem::replace(before, enough) != enough);
-                if recorded != Some(enough) {
+                let is_tried = !enough && said == Some(false) && clock.steady() < try_again_at;
+                if recorded != Some(enough) && !is_tried {
                     let text = words::disk_pause(free, config.min_free_bytes);
                     match record(&journal, &clock, enough, text.clone()).await {
                         Ok(()) => (recorded, said) = (Some(enough), None),
@@ -53,6 +57,7 @@ pub(super) async fn run(
                         }
                         Err(_) => {}
                     }
+                    try_again_at = clock.steady().saturating_add(TRY_AGAIN_AFTER);
                 }
             }
             Err(error) => tracing::warn!("the free space beside the journal can't be told: {error}"),
