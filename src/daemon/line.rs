@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use crate::gate::{Pause, Scope};
 use crate::journal::{BatchState, BatchWork, DayMoney, JournalError, Link, OrderCounts, TallyState, View};
-use crate::order::State;
-use crate::types::ServiceId;
+use crate::order::{PauseReason, State};
+use crate::types::{ServiceId, Timestamp};
 use crate::words;
 
 use super::progress::{Live, eta};
@@ -35,6 +35,22 @@ impl Doing {
             today: view.day_money(day)?,
             alarms: view.alarms()?.len(),
         })
+    }
+
+    /// The disk brake can't be recorded on a disk that is full: it is told all the same.
+    pub(super) fn on_disk(mut self, has_room: bool, now: Timestamp) -> Self {
+        if !has_room && self.pauses.iter().all(|pause| pause.reason != PauseReason::Disk) {
+            self.pauses.push(Pause {
+                scope: Scope::All,
+                reason: PauseReason::Disk,
+                text: "too little is free beside the journal".to_owned(),
+                since: now,
+                tries: 0,
+                next_try: None,
+                one: false,
+            });
+        }
+        self
     }
 
     /// The line. `ceiling`: as many calls at once as are allowed; `refused`: the configuration was read anew and not taken over.
@@ -142,4 +158,34 @@ fn unsent(batch: &BatchWork) -> u64 {
 
 fn counted_word(n: usize, word: &str) -> String {
     if n == 1 { format!("1 {word}") } else { format!("{n} {word}s") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_told_though_its_pause_is_not_in_the_journal_and_once_if_it_is() {
+        let live = Live {
+            pid: 1,
+            since_ms: 0,
+            busy: 0,
+            workers: 30,
+            per_1000_s: 0,
+            p50_ms: 0,
+            p99_ms: 0,
+            draining: false,
+            inbox: Vec::new(),
+        };
+        let line = |doing: &Doing| doing.line(&live, 30, false);
+        let now = Timestamp::from_millis(0);
+        assert!(line(&Doing::default().on_disk(true, now)).starts_with("idle: "));
+        let full = Doing::default().on_disk(false, now);
+        assert!(
+            line(&full).starts_with("paused (disk: too little is free beside the journal): "),
+            "{}",
+            line(&full)
+        );
+        assert_eq!(full.clone().on_disk(false, now).pauses, full.pauses);
+    }
 }

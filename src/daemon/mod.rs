@@ -307,7 +307,7 @@ impl Daemon {
             settings: settings(),
             can_list: lists,
             meter: Arc::clone(&self.meter),
-            disk_ok,
+            disk_ok: disk_ok.clone(),
         };
         let config = self.settings.borrow().config.clone();
         let inbox = Inbox::new(inbox::Settings::of_inbox(&config), self.clock.clone());
@@ -341,8 +341,13 @@ impl Daemon {
         };
         let outbox = Outbox::new(journal.clone(), clock.clone(), settings());
         let meter = Arc::clone(&self.meter);
-        let heard =
-            Heard { waiting, scanned: is_scanned, refused: self.refused.subscribe(), draining: stop.clone() };
+        let heard = Heard {
+            waiting,
+            scanned: is_scanned,
+            disk_ok,
+            refused: self.refused.subscribe(),
+            draining: stop.clone(),
+        };
         let progress = Progress::new(journal.clone(), clock.clone(), settings(), meter, heard);
         let disk = watch_disk::run(journal.clone(), clock.clone(), settings(), disk, rest.clone());
         let stamp = older_copy::run(journal.clone(), settings(), rest.clone());

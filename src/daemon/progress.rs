@@ -83,6 +83,8 @@ pub(super) struct Heard {
     pub(super) waiting: watch::Receiver<Vec<Waiting>>,
     /// The first look through the inbox is done; the status line is the start's until then.
     pub(super) scanned: watch::Receiver<bool>,
+    /// There is room on the journal's disk.
+    pub(super) disk_ok: watch::Receiver<bool>,
     /// A changed configuration was refused.
     pub(super) refused: watch::Receiver<bool>,
     /// Nothing more is sent once it is cancelled.
@@ -150,8 +152,10 @@ impl Progress {
         if !*self.heard.scanned.borrow() {
             return Ok(());
         }
-        let day = self.clock.local_day(self.clock.now());
+        let now = self.clock.now();
+        let day = self.clock.local_day(now);
         let doing = self.journal.read(move |view| Doing::read(view, day)).await?;
+        let doing = doing.on_disk(*self.heard.disk_ok.borrow(), now);
         let ceiling = self.settings.borrow().config.submit.workers;
         let line = doing.line(live, ceiling, *self.heard.refused.borrow());
         if line != self.told {
