@@ -350,32 +350,48 @@ impl<'a> Claiming<'a> {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
+    /// The last queued order is the only witness that a doubt may ever get, until somebody drops the next file. It
+    /// goes when every doubt has rested, and, where calls stay unanswered, alone: one that is still on its way can
+    /// become a doubt, and so can the others that are claimed with it.
     fn keep_a_witness(&mut self, batches: &[(BatchId, i64)]) -> Result<(), JournalError> {
         if !self.request.keep_witness || self.left == 0 {
             return Ok(());
         }
-        let latest: Option<i64> = self
-            .tx
-            .find(
-                "SELECT max(doubt_since) FROM orders WHERE state IN (1, 2, 4, 5) AND state = 2 AND rested_after IS NULL",
-                [],
-                |row| row.get(0),
-            )?
-            .flatten();
-        let Some(until) = latest.map(|at| Timestamp::from_millis(at).plus(self.request.rules.quiet)) else {
+        let queued = batches.iter().map(|(_, queued)| usize::try_from(*queued).unwrap_or(0)).sum::<usize>();
+        if queued > self.left {
             return Ok(());
-        };
-        let queued: i64 = batches.iter().map(|(_, queued)| *queued).sum();
-        let spare = usize::try_from(queued.saturating_sub(1)).unwrap_or(0);
-        if spare < self.left {
-            self.left = spare;
-            self.draft.blocked = Some(Blocked::Witness);
-            // By the wall clock it may seem over already.
-            self.wait_for(
-                until.min(self.now.plus(self.request.rules.quiet)).max(self.now.plus(WITNESS_LOOK)),
-            );
         }
+        let quiet = self.request.rules.quiet;
+        let until = match self.unrested_doubts()? {
+            // By the wall clock it may seem over already.
+            Some(latest) => latest.plus(quiet).min(self.now.plus(quiet)),
+            None if self.is_troubled()? && (queued > 1 || self.in_flight(None)? > 0) => self.now,
+            None => return Ok(()),
+        };
+        self.left = queued.saturating_sub(1);
+        self.draft.blocked = Some(Blocked::Witness);
+        self.wait_for(until.max(self.now.plus(WITNESS_LOOK)));
         Ok(())
+    }
+
+    /// When the latest doubt began that hasn't rested yet.
+    fn unrested_doubts(&self) -> Result<Option<Timestamp>, JournalError> {
+        let latest: Option<Option<i64>> = self.tx.find(
+            "SELECT max(doubt_since) FROM orders WHERE state IN (1, 2, 4, 5) AND state = 2 AND rested_after IS NULL",
+            [],
+            |row| row.get(0),
+        )?;
+        Ok(latest.flatten().map(Timestamp::from_millis))
+    }
+
+    /// Whether calls stay unanswered: an order is in doubt, or one has been lately.
+    fn is_troubled(&self) -> Result<bool, JournalError> {
+        let doubt: Option<i64> = self.tx.find(
+            "SELECT 1 FROM orders WHERE state IN (1, 2, 4, 5) AND state = 2 LIMIT 1",
+            [],
+            |row| row.get(0),
+        )?;
+        Ok(doubt.is_some() || self.tx.rest().is_troubled())
     }
 
     fn wait_for(&mut self, at: Timestamp) {
