@@ -13,6 +13,7 @@ mod progress;
 mod reload;
 mod requests;
 mod signals;
+mod unrecorded;
 mod watch_disk;
 
 use std::path::{Path, PathBuf};
@@ -44,6 +45,7 @@ pub(crate) use manager::tell_status;
 pub use older_copy::recover;
 pub use progress::{LIVE_FACT, Live, eta};
 pub(crate) use signals::stop_on_signals;
+pub use unrecorded::Unrecorded;
 
 use key::KeyInUse;
 use log::LogHandle;
@@ -51,6 +53,7 @@ use manager::Watchdog;
 use progress::{Heard, Progress};
 use reload::Reload;
 use requests::Requests;
+use watch_disk::DiskWatch;
 
 /// Why the daemon didn't start, or ended.
 #[derive(Debug, thiserror::Error)]
@@ -137,7 +140,7 @@ async fn work(
     stop: CancellationToken,
     outside: Outside,
 ) -> Result<(), DaemonError> {
-    let Opened { journal, settings, _locks } = open(config, &clock).await?;
+    let Opened { journal, settings, lock, _inbox_lock } = open(config, &clock).await?;
     let daemon = Daemon {
         journal,
         provider,
@@ -146,6 +149,7 @@ async fn work(
         meter: Arc::default(),
         pulse: Pulse::default(),
         refused: watch::channel(false).0,
+        lock: Arc::new(lock),
         outside,
     };
     daemon.run(stop).await
@@ -158,8 +162,9 @@ pub struct Opened {
     pub journal: Journal,
     /// The configuration, with the journal's numbers.
     pub settings: Arc<Settings>,
-    /// Held for as long as it works.
-    _locks: [LockFile; 2],
+    /// The journal's. Held for as long as it works.
+    lock: LockFile,
+    _inbox_lock: LockFile,
 }
 
 /// Makes the folders, locks them, opens the journal and recovers: what was in flight when the last process ended is in
@@ -169,7 +174,7 @@ pub struct Opened {
 /// Another daemon has them, or something can't be made, opened or written.
 pub async fn open(config: Config, clock: &Clock) -> Result<Opened, DaemonError> {
     make_folders(&config)?;
-    let locks = lock(&config)?;
+    let [lock, inbox_lock] = lock(&config)?;
     sweep(&config);
     let journal = Journal::open(&config.journal.path)?;
     journal.keep_steady(clock);
@@ -203,6 +208,8 @@ struct Daemon {
     pulse: Pulse,
     /// A changed configuration was refused, and the old one is in force.
     refused: watch::Sender<bool>,
+    /// The journal's.
+    lock: Arc<LockFile>,
     outside: Outside,
 }
 
@@ -349,7 +356,13 @@ impl Daemon {
             draining: stop.clone(),
         };
         let progress = Progress::new(journal.clone(), clock.clone(), settings(), meter, heard);
-        let disk = watch_disk::run(journal.clone(), clock.clone(), settings(), disk, rest.clone());
+        let disk = DiskWatch {
+            journal: journal.clone(),
+            clock: clock.clone(),
+            settings: settings(),
+            ok: disk,
+            lock: Arc::clone(&self.lock),
+        };
         let stamp = older_copy::run(journal.clone(), settings(), rest.clone());
         let requests = Requests {
             journal: journal.clone(),
@@ -365,7 +378,7 @@ impl Daemon {
             self.stage("reconcile", reconcile.run(stop.clone())),
             self.stage("outbox", outbox.run(rest.clone())),
             self.stage("progress", progress.run(rest.clone())),
-            self.stage("disk", disk),
+            self.stage("disk", disk.run(rest.clone())),
             self.stage("requests", requests.run(rest.clone())),
             self.stage("stamp", stamp),
         ];

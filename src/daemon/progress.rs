@@ -155,7 +155,7 @@ impl Progress {
         let now = self.clock.now();
         let day = self.clock.local_day(now);
         let doing = self.journal.read(move |view| Doing::read(view, day)).await?;
-        let doing = doing.on_disk(*self.heard.disk_ok.borrow(), now);
+        let doing = doing.on_disk(*self.heard.disk_ok.borrow(), now, self.journal.unrecorded().len());
         let ceiling = self.settings.borrow().config.submit.workers;
         let line = doing.line(live, ceiling, *self.heard.refused.borrow());
         if line != self.told {

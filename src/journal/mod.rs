@@ -47,6 +47,7 @@ mod ticket;
 mod trouble;
 mod tx;
 mod undo;
+mod unrecorded;
 mod view;
 mod wake;
 mod wal;
@@ -316,6 +317,7 @@ impl Journal {
             damage: damage::Found::new(path),
             standing,
             rest,
+            unrecorded: unrecorded::Unrecorded::default(),
             lingers: Arc::new(AtomicBool::new(false)),
             opened: Arc::new(opened),
         };

@@ -79,12 +79,15 @@ pub(super) fn set(
     tx.pauses_changed();
     if before.is_none() {
         let scope = scope_word(tx, scope)?;
-        tracing::warn!(
-            scope = %scope, reason = reason.as_str(), text = %text,
-            next_try = %wait.map_or_else(|| "-".to_owned(), |wait| format!("{}s", wait.as_secs())),
-            "pause"
-        );
         tx.event(now, None, None, "pause", &format!("{scope} {}: {text}", reason.as_str()))?;
+        let text = text.to_owned();
+        tx.log(move || {
+            tracing::warn!(
+                scope = %scope, reason = reason.as_str(), text = %text,
+                next_try = %wait.map_or_else(|| "-".to_owned(), |wait| format!("{}s", wait.as_secs())),
+                "pause"
+            );
+        });
     }
     tx.ring(Rung::SUBMIT);
     Ok(())
@@ -115,8 +118,8 @@ pub(super) fn end(
     if ended > 0 {
         tx.pauses_changed();
         let scope = scope_word(tx, scope)?;
-        tracing::info!(scope = %scope, reason = reason.as_str(), "pause ended");
         tx.event(now, None, None, "pause ended", &format!("{scope} {}", reason.as_str()))?;
+        tx.log(move || tracing::info!(scope = %scope, reason = reason.as_str(), "pause ended"));
         tx.ring(Rung::SUBMIT);
     }
     Ok(ended > 0)

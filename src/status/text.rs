@@ -8,6 +8,7 @@ use comfy_table::presets::NOTHING;
 use super::{Batch, DaemonState, PauseLine, Status};
 use crate::inbox::{Waiting, Why};
 use crate::journal::BatchState;
+use crate::order::PauseReason;
 use crate::types::{Money, Timestamp};
 use crate::words::{self, plain};
 
@@ -22,7 +23,11 @@ pub fn text(status: &Status) -> String {
         "Alarms",
         status.alarms.iter().map(|alarm| {
             let ago = words::span(status.at.since(alarm.since));
-            format!("{}: {} (for {ago}; seen? imeid ack {})", alarm.name, alarm.text, alarm.n)
+            let gone = match alarm.n {
+                Some(n) => format!("seen? imeid ack {n}"),
+                None => "until its cause is gone".to_owned(),
+            };
+            format!("{}: {} (for {ago}; {gone})", alarm.name, alarm.text)
         }),
     ));
     parts.extend(list("In the inbox", status.inbox.iter().map(|waiting| self::waiting(waiting, status))));
@@ -105,12 +110,24 @@ fn pause(pause: &PauseLine, now: Timestamp) -> String {
         Some(service) => format!("service {service}"),
         None => "everything".to_owned(),
     };
-    let ago = words::span(now.since(pause.since));
+    let ago = pause.since.map(|since| format!("for {}, ", words::span(now.since(since))));
     let next = match pause.next_try {
         Some(at) => format!("tried again in {}", words::span(at.since(now))),
-        None => "until its cause is gone or someone says so".to_owned(),
+        None => until(pause.reason).to_owned(),
     };
-    format!("{scope}: {}: {} (for {ago}, {next})", pause.reason, pause.text)
+    format!("{scope}: {}: {} ({}{next})", pause.reason, pause.text, ago.unwrap_or_default())
+}
+
+/// When a pause ends that isn't tried by itself.
+fn until(reason: &str) -> &'static str {
+    let is = |of: PauseReason| reason == of.as_str();
+    if is(PauseReason::Operator) || is(PauseReason::OlderCopy) {
+        "until someone says imeid resume"
+    } else if is(PauseReason::Cap) {
+        "until the day is over or per_day is higher"
+    } else {
+        "until its cause is gone"
+    }
 }
 
 fn waiting(waiting: &Waiting, status: &Status) -> String {
