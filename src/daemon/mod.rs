@@ -184,8 +184,9 @@ pub async fn open(config: Config, clock: &Clock) -> Result<Opened, DaemonError> 
     if lost > 0 {
         tracing::warn!(orders = lost, "in flight when the last process ended: in doubt");
     }
+    journal.try_account_at_once(clock.now()).await?;
     warn_of_left_waiting(&journal, &settings).await?;
-    Ok(Opened { journal, settings, _locks: locks })
+    Ok(Opened { journal, settings, lock, _inbox_lock: inbox_lock })
 }
 
 /// Orders that no stage will ever send are told of: nothing else would.

@@ -197,6 +197,15 @@ impl Journal {
         .await
     }
 
+    /// At a start: a pause for the account is tried at once, however long the wait had become. The key, which a start alone
+    /// takes over, may be another one, and a try costs nothing. Whether it is can't be told: no trace of a key is kept.
+    ///
+    /// # Errors
+    /// The journal can't be written.
+    pub async fn try_account_at_once(&self, now: Timestamp) -> Result<(), JournalError> {
+        self.write(move |tx| try_now(tx, Scope::All, PauseReason::Account, now)).await
+    }
+
     /// Ends a pause, if there is one.
     ///
     /// # Errors
