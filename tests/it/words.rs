@@ -54,6 +54,7 @@ fn a_cancelled_batch_comes_out_with_every_row_and_nothing_of_it_is_sent() {
     });
     let shown = text(&place.run(&["show", "stock"]).stdout);
     assert!(shown.contains(": cancel\n"), "{shown}");
+    assert!(shown.contains("  published: stock.results.csv: cancelled"), "{shown}");
     let again = place.run(&["cancel", "stock"]);
     assert_eq!(again.status.code(), Some(1));
     for file in ["stock.csv", "stock.results.csv"] {
