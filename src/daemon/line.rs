@@ -177,6 +177,7 @@ mod tests {
             p99_ms: 0,
             draining: false,
             inbox: Vec::new(),
+            reconcile: Vec::new(),
         };
         let line = |doing: &Doing| doing.line(&live, 30, false);
         let now = Timestamp::from_millis(0);

@@ -219,14 +219,17 @@ type Stage = (&'static str, JoinHandle<()>);
 
 impl Daemon {
     async fn run(self, stop: CancellationToken) -> Result<(), DaemonError> {
-        let (scanned, mut is_scanned) = watch::channel(false);
+        // The first look through the inbox is over, and the status line says so.
+        let (shown, mut is_shown) = watch::channel(false);
         // Stages beside submit go on while it drains: answers come in, and files are published.
         let rest = CancellationToken::new();
         manager::tell_status("starting: looking through the inbox");
-        let (submit, mut others) = self.start(scanned, &stop, &rest);
+        // What waits in the folders waits since before this start.
+        let left = self.journal.read(Live::read).await.ok().flatten().unwrap_or_default();
+        let (submit, mut others) = self.start(left, shown, &stop, &rest);
         let mut submit = submit;
         tokio::select! {
-            _ = is_scanned.wait_for(|scanned| *scanned) => self.tell_ready(),
+            _ = is_shown.wait_for(|shown| *shown) => self.tell_ready(),
             () = stop.cancelled() => {}
             _ = self.journal.damaged() => {}
         }
@@ -300,11 +303,12 @@ impl Daemon {
 
     fn start(
         &self,
-        scanned: watch::Sender<bool>,
+        left: Live,
+        shown: watch::Sender<bool>,
         stop: &CancellationToken,
         rest: &CancellationToken,
     ) -> (JoinHandle<()>, Vec<Stage>) {
-        let is_scanned = scanned.subscribe();
+        let (scanned, is_scanned) = watch::channel(false);
         let (can_list, lists) = watch::channel(None);
         let (disk, disk_ok) = watch::channel(true);
         let settings = || self.settings.subscribe();
@@ -318,7 +322,7 @@ impl Daemon {
             disk_ok: disk_ok.clone(),
         };
         let config = self.settings.borrow().config.clone();
-        let inbox = Inbox::new(inbox::Settings::of_inbox(&config), self.clock.clone());
+        let inbox = Inbox::new(inbox::Settings::of_inbox(&config), self.clock.clone()).take_up(left.inbox);
         let waiting = inbox.waiting();
         let intake = Intake {
             journal: self.journal.clone(),
@@ -339,24 +343,28 @@ impl Daemon {
             can_list,
             Arc::clone(&self.meter),
         );
+        let exports =
+            Inbox::new(inbox::Settings::of_reconcile(&config), clock.clone()).take_up(left.reconcile);
+        let exports_waiting = exports.waiting();
         let reconcile = Reconcile {
             journal: journal.clone(),
             provider: Arc::clone(provider),
             clock: clock.clone(),
             settings: settings(),
-            inbox: Inbox::new(inbox::Settings::of_reconcile(&config), clock.clone()),
+            inbox: exports,
             told: OnceTold::default(),
         };
         let outbox = Outbox::new(journal.clone(), clock.clone(), settings());
         let meter = Arc::clone(&self.meter);
         let heard = Heard {
             waiting,
+            reconcile: exports_waiting,
             scanned: is_scanned,
             disk_ok,
             refused: self.refused.subscribe(),
             draining: stop.clone(),
         };
-        let progress = Progress::new(journal.clone(), clock.clone(), settings(), meter, heard);
+        let progress = Progress::new(journal.clone(), clock.clone(), settings(), meter, heard, shown);
         let disk = DiskWatch {
             journal: journal.clone(),
             clock: clock.clone(),

@@ -50,6 +50,25 @@ impl Inbox {
         Self { settings, clock, watcher, scanner, queue: VecDeque::new(), waiting, due: None }
     }
 
+    /// What an earlier process last told to wait here: told so until the first look, and since then after it.
+    #[must_use]
+    pub fn take_up(self, earlier: Vec<Waiting>) -> Self {
+        if let Ok(mut scanner) = self.scanner.lock() {
+            scanner.take_up(earlier.clone());
+        }
+        self.waiting.send_replace(earlier);
+        self
+    }
+
+    /// Whether nothing is given out from the next look on, which comes at once: what could be taken waits for a person.
+    pub fn hold(&mut self, holds: bool) {
+        if let Ok(mut scanner) = self.scanner.lock() {
+            scanner.hold(holds);
+        }
+        self.queue.clear();
+        self.due = None;
+    }
+
     /// The next complete file, or `None` once `stop` is cancelled. A file that isn't taken is offered again after
     /// `rescan`. Dropping the future loses nothing but time.
     ///

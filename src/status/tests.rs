@@ -132,6 +132,7 @@ impl Bench {
             per_1000_s: 8_333,
             p50_ms: 3_600,
             p99_ms: 9_000,
+            reconcile: Vec::new(),
             draining: false,
             inbox: vec![Waiting {
                 name: "late.csv".to_owned(),
