@@ -6,7 +6,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::words::{Desk, Named, Trouble};
-use super::{Exit, say};
+use super::{Exit, complain, say};
 use crate::journal::{
     BatchWork, ShownAnswer, ShownAttempt, ShownBatch, ShownEvent, ShownOrder, ShownRow, ShownService, View,
 };
@@ -14,8 +14,9 @@ use crate::outbox::by_status;
 use crate::types::{BatchId, Imei, Timestamp};
 
 const EXAMPLES: &str = "Examples:
-  imeid show 353322110000008    one IMEI, from file and row to order and result
-  imeid show stock              a batch, and its rows that are still open";
+  imeid show 353322110000008              one IMEI, from file and row to order and result
+  imeid show stock                        a batch, and its rows that are still open
+  imeid show 353322110000008.results.csv  a batch whose NAME is an IMEI, by one of its files";
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
@@ -49,6 +50,9 @@ fn shown(desk: &Desk, args: &ShowArgs) -> Result<String, Trouble> {
     match desk.named(&args.name, args.service.as_deref())? {
         Named::Imei(imei, services) => {
             let orders = orders(&desk.view, imei, &services)?;
+            if let Some(file) = desk.also_a_batch(&args.name)? {
+                complain(&format!("imeid: a batch has this NAME too: imeid show {file}"));
+            }
             if args.json { json(&ImeiJson::new(imei, &orders)) } else { Ok(imei_text(imei, &orders)) }
         }
         Named::Batch(batch, name) => {
