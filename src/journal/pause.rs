@@ -93,6 +93,19 @@ pub(super) fn set(
     Ok(())
 }
 
+/// Pauses from now on, where it is paused for this reason already too: what is true of a pause that a copy brought along
+/// isn't true of this one, its age above all.
+pub(super) fn begin_anew(
+    tx: &Tx<'_>,
+    scope: Scope,
+    reason: PauseReason,
+    text: &str,
+    now: Timestamp,
+) -> Result<(), JournalError> {
+    tx.execute("DELETE FROM pauses WHERE scope = ?1 AND reason = ?2", (code(scope), reason.as_str()))?;
+    set(tx, scope, reason, text, now)
+}
+
 fn scope_word(tx: &Tx<'_>, scope: Scope) -> Result<String, JournalError> {
     Ok(match scope {
         Scope::All => "all".to_owned(),
