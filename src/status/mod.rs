@@ -6,6 +6,7 @@ mod batches;
 mod tests;
 pub mod text;
 
+use std::fmt;
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -30,17 +31,17 @@ pub use batches::Batch;
 /// Batches that are done are told of, the last so many.
 const DONE_BATCHES: u32 = 20;
 
-/// Why a status could not be read.
+/// Why a status could not be read. Whom it is for comes first, where that is why.
 #[derive(Debug, thiserror::Error)]
 pub enum StatusError {
     /// The journal is there and can't be read.
-    #[error("{0}{for_whom}", for_whom = for_whom(.0))]
+    #[error("{}", for_whom(matches!(.0, JournalError::Unreachable { .. }), .0))]
     Journal(#[from] JournalError),
     /// Whether a daemon runs can't be told.
-    #[error("{0}; `imeid status` is for root and the user that imeid runs as")]
+    #[error("{}", for_whom(is_denied(.0), .0))]
     Lock(#[from] LockError),
     /// The folder of the journal can't be looked into.
-    #[error("the journal {path}: {why}; `imeid status` is for root and the user that imeid runs as")]
+    #[error("{}", for_whom(.why.kind() == io::ErrorKind::PermissionDenied, &format_args!("the journal {path}: {why}")))]
     Unreachable {
         /// The journal.
         path: String,
@@ -49,10 +50,15 @@ pub enum StatusError {
     },
 }
 
-const fn for_whom(error: &JournalError) -> &'static str {
-    match error {
-        JournalError::Damaged { .. } => "",
-        _ => "; `imeid status` is for root and the user that imeid runs as",
+fn is_denied(error: &LockError) -> bool {
+    matches!(error, LockError::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied)
+}
+
+fn for_whom(is_denied: bool, error: &dyn fmt::Display) -> String {
+    if is_denied {
+        format!("this is for root and the user that imeid runs as: try it with sudo ({error})")
+    } else {
+        error.to_string()
     }
 }
 
