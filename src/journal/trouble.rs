@@ -46,6 +46,19 @@ impl Journal {
         written
     }
 
+    /// Such an alarm's text is another now, and its cause the same: it keeps its number and its time, and isn't said again.
+    /// False: there is none.
+    ///
+    /// # Errors
+    /// The journal can't be written.
+    pub async fn reword_trouble(&self, name: Alarm, text: String) -> Result<bool, JournalError> {
+        self.write(move |tx| {
+            let sql = "UPDATE alarms SET text = ?2 WHERE name = ?1 AND gone_at IS NULL";
+            Ok(tx.execute(sql, (name.as_str(), &text))? > 0)
+        })
+        .await
+    }
+
     /// The cause of such an alarm is gone. True: there was one.
     ///
     /// # Errors
