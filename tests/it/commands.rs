@@ -165,6 +165,19 @@ fn a_result_is_written_again_from_the_journal_whole_or_as_far_as_it_is() {
 }
 
 #[test]
+fn a_word_about_several_pauses_is_one_line_in_the_log() {
+    let mut place = Workplace::new("http://127.0.0.1:9", &[]);
+    place.start();
+    done(&place, &["pause"]);
+    done(&place, &["pause", "--service", "iphone-check"]);
+    let said = done(&place, &["resume"]);
+    assert_eq!(said.lines().count(), 2, "{said}");
+    let line = format!("an operator's word done=true answer=\"{}\"\n", said.trim_end().replace('\n', "; "));
+    place.until("it is logged", |place| place.log().contains("answer=\"no longer paused"));
+    assert!(place.log().contains(&line), "{line}{}", place.log());
+}
+
+#[test]
 fn a_backup_beside_the_working_daemon_is_whole_and_never_takes_anothers_name() {
     let sim = Sim::start(slow(50));
     let mut place = Workplace::new(&sim.url(), &[NO_CANARY, ("submit", "workers = 4")]);
