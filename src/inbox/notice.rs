@@ -8,7 +8,7 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use super::scan::Why;
+use super::waiting::Why;
 use crate::durable;
 
 const MARK: &str = "Not taken yet: ";

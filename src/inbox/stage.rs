@@ -11,9 +11,10 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::notice;
-use super::scan::{Scan, Scanner, Waiting};
+use super::scan::{Scan, Scanner};
 use super::settings::Settings;
 use super::take::{self, Ready, TakeError, Taken};
+use super::waiting::Waiting;
 use super::watch::Watcher;
 use crate::clock::Clock;
 use crate::pulse;

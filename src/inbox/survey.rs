@@ -7,8 +7,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use super::names::{ignored, is_control};
-use super::scan::{Waiting, Why};
 use super::settings::Settings;
+use super::waiting::{Waiting, Why};
 use crate::durable;
 use crate::types::Timestamp;
 
