@@ -2,11 +2,11 @@
 //! made of. [`Status::read`] reads it; serialised it is `status --json`, [`text`] prints it for people.
 
 mod batches;
+mod error;
 #[cfg(test)]
 mod tests;
 pub mod text;
 
-use std::fmt;
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -17,7 +17,7 @@ use crate::balance::Baseline;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::daemon::{self, Live, Unrecorded};
-use crate::durable::{self, Holder, LockError, LockFile};
+use crate::durable::{self, Holder, LockFile};
 use crate::gate::{Pause, Scope};
 use crate::inbox::{self, Waiting};
 use crate::journal::{AlarmLine, BatchState, DayMoney, JournalError, OrderCounts, ServiceQueue, View};
@@ -27,40 +27,10 @@ use crate::types::{Money, Timestamp};
 use crate::words;
 
 pub use batches::Batch;
+pub use error::StatusError;
 
 /// Batches that are done are told of, the last so many.
 const DONE_BATCHES: u32 = 20;
-
-/// Why a status could not be read. Whom it is for comes first, where that is why.
-#[derive(Debug, thiserror::Error)]
-pub enum StatusError {
-    /// The journal is there and can't be read.
-    #[error("{}", for_whom(matches!(.0, JournalError::Unreachable { .. }), .0))]
-    Journal(#[from] JournalError),
-    /// Whether a daemon runs can't be told.
-    #[error("{}", for_whom(is_denied(.0), .0))]
-    Lock(#[from] LockError),
-    /// The folder of the journal can't be looked into.
-    #[error("{}", for_whom(.why.kind() == io::ErrorKind::PermissionDenied, &format_args!("the journal {path}: {why}")))]
-    Unreachable {
-        /// The journal.
-        path: String,
-        /// What the system says.
-        why: io::Error,
-    },
-}
-
-fn is_denied(error: &LockError) -> bool {
-    matches!(error, LockError::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied)
-}
-
-fn for_whom(is_denied: bool, error: &dyn fmt::Display) -> String {
-    if is_denied {
-        format!("this is for root and the user that imeid runs as: try it with sudo ({error})")
-    } else {
-        error.to_string()
-    }
-}
 
 /// How things stand.
 #[derive(Clone, Debug, Serialize)]

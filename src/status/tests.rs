@@ -352,20 +352,3 @@ async fn orders_of_a_service_that_is_no_longer_configured_are_shown_and_want_a_p
     bench.config.provider.account = "other".to_owned();
     assert!(bench.read().pauses[0].text.contains("of the account reseller"));
 }
-
-#[test]
-fn who_may_not_look_is_told_so_first() {
-    let denied = || io::Error::from(io::ErrorKind::PermissionDenied);
-    let path = std::path::PathBuf::from("/var/lib/imeid/journal.db");
-    let for_whom = "this is for root and the user that imeid runs as: try it with sudo (";
-    let lock = |source| StatusError::from(LockError::Io { path: path.clone(), source });
-    let why = |why| StatusError::Unreachable { path: path.display().to_string(), why };
-    for error in [lock(denied()), why(denied())] {
-        let told = error.to_string();
-        assert!(told.starts_with(for_whom) && told.contains("/var/lib/imeid/journal.db"), "{told}");
-    }
-    for error in [lock(io::Error::other("broken")), why(io::Error::other("broken"))] {
-        let told = error.to_string();
-        assert!(told.contains("broken") && !told.contains("sudo"), "{told}");
-    }
-}

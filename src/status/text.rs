@@ -197,6 +197,27 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_pause_says_how_it_ends_and_its_age_where_it_is_known() {
+        let at = |seconds: i64| Timestamp::from_millis(seconds * 1_000);
+        let told = |reason: PauseReason, since, next_try| {
+            let text = "why".to_owned();
+            pause(&PauseLine { service: None, reason: reason.as_str(), text, since, next_try }, at(100))
+        };
+        for (reason, until) in [
+            (PauseReason::Operator, "until someone says imeid resume"),
+            (PauseReason::OlderCopy, "until someone says imeid resume"),
+            (PauseReason::Cap, "until the day is over or per_day is higher"),
+            (PauseReason::Disk, "until its cause is gone"),
+        ] {
+            let line = format!("everything: {}: why (for 40s, {until})", reason.as_str());
+            assert_eq!(told(reason, Some(at(60)), None), line);
+        }
+        assert_eq!(told(PauseReason::Disk, None, None), "everything: disk: why (until its cause is gone)");
+        let credit = told(PauseReason::Credit, Some(at(60)), Some(at(110)));
+        assert_eq!(credit, "everything: credit: why (for 40s, tried again in 10s)");
+    }
+
+    #[test]
     fn a_long_name_keeps_both_its_ends_and_one_that_fits_stays() {
         assert_eq!(middle_out(&"n".repeat(48)), "n".repeat(48));
         let long = format!("{}-ä-17.results.csv", "n".repeat(200));
