@@ -49,6 +49,7 @@ mod ticket;
 mod trouble;
 mod tx;
 mod undo;
+mod unrecorded;
 mod view;
 mod wake;
 mod wal;

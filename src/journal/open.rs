@@ -12,7 +12,7 @@ use rusqlite_migration::{M, Migrations};
 
 use super::opened::Opened;
 use super::writer::{self, Common};
-use super::{Journal, JournalError, Shared, Tx, Wakes, damage, pause, rest, restore, standing};
+use super::{Journal, JournalError, Shared, Tx, Wakes, damage, pause, rest, restore, standing, unrecorded};
 
 /// Statements kept prepared on the writer's connection: all of the hot path, with room.
 const PREPARED_STATEMENTS: usize = 128;
@@ -73,6 +73,7 @@ impl Journal {
             damage: damage::Found::new(path),
             standing,
             rest,
+            unrecorded: unrecorded::Unrecorded::default(),
             lingers: Arc::new(AtomicBool::new(false)),
             opened: Arc::new(opened),
         };
