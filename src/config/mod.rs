@@ -16,7 +16,7 @@ mod section;
 mod tests;
 mod values;
 
-pub use api_key::{KeyError, read_api_key, read_api_key_with};
+pub use api_key::{KeyError, api_key_home, read_api_key, read_api_key_with};
 pub use errors::{ConfigError, ConfigErrors};
 pub use load::{load, parse};
 pub use model::{

@@ -60,7 +60,7 @@ fn a_credential_that_systemd_hides_is_a_warning_offline_and_not_found_out_online
         command.args(args).arg("--config").arg(place.config());
         command.env("CREDENTIALS_DIRECTORY", place.path("hidden")).output().unwrap()
     };
-    ends(&hidden(&["check"]), 0, &["warning  the API key can't be seen from here"]);
+    ends(&hidden(&["check"]), 0, &["warning  the API key can't be looked at from here", "api-key"]);
     ends(&hidden(&["check", "--online"]), 1, &["error    the provider was not asked"]);
 }
 
