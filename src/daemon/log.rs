@@ -15,8 +15,8 @@ mod tests;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
 
 use tracing::level_filters::LevelFilter;
 use tracing::{Level, Subscriber};
@@ -114,6 +114,14 @@ pub fn init(config: &LogConfig, clock: &Clock) -> Result<LogHandle, LogError> {
     let (subscriber, handle) = build(config, clock, under_journald, io::stderr)?;
     subscriber.try_init().map_err(|_| LogError::Twice)?;
     Ok(handle)
+}
+
+/// Begins to log without a configuration: there is none, or it isn't in force. Warnings and errors alone, to standard
+/// error.
+pub fn init_without_config(clock: &Clock) {
+    let config = LogConfig { level: Level::WARN, format: LogFormat::Auto, imei: LogImei::Full, file: None };
+    // It opens nothing, so all that can fail is that this process logs already.
+    let _ = init(&config, clock);
 }
 
 /// The subscriber that [`init`] installs, writing to `out` in place of standard error.

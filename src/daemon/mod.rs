@@ -43,6 +43,7 @@ pub use account::{Remembered, remembered};
 pub(crate) use manager::tell_status;
 pub use older_copy::recover;
 pub use progress::{LIVE_FACT, Live, eta};
+pub(crate) use reload::tell_refused;
 pub(crate) use signals::stop_on_signals;
 
 use key::KeyInUse;
