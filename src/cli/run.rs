@@ -21,6 +21,7 @@ pub(super) fn run(config: &Path) -> Exit {
             return refuse(&error.to_string());
         }
     };
+    log.tell_panics();
     let runtime = match runtime() {
         Ok(runtime) => runtime,
         Err(exit) => return exit,

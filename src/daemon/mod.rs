@@ -104,6 +104,7 @@ pub async fn run(config: Config, clock: Clock, log: LogHandle) -> Result<(), Dae
     signals::heed_signals(stop.clone(), Arc::clone(&reload)).map_err(DaemonError::Signals)?;
     tell_status("starting: opening the journal");
     let key = read_api_key(&config)?;
+    log.conceal(&key);
     let in_use = Arc::new(KeyInUse::new(&config, key.clone()));
     let provider = Arc::new(GsmFusion::new(&config.provider, key, clock.clone())?);
     work(config, provider, clock, stop, Outside { reload, log: Some(log), key: Some(in_use) }).await
