@@ -177,7 +177,12 @@ impl Scanner {
                     continue;
                 }
             }
-            if !ignored(&name) {
+            if ignored(&name) {
+                // Hidden ones nobody wonders about, and some are ours.
+                if !name.as_encoded_bytes().starts_with(b".") {
+                    tracing::debug!(name = %shown, "left alone: its name is that of no finished file");
+                }
+            } else {
                 let found = self.classify(&path, &name, &metadata, service, look.now);
                 if let Some(found) = found {
                     self.remember(&path, &name, &shown, found, look);
@@ -358,7 +363,8 @@ impl Known {
             (Some(Why::NoSuchService), _) => {
                 tracing::warn!(%name, "no service is configured for it, left alone")
             }
-            (Some(Why::BeingWritten) | None, _) => {}
+            (Some(Why::BeingWritten), _) => tracing::debug!(%name, "waits until it has stayed unchanged"),
+            (None, _) => tracing::debug!(%name, "complete"),
         }
     }
 }
