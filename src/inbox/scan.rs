@@ -1,6 +1,6 @@
 //! One look through the inbox: what lies there, what of it is complete, what waits and why.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::fs::{self, DirEntry, Metadata};
@@ -135,6 +135,11 @@ impl Scanner {
     pub fn set_settings(&mut self, settings: Settings) {
         self.candidates.set_settle(settings.settle);
         self.settings = settings;
+    }
+
+    /// Files that are known to be open for writing at the next look, and no others.
+    pub fn set_open(&mut self, open: HashSet<PathBuf>) {
+        self.candidates.set_open(open);
     }
 
     /// One look through all folders. `events` are the files that were closed or renamed in since the last one.
