@@ -34,7 +34,11 @@ fn says(place: &Workplace, args: &[&str], code: i32, words: &[&str]) {
 /// `systemctl reload`: the check first, then the signal.
 fn reload(place: &mut Workplace) {
     let before = place.log().matches("configuration read anew").count();
-    says(place, &["check"], 0, &[]);
+    let checked = place.run(&["check", "--reload"]);
+    assert!(
+        checked.status.success() && checked.stdout.is_empty() && checked.stderr.is_empty(),
+        "{checked:?}"
+    );
     place.signal(Signal::HUP);
     place.until("it is read anew", |place| place.log().matches("configuration read anew").count() > before);
 }
