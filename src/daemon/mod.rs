@@ -350,7 +350,7 @@ impl Daemon {
         };
         let progress = Progress::new(journal.clone(), clock.clone(), settings(), meter, heard);
         let disk = watch_disk::run(journal.clone(), clock.clone(), settings(), disk, rest.clone());
-        let stamp = older_copy::run(journal.clone(), settings(), rest.clone());
+        let stamp = older_copy::run(journal.clone(), clock.clone(), settings(), rest.clone());
         let requests = Requests {
             journal: journal.clone(),
             provider: Arc::clone(provider),

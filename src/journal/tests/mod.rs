@@ -5,6 +5,7 @@ mod claims;
 mod doubts;
 mod exports;
 mod intake;
+mod mark;
 mod pauses;
 mod plans;
 mod presumed;
