@@ -10,6 +10,7 @@ pub mod log;
 mod manager;
 mod older_copy;
 mod progress;
+mod prune;
 mod reload;
 mod requests;
 mod signals;
@@ -351,6 +352,7 @@ impl Daemon {
         let progress = Progress::new(journal.clone(), clock.clone(), settings(), meter, heard);
         let disk = watch_disk::run(journal.clone(), clock.clone(), settings(), disk, rest.clone());
         let stamp = older_copy::run(journal.clone(), clock.clone(), settings(), rest.clone());
+        let prune = prune::run(journal.clone(), clock.clone(), settings(), rest.clone());
         let requests = Requests {
             journal: journal.clone(),
             provider: Arc::clone(provider),
@@ -368,6 +370,7 @@ impl Daemon {
             self.stage("disk", disk),
             self.stage("requests", requests.run(rest.clone())),
             self.stage("stamp", stamp),
+            self.stage("prune", prune),
         ];
         (self.stage("submit", submit.run(stop.clone())).1, others)
     }

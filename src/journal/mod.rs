@@ -31,6 +31,7 @@ mod orders;
 mod outbox;
 mod pause;
 mod poll;
+mod prune;
 mod requests;
 mod resolve;
 mod rest;
@@ -77,6 +78,7 @@ pub use mark::Mark;
 pub use orders::{Rules, ServiceTerms};
 pub use outbox::{BatchWork, ResultFile, ResultOrder, ResultRow, Tally, TallyState};
 pub use poll::{DuePoll, PollResult, PollTold};
+pub use prune::{PruneFrom, Pruned};
 pub use requests::{LetterBox, NewRequest, RequestAnswer, Said, Target};
 pub use resolve::Seen;
 pub use restore::{OlderCopy, Stamp};
@@ -179,11 +181,11 @@ impl JournalError {
 const PREPARED_STATEMENTS: usize = 128;
 
 fn migrations() -> Migrations<'static> {
-    Migrations::new(vec![M::up(include_str!("migrations/1.sql"))])
+    Migrations::new(vec![M::up(include_str!("migrations/1.sql")), M::up(include_str!("migrations/2.sql"))])
 }
 
 /// How many migrations this version knows.
-const SCHEMA: usize = 1;
+const SCHEMA: usize = 2;
 
 /// The journal, open for writing. Clones share it; the writer ends when the last one is gone.
 #[derive(Clone)]

@@ -9,6 +9,7 @@ mod mark;
 mod pauses;
 mod plans;
 mod presumed;
+mod pruned;
 mod restore;
 mod sums;
 mod words;
