@@ -152,8 +152,8 @@ fn a_second_crash_while_the_first_is_mended_changes_nothing() {
     }
 }
 
-/// Two workers where the provider lets one in at a time: half of the attempts are turned away, and what was said to them is
-/// worth nothing once their orders have ended. Only the time from rest on is looked at.
+/// Some attempts are turned away, and what was said to them is worth nothing once their orders have ended. Only the time
+/// from rest on is looked at.
 #[test]
 fn a_crash_while_old_answers_are_pruned_keeps_every_proof() {
     let setting = Setting { lists: true, power_cut: true };
@@ -196,7 +196,7 @@ fn world_that_prunes(setting: Setting) -> World {
         listing: setting.lists,
         latency: Delay::Fixed(Duration::from_secs(2)),
         completion: Delay::Uniform(Duration::from_secs(5), Duration::from_secs(20)),
-        at_once: Some(1),
+        faults: "429-before=4x".parse().unwrap(),
         ..world::provider(1)
     };
     let mut world = World::new(options, Knobs { workers: 2, keep_answers: "3h", ..Knobs::default() });

@@ -86,23 +86,28 @@ const PUT_TOGETHER: &[&str] = &[
 /// Every statement that stands as text in a file of the journal, with its file's name.
 fn statements() -> Vec<(String, String)> {
     let mut found = Vec::new();
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/journal");
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
-        if path.extension().is_some_and(|extension| extension == "rs") && !WHOLE.contains(&name.as_str()) {
-            let tokens: TokenStream = std::fs::read_to_string(&path).unwrap().parse().unwrap();
-            let mut texts = Vec::new();
-            gather(tokens, &mut texts);
-            let begins = |text: &String| {
-                ["SELECT ", "INSERT ", "UPDATE ", "DELETE ", "WITH "]
-                    .iter()
-                    .any(|word| text.starts_with(word))
-            };
-            found.extend(texts.into_iter().filter(begins).map(|text| (name.clone(), text)));
+    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src/journal")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+            if path.is_dir() && name != "tests" {
+                folders.push(path);
+            } else if name.ends_with(".rs") && !WHOLE.contains(&name.as_str()) {
+                let tokens: TokenStream = std::fs::read_to_string(&path).unwrap().parse().unwrap();
+                let mut texts = Vec::new();
+                gather(tokens, &mut texts);
+                found.extend(
+                    texts.into_iter().filter(|text| is_statement(text)).map(|text| (name.clone(), text)),
+                );
+            }
         }
     }
     found
+}
+
+fn is_statement(text: &str) -> bool {
+    ["SELECT ", "INSERT ", "UPDATE ", "DELETE ", "WITH "].iter().any(|word| text.starts_with(word))
 }
 
 /// The texts in quotes.
