@@ -2,7 +2,7 @@
 //! find nothing new nearly every time.
 //!
 //! A commit appends to the write-ahead log or begins it anew, whichever process makes it: the log's length or its time of
-//! change is another then. That time is as coarse as the kernel's tick, so a mark that was taken right after a commit
+//! change is another then. That time is as coarse as the file system keeps it, so a mark that was taken soon after a commit
 //! is like no other: a second commit within the same tick could not be told from the first.
 
 use std::os::unix::fs::MetadataExt;
@@ -11,8 +11,8 @@ use super::wal::beside;
 use super::{Journal, JournalError, View};
 use crate::types::Timestamp;
 
-/// A time of change is told to at least this, in nanoseconds: ten ticks of a slow kernel.
-const TICK_NS: i128 = 100_000_000;
+/// A time of change is at least as exact as this, in nanoseconds: the coarsest file systems tell every second second.
+const TICK_NS: i128 = 2_500_000_000;
 
 /// The state of the journal that someone has seen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

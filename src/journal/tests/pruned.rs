@@ -40,7 +40,7 @@ impl Bench {
 
     async fn publish(&self, batch: BatchId, done: bool) {
         self.pass(Duration::from_secs(1));
-        self.journal.published(batch, done, self.now()).await.unwrap();
+        self.journal.published(batch, "stock.results.csv".to_owned(), done, self.now()).await.unwrap();
     }
 
     async fn slice(&self, from: PruneFrom) -> Pruned {
