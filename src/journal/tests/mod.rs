@@ -2,6 +2,7 @@
 
 mod backup;
 mod claims;
+mod cleared;
 mod doubts;
 mod exports;
 mod intake;
