@@ -44,6 +44,8 @@ const LISTS_FACT: &str = "lists";
 const CLEAR_AT_LEAST_EVERY: Duration = Duration::from_secs(3600);
 /// Titles of services are asked for again after this long.
 const TITLES_FOR: Duration = Duration::from_secs(3600);
+/// An attempt that was released, its order sent again since, is looked for in listings for this long.
+const RELEASED_FOR: Duration = Duration::from_secs(86_400);
 
 /// The stage.
 pub struct Settle {
@@ -119,26 +121,26 @@ impl Settle {
     /// The journal can't be read or written.
     pub async fn unit(&mut self) -> Result<Duration, JournalError> {
         let doubts = self.journal.read(|view| view.doubts()).await?;
-        let presumed = self.journal.read(|view| view.presumed_since()).await?;
+        let looked_for = self.looked_for_since().await?;
         let seen = self.look_at_balance().await?;
         let waits = doubts.iter().any(|doubt| doubt.state != State::Held);
         if !waits {
             self.nothing_waits_for_a_listing().await?;
         }
-        if doubts.is_empty() && presumed.is_none() {
+        if doubts.is_empty() && looked_for.is_none() {
             return Ok(seen.again_in.unwrap_or(LOOK_AGAIN).clamp(SHORTEST_WAIT, LOOK_AGAIN));
         }
         self.recall_listing().await?;
         self.look_up_told(&doubts).await?;
         let now = self.clock.now();
         let quiet = self.settings.borrow().rules.quiet;
-        let can_be_cleared = presumed.is_some_and(|since| self.is_due_to_clear(since, now, quiet));
+        let is_due = looked_for.is_some_and(|since| self.is_due_to_clear(since, now, quiet));
         let open = |doubt: &&Doubt| doubt.state != State::Held;
         let quiet_over = |doubt: &Doubt| doubt.since.plus(quiet) <= now;
         let ripe =
             doubts.iter().filter(open).any(quiet_over) || doubts.iter().any(|d| d.state == State::Held);
         let interval = listing_interval(&doubts, now, quiet);
-        if can_be_cleared || (ripe && self.listed_at.is_none_or(|at| now.since(at) >= interval)) {
+        if is_due || (ripe && self.listed_at.is_none_or(|at| now.since(at) >= interval)) {
             self.list(waits).await?;
         }
         self.tend(&doubts, seen.verdict).await?;
@@ -178,8 +180,15 @@ impl Settle {
         Ok(())
     }
 
-    /// Whether it is time to ask for a listing that may clear what is presumed beside a known id: nothing is held up by
-    /// it, so it is asked for ever more rarely, and not where the provider doesn't list.
+    /// The latest doubt that is over and of which a listing can still tell something: a charge that is presumed beside a
+    /// known id, or, for a day, an attempt that was released.
+    async fn looked_for_since(&self) -> Result<Option<Timestamp>, JournalError> {
+        let after = self.clock.now().minus(RELEASED_FOR);
+        self.journal.read(move |view| Ok(view.presumed_since()?.max(view.released_since(after)?))).await
+    }
+
+    /// Whether it is time to ask for a listing that may clear what is presumed beside a known id, or show what was
+    /// released: nothing is held up by it, so it is asked for ever more rarely, and not where the provider doesn't list.
     fn is_due_to_clear(&self, since: Timestamp, now: Timestamp, quiet: Duration) -> bool {
         let age = now.since(since);
         let interval = (age / 10).max(quiet).min(CLEAR_AT_LEAST_EVERY.max(quiet));

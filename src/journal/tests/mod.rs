@@ -10,6 +10,7 @@ mod pauses;
 mod plans;
 mod presumed;
 mod restore;
+mod second_ids;
 mod sums;
 mod words;
 mod writer;
