@@ -6,6 +6,7 @@
 //! [`order`](crate::order) decides.
 
 mod balance;
+mod empty;
 mod failing;
 mod reconcile;
 #[cfg(test)]
@@ -19,6 +20,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use balance::Looks;
+use empty::Empty;
 use failing::Failing;
 
 use crate::balance::Verdict;
@@ -42,10 +44,10 @@ const SHORTEST_WAIT: Duration = Duration::from_millis(20);
 const LISTS_FACT: &str = "lists";
 /// A listing that may clear what is presumed is asked for at least so often.
 const CLEAR_AT_LEAST_EVERY: Duration = Duration::from_secs(3600);
-/// Titles of services are asked for again after this long.
-const TITLES_FOR: Duration = Duration::from_secs(3600);
 /// An attempt that was released, its order sent again since, is looked for in listings for this long.
 const RELEASED_FOR: Duration = Duration::from_secs(86_400);
+/// Titles of services are asked for again after this long.
+const TITLES_FOR: Duration = Duration::from_secs(3600);
 
 /// The stage.
 pub struct Settle {
@@ -63,6 +65,7 @@ pub struct Settle {
     titles_at: Option<Timestamp>,
     listed_at: Option<Timestamp>,
     failing: Failing,
+    empty: Empty,
     meter: Arc<Meter>,
     started: Timestamp,
     looks: Looks,
@@ -90,6 +93,7 @@ impl Settle {
             titles_at: None,
             listed_at: None,
             failing: Failing::default(),
+            empty: Empty::default(),
             meter,
             started,
             looks: Looks::default(),
@@ -221,10 +225,18 @@ impl Settle {
                 return self.failed_to_list(waits, &error.to_string(), failing::is_for_now(&error)).await;
             }
         };
+        let lists = *self.can_list.borrow();
+        if listing.is_empty() && mode == ListRecent::Auto && lists == Some(false) {
+            return Ok(());
+        }
         if listing.is_empty() {
+            if mode == ListRecent::Auto && lists.is_none() && self.came_empty().await? {
+                return Ok(());
+            }
             self.failed_to_list(waits, "it lists no order at all", false).await?;
         } else {
             self.nothing_waits_for_a_listing().await?;
+            self.lists_after_all().await?;
         }
         // An empty list shows nothing either way: ours may be finished and left out, or younger than a cached list.
         // Neither a probe nor an absence is built on it.
@@ -245,12 +257,14 @@ impl Settle {
         Ok(())
     }
 
-    /// Whether the provider was seen to list its orders, by this process or an earlier one.
+    /// Whether the provider was seen to list its orders, or never to, by this process or an earlier one.
     async fn recall_listing(&self) -> Result<(), JournalError> {
         if self.can_list.borrow().is_none() {
             let listed = self.journal.read(|view| view.fact(LISTS_FACT)).await?;
             if listed.as_ref() == Some(&self.settings.borrow().config.provider.account) {
                 self.found_out(Some(true));
+            } else if self.was_found_empty().await? {
+                self.found_out(Some(false));
             }
         }
         Ok(())
