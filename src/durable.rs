@@ -7,6 +7,7 @@
 //!
 //! Everything blocks: call it from a blocking thread.
 
+mod disk;
 mod lock;
 #[cfg(test)]
 mod tests;
@@ -22,6 +23,7 @@ use std::sync::OnceLock;
 use rustix::fs::{CWD, OFlags, RenameFlags};
 use rustix::io::Errno;
 
+pub use disk::{free_bytes, is_read_only};
 pub use lock::{Holder, LockError, LockFile};
 
 /// Longest file name that Linux takes, bytes.
@@ -426,21 +428,4 @@ pub fn remove_dir(path: &Path) -> io::Result<()> {
     crash_point("durable.remove_dir.before");
     fs::remove_dir(path)?;
     fsync_dir(parent(path))
-}
-
-/// Whether the filesystem that `path` is on can only be read.
-///
-/// # Errors
-/// What `statvfs` says.
-pub fn is_read_only(path: &Path) -> io::Result<bool> {
-    Ok(rustix::fs::statvfs(path)?.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY))
-}
-
-/// Bytes that this user can still write to the filesystem that `path` is on.
-///
-/// # Errors
-/// What `statvfs` says.
-pub fn free_bytes(path: &Path) -> io::Result<u64> {
-    let stat = rustix::fs::statvfs(path)?;
-    Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
 }

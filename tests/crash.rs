@@ -21,6 +21,7 @@ use std::time::Duration;
 use fastrand::Rng;
 use imeid::simulator::{Delay, Options, Share};
 
+use world::clearing::Story;
 use world::files::{self, Dropped, Line};
 use world::points::{self, Crashed};
 use world::{Knobs, World, oracle};
@@ -93,21 +94,32 @@ fn live(world: &mut World, files: &[Dropped]) -> Result<(), Crashed> {
 
 /// Lives, dying at the `kills`-th points, each counted from the last death, and checks the end.
 fn live_and_die(setting: Setting, seed: u64, files: &[Dropped], kills: &[usize]) {
-    let mut world = world(setting, seed);
+    let what = format!("{setting:?}, seed {seed}");
+    die_at(world(setting, seed), kills, &what, |world| live(world, files));
+}
+
+/// Plays `live` in `world`, dying at the `kills`-th points, each counted from the last death, and once to its end.
+fn die_at(
+    mut world: World,
+    kills: &[usize],
+    what: &str,
+    mut live: impl FnMut(&mut World) -> Result<(), Crashed>,
+) {
     let told = catch_unwind(AssertUnwindSafe(|| {
         for kill in kills {
             points::stop_at(*kill);
-            if live(&mut world, files).is_ok() {
+            if live(&mut world).is_ok() {
                 return;
             }
             world.crash();
         }
         points::stop_nowhere();
-        assert_eq!(live(&mut world, files), Ok(()), "it died once more");
+        assert_eq!(live(&mut world), Ok(()), "it died once more");
     }));
     if let Err(failure) = told {
         let near = points::last(6);
-        eprintln!("{}\nDIED AT {kills:?} of {setting:?}, seed {seed}; last {near:?}", world.log.join("\n"));
+        let (story, log) = (oracle::story(&world), world.log.join("\n"));
+        eprintln!("{story}\n{log}\nDIED AT {kills:?} of {what}; last {near:?}");
         drop(world);
         resume_unwind(failure);
     }
@@ -139,6 +151,57 @@ fn a_crash_at_any_point_loses_nothing_and_pays_nothing_twice() {
 fn a_power_cut_at_any_point_loses_nothing_and_pays_nothing_twice() {
     every_point(SETTINGS[2]);
     every_point(SETTINGS[3]);
+}
+
+/// How many points a whole life of this story has, in which something must be cleared.
+fn points_of_a_clearing(by_export: bool) -> usize {
+    let (mut story, mut count) = (Story::new(by_export), 0);
+    die_at(story.world(false, 1), &[], "no crash", |world| {
+        story.live(world)?;
+        let kinds = oracle::kinds(world);
+        assert!(kinds.iter().any(|kind| kind.starts_with("cleared ")), "nothing was cleared: {kinds:?}");
+        assert_eq!(by_export, world.exports() > 0);
+        count = points::passed();
+        Ok(())
+    });
+    count
+}
+
+fn clear_and_die(by_export: bool, power_cut: bool, kills: &[usize]) {
+    let mut story = Story::new(by_export);
+    let what = format!("{story:?}, power cut {power_cut}");
+    die_at(story.world(power_cut, 1), kills, &what, |world| story.live(world));
+}
+
+fn clear_at_every_point(by_export: bool) {
+    let count = points_of_a_clearing(by_export);
+    let only: Option<usize> = std::env::var("IMEID_POINT").ok().map(|text| text.parse().unwrap());
+    for point in only.map_or(1..=count, |point| point..=point) {
+        clear_and_die(by_export, point % 2 == 0, &[point]);
+    }
+}
+
+#[test]
+fn a_crash_at_any_point_before_two_listings_clear_a_charge_changes_nothing() {
+    clear_at_every_point(false);
+}
+
+#[test]
+fn a_crash_at_any_point_before_an_export_clears_a_charge_changes_nothing() {
+    clear_at_every_point(true);
+}
+
+#[test]
+fn a_second_crash_while_a_charge_waits_to_be_cleared_changes_nothing() {
+    for by_export in [false, true] {
+        let count = points_of_a_clearing(by_export);
+        for seed in 0..60 {
+            let mut rng: Rng = world::rng(seed);
+            let first = rng.usize(1..=count);
+            let kills = [first, rng.usize(1..=(count - first).max(60))];
+            clear_and_die(by_export, rng.bool(), &kills);
+        }
+    }
 }
 
 #[test]

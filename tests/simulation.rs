@@ -51,7 +51,7 @@ fn provider(rng: &mut Rng, seed: u64) -> Options {
         duplicates: rng.choice([Duplicates::Refuse, Duplicates::RefuseAsList, Duplicates::Charge]).unwrap(),
         listing: rng.u8(0..3) > 0,
         listing_lag: rng.choice([seconds(0), seconds(20), seconds(300), seconds(900)]).unwrap(),
-        listing_limit: rng.choice([1_000, 1_000, 2, 5]).unwrap(),
+        listing_limit: rng.choice([1_000, 1_000, 1_000, 2, 5, 0]).unwrap(),
         listing_finished: rng.u8(0..4) > 0,
         one_of_n: rng.u8(0..4) == 0,
         phpxml: rng.bool(),
@@ -78,7 +78,7 @@ fn knobs(rng: &mut Rng, lists: bool) -> Knobs {
         list_recent,
         per_day: (rng.u8(0..5) == 0).then_some("1.50"),
         // Not drawn: the seeds that are known go on telling the same stories.
-        keep_answers: if workers % 2 == 0 { "10m" } else { "forever" },
+        keep_answers: if workers.is_multiple_of(2) { "10m" } else { "forever" },
     }
 }
 
@@ -130,6 +130,7 @@ impl Kind {
             Self::Listings => Options {
                 duplicates: Duplicates::Charge,
                 listing: true,
+                listing_limit: options.listing_limit.max(2),
                 // Some are finished long before others.
                 completion: Delay::Uniform(seconds(5), seconds(1_500)),
                 ..options
@@ -290,8 +291,8 @@ fn run(seed: u64, kinds: &mut BTreeMap<String, u64>) -> u64 {
     let options = kind.provider(provider(&mut rng, seed));
     let knobs = kind.knobs(knobs(&mut rng, options.listing));
     let mut world = World::new(options.clone(), knobs);
-    world.pays_twice =
-        options.duplicates == Duplicates::Charge && (!options.listing || world.knobs.list_recent == "no");
+    let lists = options.listing && options.listing_limit > 0 && world.knobs.list_recent != "no";
+    world.pays_twice = options.duplicates == Duplicates::Charge && !lists;
     let told = catch_unwind(AssertUnwindSafe(|| {
         crash(&mut world);
         let first = if kind.is_calm() { LOSSES.to_owned() } else { faults(&mut rng) };
@@ -345,4 +346,83 @@ fn the_same_seed_gives_the_same_world() {
         let run = || run(seed, &mut BTreeMap::new());
         assert_eq!(run(), run(), "seed {seed}");
     }
+}
+
+/// Minutes pass, one after the other, or ten at once where there are many.
+fn minutes(world: &mut World, n: u64) {
+    let at_once = if n > 30 { 10 } else { 1 };
+    for _ in 0..n / at_once {
+        assert_eq!(world.turn().and_then(|()| world.pass(seconds(60 * at_once))), Ok(()));
+        world.check();
+    }
+}
+
+/// A file of three orders, the answer to the first of which is lost.
+fn doubt_one(world: &mut World, first: u32) {
+    world.wire.change(&Change { faults: Some("drop-after=1x".parse().unwrap()), ..Change::default() });
+    let line = |n| files::Line { cell: files::imei(n).to_string(), imei: Some(files::imei(n)) };
+    let lines = (first..first + 3).map(line).collect();
+    let file = files::written(format!("from {first}.csv"), 0, usize::try_from(first).unwrap(), lines);
+    world.drop_file(file);
+}
+
+/// How many doubts are open, and how many alarms say that the list is always empty.
+fn doubts_and_alarms(world: &World) -> (i64, i64) {
+    let count = |sql: &str| world.life.as_ref().unwrap().view.query_row(sql, [], |row| row.get(0)).unwrap();
+    (
+        count("SELECT count(*) FROM orders WHERE state = 2"),
+        count("SELECT count(*) FROM alarms WHERE gone_at IS NULL AND text LIKE '%always empty%'"),
+    )
+}
+
+/// An empty world whose provider answers every question for its recent orders with an empty list.
+fn listing_nothing(completion: Duration) -> World {
+    let options = Options {
+        listing_limit: 0,
+        latency: Delay::Fixed(seconds(2)),
+        completion: Delay::Fixed(completion),
+        ..world::provider(1)
+    };
+    fastrand::seed(1);
+    let mut world = World::new(options, Knobs::default());
+    assert_eq!(world.start(), Ok(()));
+    world
+}
+
+#[test]
+fn a_list_that_is_empty_though_an_order_of_ours_is_unfinished_is_done_without() {
+    let mut world = listing_nothing(seconds(7_200));
+    doubt_one(&mut world, 0);
+    minutes(&mut world, 30);
+    assert_eq!(doubts_and_alarms(&world), (1, 0), "it can be a list that is cached");
+    minutes(&mut world, 20);
+    assert_eq!(doubts_and_alarms(&world), (0, 1));
+    // The next process knows it, and says nothing more.
+    assert_eq!(world.stop(seconds(130)).and_then(|()| world.start()), Ok(()));
+    doubt_one(&mut world, 10);
+    minutes(&mut world, 10);
+    assert_eq!(doubts_and_alarms(&world), (0, 1));
+    // It begins to list.
+    world.wire.change(&Change { listing_limit: Some(1_000), ..Change::default() });
+    doubt_one(&mut world, 20);
+    minutes(&mut world, 10);
+    assert_eq!(doubts_and_alarms(&world), (0, 0));
+    assert!(oracle::kinds(&world).iter().any(|kind| kind == "listed in_doubt -> ordered"));
+}
+
+#[test]
+fn a_list_that_is_empty_for_a_day_while_orders_are_taken_and_finished_is_done_without() {
+    let mut world = listing_nothing(seconds(60));
+    doubt_one(&mut world, 0);
+    minutes(&mut world, 24 * 60 + 10);
+    assert_eq!(doubts_and_alarms(&world), (1, 0), "what was taken before may be finished, and left out");
+    drop(world);
+    let mut world = listing_nothing(seconds(60));
+    for hour in 0..24 {
+        assert_eq!(doubts_and_alarms(&world), (i64::from(hour), 0), "after {hour} hours");
+        doubt_one(&mut world, 10 * hour);
+        minutes(&mut world, 60);
+    }
+    minutes(&mut world, 30);
+    assert_eq!(doubts_and_alarms(&world), (0, 1));
 }

@@ -163,7 +163,7 @@ impl Journal {
 }
 
 /// All orders of a key, the newest last.
-fn orders_of(tx: &Tx<'_>, service: ServiceId, imei: Imei) -> Result<Vec<Loaded>, JournalError> {
+pub(super) fn orders_of(tx: &Tx<'_>, service: ServiceId, imei: Imei) -> Result<Vec<Loaded>, JournalError> {
     let mut found = Vec::new();
     // Two look-ups: an index serves each.
     for current in ["current = 0", "current = 1"] {

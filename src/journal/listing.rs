@@ -1,6 +1,8 @@
 //! A listing of the provider's orders, held against every doubt: which order is in it, and, where it is whole and fresh,
 //! which is not. Likewise against every charge that is presumed beside a known id: whether there is a second order of the
-//! IMEI, or none.
+//! IMEI ([`second`]), or none.
+
+mod second;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -93,15 +95,16 @@ impl<'a> Judging<'a> {
         rest::note(self.tx, self.now, self.rules.quiet)?;
         let doubts = self.doubts()?;
         // Those whose id this very listing brings are held against the next one: what is booked now isn't in `ours`.
-        let presumed = self.presumed()?;
+        let presumed: Vec<OrderId> = self.presumed()?.iter().map(|order| order.id).collect();
         let mut settled = 0usize;
         for mut order in doubts {
             if self.judge(&mut order)? {
                 settled = settled.saturating_add(1);
             }
         }
-        for mut order in presumed {
-            self.judge_presumed(&mut order)?;
+        self.book_second_ids()?;
+        for order in presumed {
+            self.judge_presumed(&mut orders::load(self.tx, order)?)?;
         }
         self.tx.set_fact("listed_at", &self.facts.asked_at.millis().to_string())?;
         Ok(settled)
@@ -173,21 +176,11 @@ impl<'a> Judging<'a> {
         self.note_absence(order, known_id)
     }
 
-    /// Of an order whose id is known: a second id is booked; none, and what is presumed beside the first isn't there.
+    /// Of an order whose id is known: where no other order of its IMEI is listed, what is presumed beside it isn't there.
     fn judge_presumed(&self, order: &mut Loaded) -> Result<(), JournalError> {
         let Some((known_id, _)) = self.first_unproven(order)? else { return Ok(()) };
-        let same_imei = self.same_imei(order, known_id);
-        // It goes to the newest order that it can be: that one's doubt was judged before.
-        let is_current =
-            orders::current(self.tx, order.service, order.imei)?.is_some_and(|newest| newest.id == order.id);
-        if is_current && (same_imei.is_empty() || !self.has_older_without_id(order)?) {
-            for second in self.can_be(order, &same_imei) {
-                let text = format!("{}, beside {:?}", second.id, order.life.id);
-                let telling = Telling { what: "listed", text: &text, via: "listed", quiet: false };
-                orders::advance(self.tx, order, &Event::LateId(second.id), self.now, self.rules, &telling)?;
-            }
-        }
-        if !same_imei.is_empty() || order.life.presumed == 0 || !self.shows_all_of(order)? {
+        let is_alone = self.same_imei(order, known_id).is_empty();
+        if !is_alone || order.life.presumed == 0 || !self.shows_all_of(order)? {
             return Ok(());
         }
         let Some(absence) =

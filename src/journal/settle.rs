@@ -108,6 +108,47 @@ impl View {
         Ok(latest.flatten().map(Timestamp::from_millis))
     }
 
+    /// The latest beginning of a doubt, after `after`, of whose order an attempt was released and another one got an id: a
+    /// listing can still show the first.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn released_since(&self, after: Timestamp) -> Result<Option<Timestamp>, JournalError> {
+        let latest = self.find(
+            "SELECT max(doubt_since) FROM orders WHERE inferred > 0 AND provider_id IS NOT NULL AND doubt_since > ?1",
+            [after.millis()],
+            |row| row.get::<_, Option<i64>>(0),
+        )?;
+        Ok(latest.flatten().map(Timestamp::from_millis))
+    }
+
+    /// The highest id of the provider's that is known in this account; 0 before the first.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn highest_id(&self, account: &str) -> Result<i64, JournalError> {
+        let known =
+            self.find("SELECT known_id FROM watermarks WHERE account = ?1", [account], |row| row.get(0))?;
+        Ok(known.unwrap_or(0))
+    }
+
+    /// An order of this account whose id is no higher than `up_to` and that isn't finished as far as is known.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn an_unfinished_id(
+        &self,
+        account: &str,
+        up_to: i64,
+    ) -> Result<Option<ProviderOrderId>, JournalError> {
+        self.find(
+            "SELECT provider_id FROM orders JOIN services ON services.id = orders.service \
+             WHERE state = 3 AND provider_id <= ?2 AND account = ?1 ORDER BY due_at DESC LIMIT 1",
+            (account, up_to),
+            |row| Ok(ProviderOrderId(u64::try_from(row.get::<_, i64>(0)?).unwrap_or(0))),
+        )
+    }
+
     /// Whether any order has an id, so that a listing without one of ours would show something.
     ///
     /// # Errors

@@ -2,7 +2,8 @@
 //!
 //! That a provider which listed its orders lists them no more can't be told from one that is slow, behind a cache or
 //! out of order. To conclude it would lead to probes, and at a provider that charges duplicates a probe of an order that
-//! was taken pays twice. So nothing is concluded: it is said, with what a person can do, and goes on being asked.
+//! was taken pays twice. So nothing is concluded: it is said, with what a person can do, and goes on being asked. One
+//! that was never seen to list any is another matter: see [`empty`](super::empty).
 
 use std::time::Duration;
 
@@ -83,7 +84,8 @@ impl Settle {
 
     /// A listing came, or nothing waits for one.
     pub(super) async fn nothing_waits_for_a_listing(&mut self) -> Result<(), JournalError> {
-        if self.failing.is_told || !self.failing.is_fresh {
+        // That it never lists anything goes on being so.
+        if self.failing.is_told || (!self.failing.is_fresh && !self.was_found_empty().await?) {
             self.journal.trouble_gone(Alarm::Listing, self.clock.now()).await?;
         }
         self.failing = Failing { is_fresh: true, ..Failing::default() };

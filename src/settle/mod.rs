@@ -6,6 +6,7 @@
 //! [`order`](crate::order) decides.
 
 mod balance;
+mod empty;
 mod failing;
 mod reconcile;
 #[cfg(test)]
@@ -19,6 +20,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use balance::Looks;
+use empty::Empty;
 use failing::Failing;
 
 use crate::balance::Verdict;
@@ -42,6 +44,8 @@ const SHORTEST_WAIT: Duration = Duration::from_millis(20);
 const LISTS_FACT: &str = "lists";
 /// A listing that may clear what is presumed is asked for at least so often.
 const CLEAR_AT_LEAST_EVERY: Duration = Duration::from_secs(3600);
+/// An attempt that was released, its order sent again since, is looked for in listings for this long.
+const RELEASED_FOR: Duration = Duration::from_secs(86_400);
 /// Titles of services are asked for again after this long.
 const TITLES_FOR: Duration = Duration::from_secs(3600);
 
@@ -61,6 +65,7 @@ pub struct Settle {
     titles_at: Option<Timestamp>,
     listed_at: Option<Timestamp>,
     failing: Failing,
+    empty: Empty,
     meter: Arc<Meter>,
     started: Timestamp,
     looks: Looks,
@@ -88,6 +93,7 @@ impl Settle {
             titles_at: None,
             listed_at: None,
             failing: Failing::default(),
+            empty: Empty::default(),
             meter,
             started,
             looks: Looks::default(),
@@ -122,27 +128,27 @@ impl Settle {
     /// The journal can't be read or written.
     pub async fn unit(&mut self) -> Result<Duration, JournalError> {
         let doubts = self.journal.read(|view| view.doubts()).await?;
-        let presumed = self.journal.read(|view| view.presumed_since()).await?;
+        let looked_for = self.looked_for_since().await?;
         let seen = self.look_at_balance().await?;
-        self.tell_look(&doubts, presumed, seen.verdict);
+        self.tell_look(&doubts, looked_for, seen.verdict);
         let waits = doubts.iter().any(|doubt| doubt.state != State::Held);
         if !waits {
             self.nothing_waits_for_a_listing().await?;
         }
-        if doubts.is_empty() && presumed.is_none() {
+        if doubts.is_empty() && looked_for.is_none() {
             return Ok(seen.again_in.unwrap_or(LOOK_AGAIN).clamp(SHORTEST_WAIT, LOOK_AGAIN));
         }
         self.recall_listing().await?;
         self.look_up_told(&doubts).await?;
         let now = self.clock.now();
         let quiet = self.settings.borrow().rules.quiet;
-        let can_be_cleared = presumed.is_some_and(|since| self.is_due_to_clear(since, now, quiet));
+        let is_due = looked_for.is_some_and(|since| self.is_due_to_clear(since, now, quiet));
         let open = |doubt: &&Doubt| doubt.state != State::Held;
         let quiet_over = |doubt: &Doubt| doubt.since.plus(quiet) <= now;
         let ripe =
             doubts.iter().filter(open).any(quiet_over) || doubts.iter().any(|d| d.state == State::Held);
         let interval = listing_interval(&doubts, now, quiet);
-        if can_be_cleared || (ripe && self.listed_at.is_none_or(|at| now.since(at) >= interval)) {
+        if is_due || (ripe && self.listed_at.is_none_or(|at| now.since(at) >= interval)) {
             self.list(waits).await?;
         }
         self.tend(&doubts, seen.verdict).await?;
@@ -163,10 +169,10 @@ impl Settle {
     }
 
     /// What a look at the doubts finds, for whoever wonders why one isn't settled.
-    fn tell_look(&self, doubts: &[Doubt], presumed: Option<Timestamp>, balance: Verdict) {
+    fn tell_look(&self, doubts: &[Doubt], looked_for: Option<Timestamp>, balance: Verdict) {
         tracing::debug!(
             doubts = doubts.len(),
-            presumed_since = presumed.map(tracing::field::display),
+            looked_for_since = looked_for.map(tracing::field::display),
             can_list = *self.can_list.borrow(),
             listed_at = self.listed_at.map(tracing::field::display),
             ?balance,
@@ -208,8 +214,15 @@ impl Settle {
         Ok(())
     }
 
-    /// Whether it is time to ask for a listing that may clear what is presumed beside a known id: nothing is held up by
-    /// it, so it is asked for ever more rarely, and not where the provider doesn't list.
+    /// The latest doubt that is over and of which a listing can still tell something: a charge that is presumed beside a
+    /// known id, or, for a day, an attempt that was released.
+    async fn looked_for_since(&self) -> Result<Option<Timestamp>, JournalError> {
+        let after = self.clock.now().minus(RELEASED_FOR);
+        self.journal.read(move |view| Ok(view.presumed_since()?.max(view.released_since(after)?))).await
+    }
+
+    /// Whether it is time to ask for a listing that may clear what is presumed beside a known id, or show what was
+    /// released: nothing is held up by it, so it is asked for ever more rarely, and not where the provider doesn't list.
     fn is_due_to_clear(&self, since: Timestamp, now: Timestamp, quiet: Duration) -> bool {
         let age = now.since(since);
         let interval = (age / 10).max(quiet).min(CLEAR_AT_LEAST_EVERY.max(quiet));
@@ -242,10 +255,18 @@ impl Settle {
                 return self.failed_to_list(waits, &error.to_string(), failing::is_for_now(&error)).await;
             }
         };
+        let lists = *self.can_list.borrow();
+        if listing.is_empty() && mode == ListRecent::Auto && lists == Some(false) {
+            return Ok(());
+        }
         if listing.is_empty() {
+            if mode == ListRecent::Auto && lists.is_none() && self.came_empty().await? {
+                return Ok(());
+            }
             self.failed_to_list(waits, "it lists no order at all", false).await?;
         } else {
             self.nothing_waits_for_a_listing().await?;
+            self.lists_after_all().await?;
         }
         // An empty list shows nothing either way: ours may be finished and left out, or younger than a cached list.
         // Neither a probe nor an absence is built on it.
@@ -268,12 +289,14 @@ impl Settle {
         Ok(())
     }
 
-    /// Whether the provider was seen to list its orders, by this process or an earlier one.
+    /// Whether the provider was seen to list its orders, or never to, by this process or an earlier one.
     async fn recall_listing(&self) -> Result<(), JournalError> {
         if self.can_list.borrow().is_none() {
             let listed = self.journal.read(|view| view.fact(LISTS_FACT)).await?;
             if listed.as_ref() == Some(&self.settings.borrow().config.provider.account) {
                 self.found_out(Some(true));
+            } else if self.was_found_empty().await? {
+                self.found_out(Some(false));
             }
         }
         Ok(())

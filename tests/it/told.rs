@@ -12,7 +12,7 @@ use imeid::simulator::{Delay, Options, Share};
 use imeid::types::{AccountInfo, CallError, Placed, ProviderOrder, ProviderOrderId, ProviderService, Reply};
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{Sim, Workplace, file_of, imei};
+use crate::support::{Sim, Workplace, file_of, imei, status};
 
 const ROWS: u32 = 4;
 
@@ -39,9 +39,8 @@ fn log_of(more: &[(&str, &str)]) -> String {
     });
     // What is in doubt is looked at, and what was ordered is asked after.
     place.until("all is settled", |place| {
-        let status = place.run(&["status", "--json"]).stdout;
-        let status: serde_json::Value = serde_json::from_slice(&status).unwrap();
-        status["orders"]["in_doubt"] == 0 && status["orders"]["ordered"] == 0
+        let orders = &status(place)["orders"];
+        ["submitting", "in_doubt", "ordered"].iter().all(|state| orders[*state] == 0)
     });
     assert!(place.stop().success());
     place.log()

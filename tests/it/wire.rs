@@ -236,7 +236,7 @@ fn any_break_on_the_wire_costs_no_order_and_nothing_twice_and_a_whole_answer_is_
 #[test]
 fn polls_and_listings_without_an_end_stay_within_bounds_and_are_asked_again() {
     let sim = provider();
-    let left = Arc::new(AtomicUsize::new(4));
+    let left = Arc::new(AtomicUsize::new(2));
     let striking = Arc::clone(&left);
     let front = Front::before(&sim, move |exchange| match exchange.param("action") {
         "getimeis" if take(&striking) => flood(exchange),

@@ -128,7 +128,7 @@ fn view<'a>(world: &'a World, upto: u8, without: u8, lists: Lists) -> View<'a> {
 
 /// Judges a listing, as the journal does: a doubt is found in it, or its absence noted.
 pub(crate) fn list(ctx: &Ctx<'_>, world: &mut World, upto: u8, without: u8) -> bool {
-    let unsure = |order: &Tracked| seeks(order) || order.life.presumed > 0;
+    let unsure = |order: &Tracked| seeks(order) || order.life.unproven() > 0;
     if !world.ours.orders.iter().flatten().any(unsure) {
         return false;
     }
@@ -171,12 +171,13 @@ fn seeks(order: &Tracked) -> bool {
         }
 }
 
-/// An order whose id is known, with others of its attempts presumed: a second id is booked, none clears them.
+/// An order whose id is known, with others of its attempts unproven: a second id is booked for the newest order that it
+/// can be, none clears what is presumed.
 fn beside_its_id(ctx: &Ctx<'_>, world: &mut World, slot: usize, can_be: &[(u8, Sold)], absence: Absence) {
     let is_presumed = |world: &World| world.order(slot).is_some_and(|order| order.life.presumed > 0);
-    let is_newest = slot != A || world.order(A2).is_none();
+    let is_unproven = |world: &World| world.order(slot).is_some_and(|order| order.life.unproven() > 0);
     for (second, _) in can_be {
-        if is_newest && is_presumed(world) {
+        if is_unproven(world) && !(slot == A && can_be_newer(world, *second)) {
             world.must_tell(ctx, slot, &Event::LateId(id(*second)));
         }
     }
@@ -188,6 +189,13 @@ fn beside_its_id(ctx: &Ctx<'_>, world: &mut World, slot: usize, can_be: &[(u8, S
             absent(ctx, world, slot, absence, Event::Cleared);
         }
     }
+}
+
+/// Whether an id can be A's newer order's.
+fn can_be_newer(world: &World, id: u8) -> bool {
+    let begun_below = |order: &Tracked| order.attempts.iter().any(|attempt| attempt.known < id);
+    let lacks = |order: &Tracked| order.life.unproven() > 0 || order.life.state == State::Submitting;
+    world.order(A2).is_some_and(|order| lacks(order) && begun_below(order))
 }
 
 /// The first absence is noted, the second a quiet period later is told.

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use imeid::clock::Clock;
 use imeid::config::Config;
 use imeid::daemon::{self, Opened};
-use imeid::inbox::{self, Scanner, TakeError, Taken};
+use imeid::inbox::{self, Inbox, Scanner, TakeError, Taken};
 use imeid::intake::Work;
 use imeid::journal::PruneFrom;
 use imeid::meter::Meter;
@@ -18,13 +18,14 @@ use imeid::outbox::Outbox;
 use imeid::poll::{Poll, Stopped};
 use imeid::provider::Provider;
 use imeid::settings::Settings;
-use imeid::settle::Settle;
+use imeid::settle::{OnceTold, Reconcile, Settle};
 use imeid::submit::{Pool, claim_request, try_pauses};
 use imeid::types::BatchId;
 use rusqlite::{Connection, OpenFlags};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 use super::points::{self, Crashed, alive};
 use super::wire::{Client, Time, Wire};
@@ -65,6 +66,8 @@ pub(crate) struct Life {
     poll: Poll,
     outbox: Outbox,
     scanner: Scanner,
+    /// Looks through `reconcile/`.
+    exports: Scanner,
     /// Files that were heard of since the last look.
     pub(crate) heard: Vec<PathBuf>,
     settings: watch::Sender<Arc<Settings>>,
@@ -107,6 +110,7 @@ impl Life {
         let view =
             Connection::open_with_flags(&config.journal.path, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
         let scanner = Scanner::new(inbox::Settings::of_inbox(config));
+        let exports = Scanner::new(inbox::Settings::of_reconcile(config));
         let mut life = Self {
             runtime,
             calls: Vec::new(),
@@ -115,6 +119,7 @@ impl Life {
             poll,
             outbox,
             scanner,
+            exports,
             heard: Vec::new(),
             settings,
             can_list,
@@ -127,6 +132,7 @@ impl Life {
             opened,
         };
         life.work_through_taken()?;
+        life.work_through_exports()?;
         Ok(life)
     }
 
@@ -165,6 +171,7 @@ impl Life {
     pub(crate) fn turn(&mut self, units: Units) -> Result<(), Crashed> {
         if units.intake {
             self.take_files()?;
+            self.take_exports()?;
         }
         if units.pauses {
             let (settings, journal) = (self.now_in_force(), self.opened.journal.clone());
@@ -234,6 +241,42 @@ impl Life {
             taken,
         };
         alive(|| self.runtime.block_on(work.finish()))?.unwrap();
+        Ok(())
+    }
+
+    /// Takes what lies in `reconcile/`, and reads it.
+    fn take_exports(&mut self) -> Result<(), Crashed> {
+        let now = self.clock.now();
+        let settings = inbox::Settings::of_reconcile(&self.now_in_force().config);
+        for ready in alive(|| self.exports.scan_once(Vec::new(), now))?.ready {
+            let taken = alive(|| inbox::take(&settings, &ready, now))?;
+            assert!(
+                matches!(taken, Ok(_) | Err(TakeError::Changed)),
+                "{} can't be taken",
+                ready.path.display()
+            );
+        }
+        self.work_through_exports()
+    }
+
+    /// Reads the exports that were taken, and uses what was kept of them.
+    fn work_through_exports(&self) -> Result<(), Crashed> {
+        let settings = self.now_in_force();
+        for taken in alive(|| inbox::list_taken(&settings.config.folders.reconcile))?.unwrap() {
+            let mut reconcile = Reconcile {
+                journal: self.opened.journal.clone(),
+                provider: Arc::clone(&self.provider),
+                clock: self.clock.clone(),
+                settings: self.settings.subscribe(),
+                inbox: Inbox::new(inbox::Settings::of_reconcile(&settings.config), self.clock.clone()),
+                told: OnceTold::default(),
+            };
+            let stop = CancellationToken::new();
+            alive(|| self.runtime.block_on(reconcile.work_through(taken, &stop)))?;
+        }
+        let rules = (*settings.rules).clone();
+        let used = self.opened.journal.use_kept_rows(self.clock.now(), rules);
+        alive(|| self.runtime.block_on(used))?.unwrap();
         Ok(())
     }
 

@@ -6,9 +6,11 @@
 //!
 //! - [`points`]: where a crash can come, and dying there. [`loss`]: what a power cut loses.
 //! - [`wire`]: the provider. [`files`]: what people drop. [`life`]: one process, from start to end.
+//! - [`clearing`]: a story of its own.
+//! - [`exports`]: what the provider's website tells a person, dropped into `reconcile/`.
 //! - [`oracle`]: what must hold after every step, and at rest. [`outbox`]: the part of it that reads results.
 //!
-//! An operator's words and the provider's exports will come in beside [`files`], as further things that people do.
+//! An operator's words will come in beside [`files`], as further things that people do.
 
 #![allow(
     dead_code,
@@ -18,6 +20,8 @@
     reason = "a harness: what can't be is a failure, and each of its users needs another part"
 )]
 
+pub(crate) mod clearing;
+pub(crate) mod exports;
 pub(crate) mod files;
 pub(crate) mod life;
 pub(crate) mod loss;
@@ -77,6 +81,8 @@ pub(crate) struct World {
     pub(crate) dropped: Vec<Dropped>,
     /// Where each of them was put.
     places: Vec<PathBuf>,
+    /// Exports that were dropped, and where.
+    exports: Vec<(PathBuf, String)>,
     pub(crate) life: Option<Life>,
     pub(crate) seen: outbox::Seen,
     /// What was done, for whoever reads a failure.
@@ -114,6 +120,7 @@ impl World {
             knobs,
             dropped: Vec::new(),
             places: Vec::new(),
+            exports: Vec::new(),
             life: None,
             seen: outbox::Seen::default(),
             log: Vec::new(),
@@ -215,9 +222,11 @@ impl World {
 
     /// A file that was dropped just before the power went and is empty now is dropped again.
     fn drop_again(&mut self) {
-        for (path, file) in self.places.iter().zip(&self.dropped) {
+        let files = self.places.iter().zip(self.dropped.iter().map(|file| &file.text));
+        let exports = self.exports.iter().map(|(path, text)| (path, text));
+        for (path, text) in files.chain(exports) {
             if fs::read(path).is_ok_and(|bytes| bytes.is_empty()) {
-                fs::write(path, &file.text).unwrap();
+                fs::write(path, text).unwrap();
             }
         }
     }

@@ -14,7 +14,7 @@ use imeid::provider::{
     Answer, BodyEnd, BoxFuture, PlaceOrder, Provider, read_account, read_orders, read_placed, read_services,
 };
 use imeid::simulator::{
-    Answer as Said, Call, Caller, Change, Entry, FaultKind, Model, Options, Plan, write_xml,
+    Answer as Said, Call, Caller, Change, Entry, FaultKind, Model, Options, OrderLine, Plan, write_xml,
 };
 use imeid::types::{
     AccountInfo, CallError, Imei, NetworkId, NotTaken, Placed, ProviderOrder, ProviderOrderId,
@@ -145,6 +145,11 @@ impl Wire {
     pub(crate) fn statuses(&self) -> BTreeMap<ProviderOrderId, (Imei, NetworkId, String)> {
         let lines = self.inner().model.order_lines(self.time.now());
         lines.into_iter().map(|line| (line.id, (line.imei, line.network_id, line.status))).collect()
+    }
+
+    /// Every order at the provider, as it stands now.
+    pub(crate) fn orders(&self) -> Vec<OrderLine> {
+        self.inner().model.order_lines(self.time.now())
     }
 
     /// An IMEI for which two requests raced each other, if there is one.

@@ -99,6 +99,8 @@ CREATE INDEX orders_unsure ON orders (state, due_at, id) WHERE state IN (1, 2, 4
 
 -- Charges that may have been made beside one that is known: a listing or an export can still clear them.
 CREATE INDEX orders_presumed ON orders (rested_after, id) WHERE presumed > 0 AND provider_id IS NOT NULL;
+-- Attempts that were released and whose order got an id since: a listing can still show one that was taken.
+CREATE INDEX orders_inferred ON orders (doubt_since) WHERE inferred > 0 AND provider_id IS NOT NULL;
 
 CREATE TABLE rows (
     id       INTEGER PRIMARY KEY,               -- batch << 32 | row

@@ -2,6 +2,7 @@
 
 mod backup;
 mod claims;
+mod cleared;
 mod doubts;
 mod exports;
 mod intake;
@@ -11,6 +12,7 @@ mod plans;
 mod presumed;
 mod pruned;
 mod restore;
+mod second_ids;
 mod sums;
 mod words;
 mod writer;

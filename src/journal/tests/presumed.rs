@@ -5,7 +5,7 @@ use super::*;
 impl Bench {
     /// An older order of ours, and one whose first attempt is presumed: its probe was taken, with id 15. The quiet period
     /// of all of it is over.
-    async fn with_presumed(&self) -> OrderId {
+    pub(super) async fn with_presumed(&self) -> OrderId {
         self.with_presumed_beside(15).await
     }
 
@@ -22,7 +22,7 @@ impl Bench {
         doubt
     }
 
-    fn presumed(&self, order: OrderId) -> i64 {
+    pub(super) fn presumed(&self, order: OrderId) -> i64 {
         self.number(&format!("SELECT presumed FROM orders WHERE id = {order}"))
     }
 
@@ -201,84 +201,4 @@ async fn a_clock_that_is_set_forward_ends_no_quiet_period_of_what_is_presumed() 
         bench.judge_long(&bench.good()).await;
     }
     assert_eq!(bench.presumed(order), 1, "the later order was begun before it had");
-}
-
-const PENDING: u8 = 1;
-
-impl Bench {
-    /// What an export of these IMEIs shows, with a row of the second one.
-    fn shown(&self, of: &[u32]) -> Shown {
-        let row = self.row(1, PENDING, self.now());
-        let key = |n: u32| (self.service.0, imei(n).as_u64());
-        let mut keys: Vec<ExportKey> = of.iter().map(|n| key(*n)).collect();
-        keys.sort_unstable();
-        Shown { keys, rows: BTreeMap::from([(key(1), vec![row])]), has_finished: true, has_pending: true }
-    }
-
-    async fn clear(&self, shown: Shown) -> usize {
-        let (now, rules) = (self.now(), (*self.rules).clone());
-        let cleared = self.journal.clear_by_export("main".to_owned(), shown, now, rules).await.unwrap();
-        self.check_books();
-        cleared
-    }
-}
-
-#[tokio::test]
-async fn an_export_with_its_charge_alone_clears_what_is_presumed() {
-    let bench = Bench::new().await;
-    let order = bench.with_presumed().await;
-    let keys = bench.journal.read_here(|view| view.presumed_keys("main")).unwrap();
-    assert_eq!(keys, BTreeSet::from([(bench.service.0, imei(1).as_u64())]));
-    assert!(bench.journal.read_here(|view| view.presumed_keys("other")).unwrap().is_empty());
-    bench.pass(QUIET);
-    bench.order_one(20).await;
-    // Ordered after the export was made.
-    bench.order_one(21).await;
-    assert_eq!(bench.clear(bench.shown(&[0, 1, 2])).await, 1);
-    assert_eq!((bench.state(order), bench.presumed(order)), (State::Ordered, 0));
-    assert_eq!(bench.clear(bench.shown(&[0, 1, 2])).await, 0, "once");
-}
-
-#[tokio::test]
-async fn an_export_made_too_early_clears_nothing() {
-    let bench = Bench::new().await;
-    bench.with_presumed().await;
-    bench.pass(QUIET - Duration::from_millis(1));
-    bench.order_one(20).await;
-    bench.pass(QUIET);
-    assert_eq!(bench.clear(bench.shown(&[0, 1, 2])).await, 0);
-    bench.order_one(21).await;
-    assert_eq!(bench.clear(bench.shown(&[0, 1, 2, 3])).await, 1);
-}
-
-#[tokio::test]
-async fn an_export_that_is_not_whole_or_shows_more_clears_nothing() {
-    let bench = Bench::new().await;
-    let order = bench.with_presumed().await;
-    bench.order_one(17).await;
-    bench.pass(QUIET);
-    bench.order_one(20).await;
-    let whole = || bench.shown(&[0, 1, 2, 3]);
-    for (what, missing) in
-        [("the one before it", 0u32), ("one between", 2), ("the later one", 3), ("its own key", 1)]
-    {
-        let keys: Vec<u32> = (0..4).filter(|n| *n != missing).collect();
-        assert_eq!(bench.clear(bench.shown(&keys)).await, 0, "without {what}");
-    }
-    let key = (bench.service.0, imei(1).as_u64());
-    let rows = |rows: Vec<ExportRow>| Shown { rows: BTreeMap::from([(key, rows)]), ..whole() };
-    let row = || bench.row(1, PENDING, bench.now());
-    let long_ago = bench.row(1, PENDING, Timestamp::from_millis(5));
-    for (what, shown) in [
-        ("finished ones only", Shown { has_pending: false, ..whole() }),
-        ("pending ones only", Shown { has_finished: false, ..whole() }),
-        ("a second row", rows(vec![row(), row()])),
-        ("a second row from before", rows(vec![row(), long_ago.clone()])),
-        ("another one's row", rows(vec![long_ago])),
-        ("a row without date", rows(vec![ExportRow { placed: None, ..row() }])),
-    ] {
-        assert_eq!(bench.clear(shown).await, 0, "{what}");
-    }
-    assert_eq!(bench.presumed(order), 1);
-    assert_eq!(bench.clear(whole()).await, 1);
 }

@@ -7,8 +7,8 @@ use crate::journal::{ExportKey, ExportRow, Shown};
 
 use super::dates::Dates;
 
-/// Keys that are kept, at most: 32 MiB of them. An export of more clears nothing.
-const KEYS_MAX: usize = 2_000_000;
+/// Rows whose key and date are kept, at most: 32 MiB of them. An export of more clears nothing.
+const ROWS_MAX: usize = 1_400_000;
 
 /// What is gathered.
 #[derive(Default)]
@@ -31,10 +31,12 @@ impl Clearing {
             return;
         }
         let key = row.export_key();
-        if self.shown.keys.len() >= KEYS_MAX {
+        if self.shown.dated.len() >= ROWS_MAX {
             return self.add_unknown();
         }
-        self.shown.keys.push(key);
+        if let Some(told_at) = row.told_at {
+            self.shown.dated.push((key, told_at));
+        }
         self.shown.has_finished |= row.has_ended();
         self.shown.has_pending |= !row.has_ended();
         if self.presumed.contains(&key) {
@@ -56,8 +58,7 @@ impl Clearing {
         for row in self.shown.rows.values_mut().flatten() {
             row.placed = row.told_at.and_then(|told_at| dates.on_our_clock(told_at));
         }
-        self.shown.keys.sort_unstable();
-        self.shown.keys.dedup();
+        self.shown.dated.sort_unstable();
         Some(self.shown)
     }
 }
@@ -75,7 +76,7 @@ mod tests {
             status,
             code: String::new(),
             cells: ExportedCells::default(),
-            told_at: None,
+            told_at: Some(i64::from(status)),
             placed: None,
             raw: String::new(),
         }
@@ -88,9 +89,9 @@ mod tests {
     }
 
     #[test]
-    fn every_key_is_shown_and_the_rows_of_those_that_are_presumed() {
+    fn every_row_is_shown_and_those_that_are_presumed_as_they_stand() {
         let shown = of(&[row(9, 2), row(7, 1), row(9, 3), row(7, 2)]).shown(&Dates::default()).unwrap();
-        assert_eq!(shown.keys, [(1, 7), (1, 9)]);
+        assert_eq!(shown.dated, [((1, 7), 1), ((1, 7), 2), ((1, 9), 2), ((1, 9), 3)]);
         assert_eq!(shown.rows[&(1, 7)].len(), 2);
         assert!(shown.has_finished && shown.has_pending);
     }

@@ -190,7 +190,9 @@ impl Work {
         let Some(shown) = std::mem::take(&mut reading.clearing).shown(&reading.dates) else { return Ok(()) };
         let account = self.settings.config.provider.account.clone();
         let rules = (*self.settings.rules).clone();
-        let cleared = self.journal.clear_by_export(account, shown, self.clock.now(), rules).await?;
+        let dates = std::mem::take(&mut reading.dates);
+        let placed = move |told_at| dates.on_our_clock(told_at);
+        let cleared = self.journal.clear_by_export(account, shown, placed, self.clock.now(), rules).await?;
         if cleared > 0 {
             tracing::info!(cleared, "presumed charges cleared by the export");
         }

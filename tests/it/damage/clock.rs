@@ -1,8 +1,7 @@
 //! The machine's clock is set while doubts wait: a quiet period is real time, and neither shorter nor a day longer.
 
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use imeid::clock::Clock;
 use imeid::config;
@@ -18,16 +17,79 @@ use tokio_util::sync::CancellationToken;
 
 use crate::support::{Workplace, file_of, imei};
 
-const QUIET: Duration = Duration::from_secs(3);
+const QUIET: Duration = Duration::from_secs(1);
 const DAY_MS: i64 = 86_400_000;
 const FIRST_ID: u64 = 100;
 
-/// Takes every order, and loses its first answer to the second IMEI; refuses duplicates free of charge, lists nothing.
-#[derive(Default)]
+/// The machine's time. It stands still while the test arranges something, so that no quiet period is over before, however
+/// slow the machine is.
+#[derive(Debug, Default)]
+struct Time {
+    /// By how much the wall clock is off, milliseconds.
+    off: i64,
+    stands_at: Option<Duration>,
+    /// How long it has stood still.
+    lost: Duration,
+    /// How long a test didn't want to wait.
+    skipped: Duration,
+}
+
+#[derive(Clone)]
+struct Machines {
+    real: Clock,
+    time: Arc<Mutex<Time>>,
+}
+
+impl Machines {
+    fn new() -> Self {
+        Self { real: Clock::system(), time: Arc::default() }
+    }
+
+    fn passed(&self) -> Duration {
+        let time = self.time.lock().unwrap();
+        time.stands_at.unwrap_or_else(|| self.real.steady() + time.skipped - time.lost)
+    }
+
+    fn stop(&self) {
+        let now = self.passed();
+        self.time.lock().unwrap().stands_at = Some(now);
+    }
+
+    fn go_on(&self) {
+        let mut time = self.time.lock().unwrap();
+        if let Some(stood_at) = time.stands_at.take() {
+            time.lost = self.real.steady() + time.skipped - stood_at;
+        }
+    }
+
+    /// So much time passes at once.
+    fn skip(&self, time: Duration) {
+        self.time.lock().unwrap().skipped += time;
+    }
+
+    fn set_wall(&self, days: i64) {
+        self.time.lock().unwrap().off += days * DAY_MS;
+    }
+
+    fn clock(&self) -> Clock {
+        let (of_wall, of_steady) = (self.clone(), self.clone());
+        let began = self.real.now();
+        let began = began.minus(self.real.steady());
+        let wall = move || {
+            let off = of_wall.time.lock().unwrap().off;
+            Timestamp::from_millis(began.plus(of_wall.passed()).millis() + off)
+        };
+        Clock::from_fns(wall, move || of_steady.passed())
+    }
+}
+
+/// Takes every order, and loses its first answer to the second IMEI: from then on time stands still. Refuses duplicates
+/// free of charge, lists nothing.
 struct LosesOne {
+    time: Machines,
     taken: Mutex<Vec<ProviderOrder>>,
     /// When the IMEI was sent whose answer was lost.
-    sent: Mutex<Vec<Instant>>,
+    sent: Mutex<Vec<Duration>>,
 }
 
 impl Provider for LosesOne {
@@ -37,7 +99,12 @@ impl Provider for LosesOne {
         let is_lost = order.imei.to_string() == imei(2);
         let mut outcome = Placed::Taken(id);
         if is_lost {
-            self.sent.lock().unwrap().push(Instant::now());
+            let mut sent = self.sent.lock().unwrap();
+            if sent.is_empty() {
+                self.time.stop();
+            }
+            sent.push(self.time.passed());
+            drop(sent);
             outcome =
                 Placed::Unclear(Unclear { what: "timed out".to_owned(), ids: Vec::new(), retry_after: None });
         }
@@ -84,27 +151,30 @@ impl Provider for LosesOne {
 struct Machine {
     place: Workplace,
     provider: Arc<LosesOne>,
-    /// By how much its clock is off, milliseconds.
-    off: Arc<AtomicI64>,
+    time: Machines,
     runtime: Runtime,
     daemon: Option<(CancellationToken, JoinHandle<Result<(), DaemonError>>)>,
 }
 
 impl Machine {
-    /// One order taken, one in doubt.
+    /// One order taken, one in doubt, and time stands still.
     fn with_a_doubt() -> Self {
+        let time = Machines::new();
+        let provider = LosesOne { time: time.clone(), taken: Mutex::default(), sent: Mutex::default() };
         let changes = [
             ("submit", "canary = 0"),
             ("provider", "list_recent = \"no\""),
-            ("in_doubt", "quiet = \"3s\""),
+            ("provider", "timeout = \"1s\""),
+            ("provider", "connect_timeout = \"500ms\""),
+            ("in_doubt", "quiet = \"1s\""),
             // A doubt that seems a day old because the clock was set is probed all the same.
             ("in_doubt", "probe_within = \"14d\""),
             ("outbox", "held_after = \"1s\""),
         ];
         let mut machine = Self {
             place: Workplace::new("http://127.0.0.1:9", &changes),
-            provider: Arc::default(),
-            off: Arc::default(),
+            provider: Arc::new(provider),
+            time,
             runtime: tokio::runtime::Builder::new_multi_thread()
                 .worker_threads(1)
                 .enable_all()
@@ -125,16 +195,16 @@ impl Machine {
         machine
     }
 
-    fn set_clock(&self, days: i64) {
-        self.off.fetch_add(days * DAY_MS, Ordering::Relaxed);
+    /// Sets the wall clock. Gives the moment, from which on time goes on.
+    fn set_clock(&self, days: i64) -> Duration {
+        self.time.set_wall(days);
+        let now = self.time.passed();
+        self.time.go_on();
+        now
     }
 
     fn start(&mut self) {
-        let (stop, off) = (CancellationToken::new(), Arc::clone(&self.off));
-        let system = Clock::system();
-        let steady = system.clone();
-        let wall = move || Timestamp::from_millis(system.now().millis() + off.load(Ordering::Relaxed));
-        let clock = Clock::from_fns(wall, move || steady.steady());
+        let (stop, clock) = (CancellationToken::new(), self.time.clock());
         let config = config::load(&self.place.config()).unwrap();
         let provider: Arc<dyn Provider> = Arc::clone(&self.provider) as Arc<dyn Provider>;
         let daemon = self.runtime.spawn(daemon::run_with(config, provider, clock, stop.clone()));
@@ -148,15 +218,15 @@ impl Machine {
     }
 
     /// How long after `from` the doubt was probed.
-    fn probed_after(&mut self, from: Instant) -> Duration {
+    fn probed_after(&mut self, from: Duration) -> Duration {
         let provider = Arc::clone(&self.provider);
         self.place.until("the doubt is probed", |_| provider.sent.lock().unwrap().len() == 2);
         let sent = self.provider.sent.lock().unwrap();
         assert_eq!((sent.len(), self.provider.taken.lock().unwrap().len()), (2, 2));
-        sent[1].duration_since(from)
+        sent[1].saturating_sub(from)
     }
 
-    fn first_sent(&self) -> Instant {
+    fn first_sent(&self) -> Duration {
         self.provider.sent.lock().unwrap()[0]
     }
 }
@@ -185,11 +255,13 @@ fn a_clock_set_ahead_between_two_starts_makes_no_quiet_period_shorter() {
 fn a_clock_set_back_makes_no_doubt_wait_for_a_day() {
     let mut machine = Machine::with_a_doubt();
     machine.stop();
-    machine.set_clock(-1);
-    let began = Instant::now();
+    let began = machine.set_clock(-1);
     machine.start();
     let waited = machine.probed_after(began);
     assert!((QUIET..8 * QUIET).contains(&waited), "{waited:?}");
+    // What can be published is looked at every half minute by itself, and when something happens.
+    machine.time.skip(Duration::from_secs(31));
+    machine.place.drop_file("other.csv", &file_of([imei(3)]));
     machine.place.result("stock.results.csv");
     machine.stop();
 }
@@ -197,8 +269,7 @@ fn a_clock_set_back_makes_no_doubt_wait_for_a_day() {
 #[test]
 fn a_clock_set_back_while_the_daemon_runs_makes_no_doubt_wait_for_a_day() {
     let mut machine = Machine::with_a_doubt();
-    machine.set_clock(-1);
-    let began = Instant::now();
+    let began = machine.set_clock(-1);
     let waited = machine.probed_after(began);
     assert!(waited < 10 * QUIET && machine.first_sent() + QUIET <= began + waited, "{waited:?}");
     machine.stop();

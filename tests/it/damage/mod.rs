@@ -7,6 +7,7 @@ mod disk;
 mod folders;
 mod journal;
 mod place;
+mod read_only;
 
 use std::process::Stdio;
 use std::time::Duration;
