@@ -9,10 +9,9 @@ mod tests;
 
 use std::fmt;
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
 
 use crate::clock::Clock;
-use crate::config::{Config, KeyError, read_api_key};
+use crate::config::{Config, KeyError, api_key_home, read_api_key};
 use crate::daemon::{self, Remembered};
 use crate::durable::LockFile;
 use crate::journal::{JournalError, View};
@@ -106,7 +105,8 @@ pub fn offline(config: &Config) -> Vec<Finding> {
     let mut findings = vec![ok(format!("config {}", config.path.display()))];
     if rustix::process::geteuid().is_root() {
         findings.push(warning(
-            "rights: root may do everything; run this as the daemon's user to see what that one may"
+            "rights: not looked at, root may do everything; `runuser -u imeid -- imeid check` says what the daemon's user \
+             may"
                 .to_owned(),
         ));
     }
@@ -121,9 +121,7 @@ pub fn offline(config: &Config) -> Vec<Finding> {
 fn credential(config: &Config) -> Vec<Finding> {
     match read_api_key(config) {
         Ok(key) => {
-            let directory = std::env::var_os("CREDENTIALS_DIRECTORY").filter(|value| !value.is_empty());
-            let directory = directory.map(PathBuf::from);
-            let path = config.api_key_path(directory.as_deref());
+            let path = api_key_home(config);
             let mut findings = vec![ok(format!("API key {}", path.display()))];
             let mode = std::fs::metadata(&path).map_or(0, |metadata| metadata.permissions().mode());
             if mode & 0o004 != 0 {
@@ -138,6 +136,11 @@ fn credential(config: &Config) -> Vec<Finding> {
             }
             findings
         }
+        Err(KeyError::RootsAlone { home }) => vec![ok(format!(
+            "API key {}: root's alone, as it is installed, and systemd hands it to the daemon; `imeid check` as root looks \
+             into it",
+            home.display()
+        ))],
         Err(error @ KeyError::Hidden { .. }) => vec![warning(error.to_string())],
         Err(error) => vec![bad_config(error.to_string())],
     }

@@ -22,7 +22,7 @@ pub async fn online(config: &Config, provider: &dyn Provider) -> Vec<Finding> {
 /// That the provider could not be asked: there is no key, or no client.
 #[must_use]
 pub fn not_asked() -> Finding {
-    unknown("the provider was not asked: see above; run this where the API key can be read".to_owned())
+    unknown("the provider was not asked: see above; root can read the API key".to_owned())
 }
 
 fn failed(error: &CallError) -> Finding {

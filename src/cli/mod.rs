@@ -87,11 +87,7 @@ enum Command {
     Services(services::ServicesArgs),
     /// Check the config, the folders, the rights and the API key; change nothing
     #[command(after_help = CHECK)]
-    Check {
-        /// Ask the provider too: the balance, and whether it has the services at their prices
-        #[arg(long)]
-        online: bool,
-    },
+    Check(check::CheckArgs),
     /// Show how things stand: files, orders, money, pauses, alarms
     Status(status::StatusArgs),
     /// Try everything at once, in a temporary folder: the real daemon and a sample file against the embedded simulator
@@ -146,7 +142,7 @@ pub fn main() -> ExitCode {
         Command::Backup(args) => backup::run(&cli.config, &args),
         Command::Balance(args) => balance::run(&cli.config, &args),
         Command::Services(args) => services::run(&cli.config, &args),
-        Command::Check { online } => check::run(&cli.config, online),
+        Command::Check(args) => check::run(&cli.config, &args),
         Command::Status(args) => status::run(&cli.config, &args),
         Command::Demo => demo::run(),
         Command::Simulate(args) => simulate::run(*args),

@@ -2,30 +2,26 @@
 
 use std::path::Path;
 
-use super::{Exit, complain, runtime};
+use super::{Exit, runtime};
 use crate::clock::Clock;
 use crate::config;
 use crate::daemon;
 
 pub(super) fn run(config: &Path) -> Exit {
-    // The service manager's status keeps the reason, beside the log.
     let config = match config::load(config) {
         Ok(config) => config,
         Err(errors) => {
-            complain(&errors.to_string());
-            daemon::tell_status(&errors.to_string());
-            return Exit::Usage;
+            return refuse(&errors.to_string());
         }
     };
     let clock = Clock::system();
     let log = match daemon::log::init(&config.log, &clock) {
         Ok(log) => log,
         Err(error) => {
-            complain(&format!("imeid: {error}"));
-            daemon::tell_status(&error.to_string());
-            return Exit::Usage;
+            return refuse(&error.to_string());
         }
     };
+    log.tell_panics();
     let runtime = match runtime() {
         Ok(runtime) => runtime,
         Err(exit) => return exit,
@@ -38,4 +34,14 @@ pub(super) fn run(config: &Path) -> Exit {
             if error.is_config() { Exit::Usage } else { Exit::Failed }
         }
     }
+}
+
+/// Before there is a log: its lines are errors all the same, one each. The service manager's status keeps them too.
+fn refuse(reasons: &str) -> Exit {
+    daemon::log::init_without_config(&Clock::system());
+    for reason in reasons.lines() {
+        tracing::error!("{reason}");
+    }
+    daemon::tell_status(reasons);
+    Exit::Usage
 }

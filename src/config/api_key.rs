@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use secrecy::SecretString;
@@ -12,46 +13,61 @@ use super::Config;
 /// Longer than any key.
 const KEY_BYTES_MAX: u64 = 4096;
 
-/// Why there is no API key. No variant holds any of the file's text.
+/// Why there is no API key. No variant holds any of the file's text. Each names the file that people write the key into,
+/// never systemd's copy of it.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
     /// `$CREDENTIALS_DIRECTORY` is set but can't be entered: systemd hides it from everything but the service itself.
     /// A check that runs beside the daemon can't do better; for the daemon it is an error.
     #[error(
-        "the API key can't be seen from here: systemd shows {} only to the service itself",
-        directory.display()
+        "the API key can't be looked at from here: systemd shows it to the running service alone; \
+         `imeid check` as root looks into {}",
+        home.display()
     )]
     Hidden {
-        /// `$CREDENTIALS_DIRECTORY`.
-        directory: PathBuf,
+        /// Where it belongs.
+        home: PathBuf,
     },
     /// There is no such file.
-    #[error("there is no API key at {}: write the provider's key, alone on one line, into {}", path.display(), mend.display())]
+    #[error("there is no API key at {}: write the provider's key there, alone on one line", home.display())]
     Missing {
-        /// Where it was looked for.
-        path: PathBuf,
         /// Where it belongs.
-        mend: PathBuf,
+        home: PathBuf,
+    },
+    /// The file is there, and systemd hands no copy of it over.
+    #[error("systemd doesn't hand the API key over: the unit needs LoadCredential=api-key:{}", home.display())]
+    NotHandedOver {
+        /// The file.
+        home: PathBuf,
+    },
+    /// Root alone may read the file, as it is installed.
+    #[error(
+        "root alone can read the API key in {}, and systemd hands it to the service: run this as root",
+        home.display()
+    )]
+    RootsAlone {
+        /// The file.
+        home: PathBuf,
     },
     /// The file is there and can't be read.
-    #[error("the API key at {} can't be read: {source}; the user that imeid runs as must be able to", path.display())]
+    #[error("the API key at {} can't be read: {source}; the user that imeid runs as must be able to", home.display())]
     Unreadable {
         /// The file.
-        path: PathBuf,
+        home: PathBuf,
         /// What the system says.
         source: io::Error,
     },
     /// The file is empty, as it is installed.
-    #[error("the API key file is still empty: write the provider's key, alone on one line, into {}", mend.display())]
+    #[error("the API key file is still empty: write the provider's key, alone on one line, into {}", home.display())]
     Empty {
-        /// Where it belongs.
-        mend: PathBuf,
+        /// The file.
+        home: PathBuf,
     },
     /// The file holds something that is no key.
-    #[error("{} must hold the API key alone, on one line: {what}", path.display())]
+    #[error("{} must hold the API key alone, on one line: {what}", home.display())]
     Malformed {
         /// The file.
-        path: PathBuf,
+        home: PathBuf,
         /// What is wrong with it.
         what: &'static str,
     },
@@ -63,9 +79,26 @@ pub enum KeyError {
 /// # Errors
 /// A [`KeyError`] that says where to put the key.
 pub fn read_api_key(config: &Config) -> Result<SecretString, KeyError> {
-    let directory =
-        std::env::var_os("CREDENTIALS_DIRECTORY").filter(|value| !value.is_empty()).map(PathBuf::from);
-    read_api_key_with(config, directory.as_deref())
+    read_api_key_with(config, credentials_directory().as_deref())
+}
+
+/// The file that people write the API key into, `$CREDENTIALS_DIRECTORY` as the environment has it. It isn't the one that
+/// is read where systemd hands a copy over.
+#[must_use]
+pub fn api_key_home(config: &Config) -> PathBuf {
+    home(config, credentials_directory().as_deref())
+}
+
+fn credentials_directory() -> Option<PathBuf> {
+    std::env::var_os("CREDENTIALS_DIRECTORY").filter(|value| !value.is_empty()).map(PathBuf::from)
+}
+
+/// A credential is systemd's copy: people write into the file that it is made from.
+fn home(config: &Config, credentials_directory: Option<&Path>) -> PathBuf {
+    match (&config.provider.api_key_file, credentials_directory) {
+        (None, Some(_)) => config.path.with_file_name("api-key"),
+        _ => config.api_key_path(credentials_directory),
+    }
 }
 
 /// As [`read_api_key`], with `$CREDENTIALS_DIRECTORY` as an argument.
@@ -77,32 +110,49 @@ pub fn read_api_key_with(
     credentials_directory: Option<&Path>,
 ) -> Result<SecretString, KeyError> {
     let path = config.api_key_path(credentials_directory);
-    // A credential is systemd's copy: people write into the file that it is made from.
-    let from_credentials = credentials_directory.filter(|directory| path.starts_with(directory));
-    let mend = if from_credentials.is_some() { config.path.with_file_name("api-key") } else { path.clone() };
-    let mut text = match read_text(&path) {
-        Ok(text) => text,
-        Err(source) if from_credentials.is_some_and(is_hidden) => {
-            drop(source);
-            return Err(KeyError::Hidden { directory: from_credentials.unwrap_or(&path).to_owned() });
-        }
-        Err(source) if source.kind() == io::ErrorKind::NotFound => {
-            return Err(KeyError::Missing { path, mend });
-        }
-        Err(source) if source.kind() == io::ErrorKind::InvalidData => {
-            return Err(KeyError::Malformed { path, what: "it is not a line of text" });
-        }
-        Err(source) => return Err(KeyError::Unreadable { path, source }),
-    };
-    let key = check(text.trim_start_matches('\u{feff}').trim(), &path, &mend);
+    let home = home(config, credentials_directory);
+    let mut text = read_text(&path).map_err(|source| {
+        let copies = credentials_directory.filter(|_| path != home);
+        why_unread(&home, copies, config.provider.api_key_file.is_none(), source)
+    })?;
+    let key = check(text.trim_start_matches('\u{feff}').trim(), &home);
     text.zeroize();
-    key
+    match key {
+        // The unit hands an empty key over where there is no file, so that the sentence is ours.
+        Err(KeyError::Empty { home }) if is_missing(&home) => Err(KeyError::Missing { home }),
+        key => key,
+    }
 }
 
-fn check(key: &str, path: &Path, mend: &Path) -> Result<SecretString, KeyError> {
-    let wrong = |what| Err(KeyError::Malformed { path: path.to_owned(), what });
+/// `copies`: where systemd's copy was looked for, if it was. `installed`: the file is where the package puts it.
+fn why_unread(home: &Path, copies: Option<&Path>, installed: bool, source: io::Error) -> KeyError {
+    let home = home.to_owned();
+    match source.kind() {
+        _ if copies.is_some_and(is_hidden) => KeyError::Hidden { home },
+        io::ErrorKind::NotFound if copies.is_some() && !is_missing(&home) => KeyError::NotHandedOver { home },
+        io::ErrorKind::NotFound => KeyError::Missing { home },
+        io::ErrorKind::InvalidData => KeyError::Malformed { home, what: "it is not a line of text" },
+        io::ErrorKind::PermissionDenied if installed && is_roots(&home) => match std::fs::metadata(&home) {
+            // That much can be seen from outside.
+            Ok(metadata) if metadata.len() == 0 => KeyError::Empty { home },
+            _ => KeyError::RootsAlone { home },
+        },
+        _ => KeyError::Unreadable { home, source },
+    }
+}
+
+fn is_missing(file: &Path) -> bool {
+    std::fs::metadata(file).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+}
+
+fn is_roots(file: &Path) -> bool {
+    std::fs::metadata(file).is_ok_and(|metadata| metadata.uid() == 0)
+}
+
+fn check(key: &str, home: &Path) -> Result<SecretString, KeyError> {
+    let wrong = |what| Err(KeyError::Malformed { home: home.to_owned(), what });
     if key.is_empty() {
-        Err(KeyError::Empty { mend: mend.to_owned() })
+        Err(KeyError::Empty { home: home.to_owned() })
     } else if key.contains(['\n', '\r']) {
         wrong("it has several lines")
     } else if key.contains(char::is_whitespace) {
@@ -183,6 +233,49 @@ mod tests {
         fs::write(credentials.path().join("api-key"), "").unwrap();
         let error = read_api_key_with(&config, Some(credentials.path())).unwrap_err().to_string();
         assert!(error.contains(&dir.path().join("api-key").display().to_string()), "{error}");
+    }
+
+    #[test]
+    fn whatever_is_wrong_with_a_credential_the_file_that_people_know_is_named() {
+        for (handed, theirs, words) in [
+            (Some("SECRET ONE"), Some("SECRET ONE"), "must hold the API key alone"),
+            (Some("\n"), Some("\n"), "is still empty"),
+            // As the unit hands it over where there is no file.
+            (Some("\n"), None, "there is no API key at"),
+            (None, None, "there is no API key at"),
+            (None, Some("K-1"), "the unit needs LoadCredential=api-key:"),
+        ] {
+            let (dir, credentials) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+            let config = config_in(dir.path(), theirs);
+            if let Some(handed) = handed {
+                fs::write(credentials.path().join("api-key"), handed).unwrap();
+            }
+            let error = read_api_key_with(&config, Some(credentials.path())).unwrap_err().to_string();
+            assert!(error.contains(words) && !error.contains("SECRET"), "{error}");
+            assert!(error.contains(&dir.path().join("api-key").display().to_string()), "{error}");
+            assert!(!error.contains(&credentials.path().display().to_string()), "{error}");
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let hidden = Some(Path::new("/nonexistent/credentials"));
+        let error = read_api_key_with(&config_in(dir.path(), Some("K-1")), hidden).unwrap_err().to_string();
+        assert!(error.contains(&dir.path().join("api-key").display().to_string()), "{error}");
+        assert!(!error.contains("/nonexistent"), "{error}");
+    }
+
+    #[test]
+    fn a_key_that_is_roots_alone_is_no_broken_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let key = dir.path().join("api-key");
+        let said = |installed| {
+            let denied = io::Error::from(io::ErrorKind::PermissionDenied);
+            why_unread(&key, None, installed, denied).to_string()
+        };
+        fs::write(&key, "").unwrap();
+        let mine = fs::metadata(&key).unwrap().uid() != 0;
+        assert!(mine || said(true).contains("still empty"), "{}", said(true));
+        fs::write(&key, "K-1").unwrap();
+        assert!(mine || said(true).contains("run this as root"), "{}", said(true));
+        assert!(said(false).contains("can't be read"), "{}", said(false));
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //! [`read_api_key`] reads.
 
 mod api_key;
+mod changes;
 mod checks;
 mod errors;
 mod keys;
@@ -16,7 +17,8 @@ mod section;
 mod tests;
 mod values;
 
-pub use api_key::{KeyError, read_api_key, read_api_key_with};
+pub use api_key::{KeyError, api_key_home, read_api_key, read_api_key_with};
+pub use changes::changes;
 pub use errors::{ConfigError, ConfigErrors};
 pub use load::{load, parse};
 pub use model::{

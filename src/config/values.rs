@@ -47,6 +47,16 @@ pub(super) fn parse_size(text: &str) -> Option<u64> {
     count.checked_mul(each)
 }
 
+/// The text that [`parse_size`] reads as this size, in the largest unit of 1024 that fits.
+pub(super) fn show_size(bytes: u64) -> String {
+    let units = [(1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
+    let fits = |&&(each, _): &&(u64, &str)| bytes > 0 && bytes.is_multiple_of(each);
+    match units.iter().find(fits) {
+        Some((each, unit)) => format!("{}{unit}", bytes / each),
+        None => format!("{bytes}B"),
+    }
+}
+
 fn number_and_unit(text: &str) -> Option<(u64, &str)> {
     let split = text.find(|c: char| !c.is_ascii_digit())?;
     let (number, unit) = text.split_at(split);

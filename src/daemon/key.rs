@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::config::{Config, read_api_key};
+use crate::config::{Config, api_key_home, read_api_key};
 
 /// The key that is in use.
 pub(super) struct KeyInUse {
@@ -24,9 +24,9 @@ struct Mark(u64, u64, i64, i64);
 impl KeyInUse {
     /// `key`, as it was just read.
     pub(super) fn new(config: &Config, key: SecretString) -> Self {
-        let original = config.path.with_file_name("api-key");
-        let is_copied = config.provider.api_key_file.is_none() && key_path(config) != original;
-        Self { key, original: is_copied.then(|| (original.clone(), mark(&original))) }
+        let home = api_key_home(config);
+        let is_copied = key_path(config) != home;
+        Self { key, original: is_copied.then(|| (home.clone(), mark(&home))) }
     }
 
     /// What to say of the key, if the next start would find another one than is in use, or none. Reads the key's file.
@@ -34,7 +34,7 @@ impl KeyInUse {
         match read_api_key(config) {
             Ok(found) if found.expose_secret() != self.key.expose_secret() => Some(format!(
                 "the API key in {} was changed: it needs a restart, the old one stays in use",
-                key_path(config).display()
+                api_key_home(config).display()
             )),
             Ok(_) => {
                 let (path, was) = self.original.as_ref()?;

@@ -4,20 +4,22 @@
 //! where standard error is the journal of systemd, the level is its `<n>` prefix and the time is the journal's own.
 //! JSON is one object a line. Whatever a value holds (a file name may hold anything), a line stays one line, and no
 //! value can pass for a key: see [`line`]. With `imei = "last4"` no line shows a whole IMEI, whoever wrote the text that
-//! it stands in: see [`imei`].
+//! it stands in: see [`imei`]. A panic is a line too: see [`panic`].
 
 mod file;
 mod imei;
 mod line;
+mod panic;
 #[cfg(test)]
 mod tests;
 
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
+use secrecy::SecretString;
 use tracing::level_filters::LevelFilter;
 use tracing::{Level, Subscriber};
 use tracing_subscriber::filter::Targets;
@@ -70,6 +72,8 @@ pub struct LogHandle {
     file: Option<Arc<LogFile>>,
     /// Lines show the last four digits of an IMEI only.
     last4: Arc<AtomicBool>,
+    /// What no panic may tell.
+    key: Arc<OnceLock<SecretString>>,
 }
 
 impl fmt::Debug for LogHandle {
@@ -83,6 +87,17 @@ impl LogHandle {
     pub fn set_level(&self, level: Level) {
         // Fails only when the subscriber is gone, and nothing is logged then.
         let _ = self.level.reload(filter(level));
+    }
+
+    /// From now on a panic is a line of this log, and not what the standard library prints.
+    pub fn tell_panics(&self) {
+        panic::tell(Arc::clone(&self.key));
+    }
+
+    /// From now on no panic's line holds this key. Every other line is made of texts that it isn't in.
+    pub fn conceal(&self, key: &SecretString) {
+        // A process has one key.
+        let _ = self.key.set(key.clone());
     }
 
     /// Opens the log file anew under its name, after it was moved away. Without a log file it does nothing.
@@ -116,6 +131,14 @@ pub fn init(config: &LogConfig, clock: &Clock) -> Result<LogHandle, LogError> {
     Ok(handle)
 }
 
+/// Begins to log without a configuration: there is none, or it isn't in force. Warnings and errors alone, to standard
+/// error.
+pub fn init_without_config(clock: &Clock) {
+    let config = LogConfig { level: Level::WARN, format: LogFormat::Auto, imei: LogImei::Full, file: None };
+    // It opens nothing, so all that can fail is that this process logs already.
+    let _ = init(&config, clock);
+}
+
 /// The subscriber that [`init`] installs, writing to `out` in place of standard error.
 fn build<W>(
     config: &LogConfig,
@@ -138,7 +161,7 @@ where
         .with(filter)
         .with(layer(line(under_journald), out))
         .with(file.clone().map(|file| layer(line(false), file::Writer(file))));
-    Ok((subscriber, LogHandle { level, file, last4 }))
+    Ok((subscriber, LogHandle { level, file, last4, key: Arc::default() }))
 }
 
 fn layer<S, W>(line: Line, out: W) -> impl Layer<S>

@@ -44,6 +44,7 @@ pub use account::{Remembered, remembered};
 pub(crate) use manager::tell_status;
 pub use older_copy::recover;
 pub use progress::{LIVE_FACT, Live, eta};
+pub(crate) use reload::tell_refused;
 pub(crate) use signals::stop_on_signals;
 pub use unrecorded::Unrecorded;
 
@@ -106,6 +107,7 @@ pub async fn run(config: Config, clock: Clock, log: LogHandle) -> Result<(), Dae
     signals::heed_signals(stop.clone(), Arc::clone(&reload)).map_err(DaemonError::Signals)?;
     tell_status("starting: opening the journal");
     let key = read_api_key(&config)?;
+    log.conceal(&key);
     let in_use = Arc::new(KeyInUse::new(&config, key.clone()));
     let provider = Arc::new(GsmFusion::new(&config.provider, key, clock.clone())?);
     work(config, provider, clock, stop, Outside { reload, log: Some(log), key: Some(in_use) }).await

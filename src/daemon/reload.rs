@@ -30,20 +30,19 @@ impl Reload<'_> {
         match self.read(&old).await {
             Ok(settings) => {
                 let log = settings.config.log.clone();
+                let changed = told(&config::changes(&old, &settings.config));
                 if let Err(error) = warn_of_left_waiting(self.journal, &settings).await {
                     tracing::warn!("whether orders wait for a service that is gone can't be told: {error}");
                 }
                 self.settings.send_replace(settings);
                 self.ring();
                 self.reopen_log(&log);
-                tracing::info!(config = %old.path.display(), "configuration read anew");
+                tracing::info!(config = %old.path.display(), changed, "configuration read anew");
                 self.look_at_key().await;
                 true
             }
             Err(reasons) => {
-                for reason in reasons {
-                    tracing::error!("the changed configuration is refused, the old one stays: {reason}");
-                }
+                tell_refused(&reasons);
                 self.reopen_log(&old.log);
                 false
             }
@@ -85,6 +84,15 @@ impl Reload<'_> {
             tracing::error!("{error}; lines go on into the one that is open");
         }
     }
+}
+
+/// Warns, in one line, that a changed configuration is refused.
+pub(crate) fn tell_refused(reasons: &[String]) {
+    tracing::warn!("the changed configuration is refused, the old one stays: {}", reasons.join("; "));
+}
+
+fn told(changes: &[String]) -> String {
+    if changes.is_empty() { "nothing".to_owned() } else { changes.join("; ") }
 }
 
 /// The new configuration as far as it can be taken over, and the keys that keep their old values. Makes its folders.

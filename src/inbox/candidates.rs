@@ -12,6 +12,10 @@ use crate::types::Timestamp;
 /// How many times `settle` a file stays unchanged where no close or rename of it was seen.
 const UNSEEN_FACTOR: u32 = 10;
 
+/// How many times `settle` where it is known to be open for writing still: a copy that stalls. It is bounded, because a
+/// program may keep a file open for days that is whole, and a line that went dead is noticed late.
+const OPEN_FACTOR: u32 = 300;
+
 /// What tells one state of a file from another without reading it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stamp {
@@ -60,7 +64,8 @@ pub enum Next {
 }
 
 /// The files that aren't taken yet. A file is complete when size, time of change and content stayed as they are for
-/// `settle` after it was seen closed or renamed in, or for ten times that where neither was seen. The content is read
+/// `settle` after it was seen closed or renamed in, or for ten times that where neither was seen, or three hundred times
+/// that where someone is known to have it open for writing. The content is read
 /// twice, at the beginning and at the end of that time: some writers keep size and time while they write (mapped files,
 /// copies that set the time last, coarse clocks of network mounts).
 #[derive(Debug)]
@@ -69,6 +74,8 @@ pub struct Candidates {
     files: HashMap<PathBuf, Candidate>,
     /// Closed or renamed in since the last look.
     events: HashSet<PathBuf>,
+    /// Known to be open for writing.
+    open: HashSet<PathBuf>,
 }
 
 #[derive(Debug)]
@@ -80,13 +87,15 @@ struct Candidate {
     since: Timestamp,
     /// Whether it was seen closed or renamed in, in this state.
     closed: bool,
+    /// Whether it is known to be open for writing.
+    open: bool,
 }
 
 impl Candidates {
     /// None yet.
     #[must_use]
     pub fn new(settle: Duration) -> Self {
-        Self { settle, files: HashMap::new(), events: HashSet::new() }
+        Self { settle, files: HashMap::new(), events: HashSet::new(), open: HashSet::new() }
     }
 
     /// Another `settle` from now on.
@@ -105,10 +114,16 @@ impl Candidates {
         self.events.insert(path);
     }
 
+    /// These are known to be open for writing, and no others.
+    pub fn set_open(&mut self, open: HashSet<PathBuf>) {
+        self.open = open;
+    }
+
     /// A look at a file found it in this state.
     pub fn observed(&mut self, path: &Path, stamp: Stamp, now: Timestamp) -> Next {
         let closed = self.events.remove(path);
-        let fresh = || Candidate { stamp, hash: None, since: now, closed };
+        let open = self.open.contains(path);
+        let fresh = || Candidate { stamp, hash: None, since: now, closed, open };
         let file = self.files.entry(path.to_owned()).or_insert_with(fresh);
         if file.stamp != stamp || now < file.since {
             // Changed; or the clock was set back, and the time that passed isn't known.
@@ -117,6 +132,7 @@ impl Candidates {
             file.since = now;
             file.closed = true;
         }
+        file.open = open;
         let due = file.since.plus(file.wait(self.settle));
         if file.hash.is_some() && now < due { Next::Wait(due) } else { Next::Hash }
     }
@@ -143,7 +159,12 @@ impl Candidates {
 
 impl Candidate {
     fn wait(&self, settle: Duration) -> Duration {
-        if self.closed { settle } else { settle.saturating_mul(UNSEEN_FACTOR) }
+        // One that was closed by one program may be open in another, which writes on.
+        match (self.open, self.closed) {
+            (true, _) => settle.saturating_mul(OPEN_FACTOR),
+            (false, true) => settle,
+            (false, false) => settle.saturating_mul(UNSEEN_FACTOR),
+        }
     }
 }
 
@@ -193,6 +214,27 @@ mod tests {
         assert_eq!(look(&mut files, stamp(5), 1, 0), Next::Wait(at(20_000)));
         assert_eq!(look(&mut files, stamp(5), 1, 19_999), Next::Wait(at(20_000)));
         assert_eq!(look(&mut files, stamp(5), 1, 20_000), ready(1));
+    }
+
+    #[test]
+    fn a_copy_that_stalls_is_not_taken_while_it_is_known_to_be_open() {
+        let mut files = Candidates::new(SETTLE);
+        let open = || HashSet::from([PathBuf::from("/inbox/a.csv")]);
+        files.set_open(open());
+        assert_eq!(look(&mut files, stamp(5), 1, 0), Next::Wait(at(600_000)));
+        assert_eq!(look(&mut files, stamp(5), 1, 20_000), Next::Wait(at(600_000)));
+        // It goes on, stalls again, and is closed.
+        look(&mut files, stamp(9), 2, 500_000);
+        assert_eq!(look(&mut files, stamp(9), 2, 700_000), Next::Wait(at(1_100_000)));
+        files.set_open(HashSet::new());
+        close(&mut files);
+        assert_eq!(look(&mut files, stamp(9), 2, 800_000), Next::Wait(at(802_000)));
+        assert_eq!(look(&mut files, stamp(9), 2, 802_000), ready(2));
+        // Nor is one for ever that nobody closes.
+        let mut files = Candidates::new(SETTLE);
+        files.set_open(open());
+        look(&mut files, stamp(5), 1, 0);
+        assert_eq!(look(&mut files, stamp(5), 1, 600_000), ready(1));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! One look through the inbox: what lies there, what of it is complete, what waits and why.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, DirEntry, Metadata};
 use std::io;
@@ -118,6 +118,11 @@ impl Scanner {
         self.settings = settings;
     }
 
+    /// Files that are known to be open for writing at the next look, and no others.
+    pub fn set_open(&mut self, open: HashSet<PathBuf>) {
+        self.candidates.set_open(open);
+    }
+
     /// One look through all folders. `events` are the files that were closed or renamed in since the last one.
     pub fn scan_once(&mut self, events: Vec<PathBuf>, now: Timestamp) -> Scan {
         events.into_iter().for_each(|path| self.candidates.closed(path));
@@ -159,7 +164,12 @@ impl Scanner {
                     continue;
                 }
             }
-            if !ignored(&name) {
+            if ignored(&name) {
+                // Hidden ones nobody wonders about, and some are ours.
+                if !name.as_encoded_bytes().starts_with(b".") {
+                    tracing::debug!(name = %shown, "left alone: its name is that of no finished file");
+                }
+            } else {
                 let found = self.classify(&path, &name, &metadata, service, look.now);
                 if let Some(found) = found {
                     // Of what was there before the first look: times of change can be told by whoever copies a file,
@@ -376,7 +386,9 @@ impl Known {
             (Some(Why::NoSuchService), _) => {
                 tracing::warn!(%name, "no service is configured for it, left alone")
             }
-            (Some(Why::BeingWritten | Why::WaitsForResume) | None, _) => {}
+            (Some(Why::WaitsForResume), _) => tracing::debug!(%name, "waits for `imeid resume`"),
+            (Some(Why::BeingWritten), _) => tracing::debug!(%name, "waits until it has stayed unchanged"),
+            (None, _) => tracing::debug!(%name, "complete"),
         }
     }
 }

@@ -99,11 +99,15 @@ impl Inbox {
     pub async fn look(&mut self) -> io::Result<()> {
         // First, so that the files of a folder made meanwhile are found by the look.
         self.watcher.watch(&self.settings.folders());
-        let (events, now) = (self.watcher.take_hints(), self.clock.now());
+        // In this order: who is heard to have closed a file is known then not to have it open.
+        let (events, open) = (self.watcher.take_hints(), self.watcher.open_for_writing());
+        let now = self.clock.now();
         let scanner = Arc::clone(&self.scanner);
         pulse::within(LOOK_AT_MOST);
         let looked = pulse::spawn_blocking(move || {
-            scanner.lock().map(|mut scanner| scanner.scan_once(events, now)).map_err(|_| broken())
+            let mut scanner = scanner.lock().map_err(|_| broken())?;
+            scanner.set_open(open);
+            Ok::<_, io::Error>(scanner.scan_once(events, now))
         });
         let scan = looked.await.map_err(io::Error::other)??;
         let pause = self.pause(&scan, now);

@@ -2,8 +2,8 @@
 
 use std::collections::HashSet;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use notify::event::{AccessKind, AccessMode, Event, EventKind, ModifyKind, RenameMode};
 use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
@@ -11,6 +11,9 @@ use tokio::sync::{Notify, mpsc};
 
 /// Hints that wait to be looked at. One that finds no room asks for a look at everything instead.
 const HINTS_MAX: usize = 4_096;
+
+/// Files known to be open for writing: of more nothing is known.
+const OPEN_MAX: usize = 4_096;
 
 /// Watches folders for files that are closed after writing or renamed in. Where the kernel can't watch (its limit is
 /// reached, some network mounts) it never gives a hint.
@@ -20,6 +23,7 @@ pub struct Watcher {
     hints: mpsc::Receiver<PathBuf>,
     heard: Vec<PathBuf>,
     rescan: Arc<Rescan>,
+    open: Arc<Open>,
     /// Folders that can't be watched, so that it is said once.
     unwatched: HashSet<PathBuf>,
 }
@@ -38,18 +42,53 @@ impl Rescan {
     }
 }
 
+/// Files that were written to and not closed since: whoever writes them still has them open. Known only of what was
+/// written while its folder was watched, by a process of this machine; Samba's is one.
+#[derive(Debug, Default)]
+struct Open(Mutex<HashSet<PathBuf>>);
+
+impl Open {
+    fn lock(&self) -> MutexGuard<'_, HashSet<PathBuf>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note(&self, event: &Event) {
+        match event.kind {
+            EventKind::Modify(ModifyKind::Data(_)) => {
+                let mut open = self.lock();
+                for path in event.paths.iter().take(OPEN_MAX.saturating_sub(open.len())) {
+                    if !open.contains(path) {
+                        open.insert(path.clone());
+                    }
+                }
+            }
+            // Under another name it is another file, that nothing is known of.
+            EventKind::Access(AccessKind::Close(AccessMode::Write))
+            | EventKind::Remove(_)
+            | EventKind::Modify(ModifyKind::Name(_)) => {
+                let mut open = self.lock();
+                for path in &event.paths {
+                    open.remove(path);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
 impl Watcher {
     /// Watches nothing yet.
     #[must_use]
     pub fn new() -> Self {
         let (sender, hints) = mpsc::channel(HINTS_MAX);
         let rescan = Arc::new(Rescan::default());
-        let to_handler = Arc::clone(&rescan);
-        let made = notify::recommended_watcher(move |event| handle(event, &sender, &to_handler));
+        let open = Arc::new(Open::default());
+        let (to_handler, noted) = (Arc::clone(&rescan), Arc::clone(&open));
+        let made = notify::recommended_watcher(move |event| handle(event, &sender, &to_handler, &noted));
         if let Err(error) = &made {
             tracing::warn!(%error, "folders can't be watched: new files are found by looking, which takes longer");
         }
-        Self { inner: made.ok(), hints, heard: Vec::new(), rescan, unwatched: HashSet::new() }
+        Self { inner: made.ok(), hints, heard: Vec::new(), rescan, open, unwatched: HashSet::new() }
     }
 
     /// Watches these folders (not what is in their subfolders). Call it again now and then: a folder that was removed
@@ -87,6 +126,12 @@ impl Watcher {
         }
     }
 
+    /// Files that are known to be open for writing, as far as was heard.
+    #[must_use]
+    pub fn open_for_writing(&self) -> HashSet<PathBuf> {
+        self.open.lock().clone()
+    }
+
     /// All hints so far, none twice.
     pub fn take_hints(&mut self) -> Vec<PathBuf> {
         self.rescan.wanted.store(false, Ordering::Release);
@@ -108,11 +153,14 @@ impl Default for Watcher {
 
 /// Runs on the watcher's own thread and must not wait. Only a close after writing and a rename into the folder count:
 /// our own reading raises events too.
-fn handle(event: notify::Result<Event>, hints: &mpsc::Sender<PathBuf>, rescan: &Rescan) {
+fn handle(event: notify::Result<Event>, hints: &mpsc::Sender<PathBuf>, rescan: &Rescan, open: &Open) {
     let Ok(event) = event else { return rescan.want() };
     if event.need_rescan() {
+        // A close may be among what was lost.
+        open.lock().clear();
         rescan.want();
     }
+    open.note(&event);
     let counts = matches!(
         event.kind,
         EventKind::Modify(ModifyKind::Name(RenameMode::To))
@@ -152,6 +200,37 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn who_writes_a_file_has_it_open_until_it_is_closed() {
+        use std::io::Write;
+        let inbox = tempfile::tempdir().unwrap();
+        let mut watcher = Watcher::new();
+        watcher.watch(&[inbox.path().to_owned()]);
+        let (a, b) = (inbox.path().join("a.csv"), inbox.path().join("b.csv"));
+        let mut file = std::fs::File::create(&a).unwrap();
+        file.write_all(b"half").unwrap();
+        // Events come in order: once b's close was heard, so was all that happened to a.
+        std::fs::write(&b, "whole").unwrap();
+        assert_eq!(hints(&mut watcher).await, [b]);
+        assert_eq!(watcher.open_for_writing(), HashSet::from([a.clone()]));
+        std::fs::read(&a).unwrap();
+        drop(file);
+        assert_eq!(hints(&mut watcher).await, [a]);
+        assert_eq!(watcher.open_for_writing(), HashSet::new());
+    }
+
+    #[test]
+    fn what_is_open_is_forgotten_when_events_were_lost() {
+        let (sender, _receiver) = mpsc::channel(1);
+        let (rescan, open) = (Rescan::default(), Open::default());
+        let write = EventKind::Modify(ModifyKind::Data(notify::event::DataChange::Any));
+        handle(Ok(Event::new(write).add_path("a".into())), &sender, &rescan, &open);
+        assert_eq!(open.lock().len(), 1);
+        let lost = Event::new(EventKind::Other).set_flag(notify::event::Flag::Rescan);
+        handle(Ok(lost), &sender, &rescan, &open);
+        assert_eq!(open.lock().len(), 0);
+    }
+
+    #[tokio::test]
     async fn a_folder_that_is_made_anew_is_watched_again() {
         let dir = tempfile::tempdir().unwrap();
         let inbox = dir.path().join("inbox");
@@ -172,11 +251,12 @@ mod tests {
         let rescan = Arc::new(Rescan::default());
         let close = EventKind::Access(AccessKind::Close(AccessMode::Write));
         for name in ["a", "b"] {
-            handle(Ok(Event::new(close).add_path(name.into())), &sender, &rescan);
+            handle(Ok(Event::new(close).add_path(name.into())), &sender, &rescan, &Open::default());
         }
         assert!(rescan.wanted.load(Ordering::Acquire));
         let unwatched = HashSet::new();
-        let mut watcher = Watcher { inner: None, hints: receiver, heard: Vec::new(), rescan, unwatched };
+        let (heard, open) = (Vec::new(), Arc::default());
+        let mut watcher = Watcher { inner: None, hints: receiver, heard, rescan, open, unwatched };
         assert_eq!(hints(&mut watcher).await, [PathBuf::from("a")]);
         assert!(!watcher.rescan.wanted.load(Ordering::Acquire));
     }

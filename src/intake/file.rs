@@ -109,6 +109,8 @@ impl Work {
             Err(OpenError::Io(error)) => return Err(error.into()),
         };
         let header = table.header().clone();
+        let (rows, column) = (table.row_count(), header.imei_name());
+        tracing::debug!(file = %self.taken.shown_name(), rows, %column, "read as a table");
         let new = NewBatch {
             key,
             stem: stem(&self.taken.shown_name()),

@@ -149,10 +149,15 @@ impl Intake {
         match taken {
             Ok(Ok(taken)) => {
                 self.told.remove(&path);
+                let (bytes, service) = (taken.size, &taken.network_id);
+                tracing::debug!(file = %shown, bytes, %service, "taken out of the inbox");
                 self.work_through(taken).await
             }
             // It settles again, and is offered again.
-            Ok(Err(TakeError::Changed)) => true,
+            Ok(Err(TakeError::Changed)) => {
+                tracing::debug!(file = %shown, "not taken: it is being written again");
+                true
+            }
             Ok(Err(TakeError::Io(error))) => {
                 self.told.add(&path, &shown, format!("it can't be taken out of its folder: {error}"));
                 true

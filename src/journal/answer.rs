@@ -32,13 +32,21 @@ impl Journal {
     ) -> oneshot::Receiver<Result<Recorded, JournalError>> {
         let (tell, told) = oneshot::channel();
         let Some(claim) = ticket.spend() else { return told };
-        let order = claim.order;
+        let (order, attempt, imei) = (claim.order, claim.n, claim.place.imei);
+        let (answer, http) = (name(&reply.outcome), reply.http);
+        // Made only where it is shown: there are thousands of them.
+        let text = tracing::enabled!(tracing::Level::DEBUG).then(|| words(&reply.outcome));
         self.record(
             move |tx| finish(tx, &claim, &reply),
             move |done| {
-                if let Err(error) = &done {
+                match &done {
+                    Ok(Recorded { state, .. }) => {
+                        tracing::debug!(%order, %attempt, %imei, answer, text, http, state = state.as_str(), "answered");
+                    }
                     // In the journal its attempt is still in flight: the next start takes it as in doubt.
-                    tracing::error!(alarm = "journal", %order, "an answer can't be recorded: {error}");
+                    Err(error) => {
+                        tracing::error!(alarm = "journal", %order, "an answer can't be recorded: {error}");
+                    }
                 }
                 drop(tell.send(done));
             },

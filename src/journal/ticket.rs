@@ -60,6 +60,12 @@ impl AttemptTicket {
         self.claim.as_ref().map(|claim| claim.order)
     }
 
+    /// Which attempt of the order it is, from 1.
+    #[must_use]
+    pub fn attempt(&self) -> Option<AttemptNo> {
+        self.claim.as_ref().map(|claim| claim.n)
+    }
+
     /// Its IMEI.
     #[must_use]
     pub fn imei(&self) -> Option<Imei> {

@@ -152,7 +152,14 @@ impl Poll {
             let alone = asked.len() == 1;
             match self.provider.orders(&ids).await {
                 Ok(told) => {
+                    let (asked_after, told_of) = (asked.len(), told.len());
                     let missing = self.match_up(asked, told, alone, &mut results);
+                    tracing::debug!(
+                        asked = asked_after,
+                        told = told_of,
+                        missing = missing.len(),
+                        "asked after orders"
+                    );
                     calls.extend(halves(missing));
                 }
                 // One bad id among many fails them all.
@@ -200,10 +207,13 @@ impl Poll {
                 }
                 Some(order) => {
                     self.tell_unknown(&order);
+                    let (id, imei, status) = (due.id, due.imei, order.status_raw.as_str());
+                    tracing::debug!(order = %due.order, %id, %imei, status, next = %next, "told of an order");
                     let told = self.or_give_up(&due, PollTold::Status(order));
                     results.push(PollResult { order: due.order, told, next });
                 }
                 None if alone => {
+                    tracing::debug!(order = %due.order, id = %due.id, imei = %due.imei, next = %next, "told nothing of an order");
                     let told = self.or_give_up(&due, PollTold::Nothing);
                     results.push(PollResult { order: due.order, told, next });
                 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::time::Instant;
 
 use reqwest::{Client, Url};
 use secrecy::SecretString;
@@ -103,8 +104,20 @@ impl GsmFusion {
         let mut form =
             vec![("apiKey", self.key.expose()), ("userId", self.user_id.as_str()), ("action", action)];
         form.extend_from_slice(params);
-        let response = client.post(self.endpoint.clone()).form(&form).send().await?;
-        Ok(wire::read(response, limit_bytes, self.times.request, self.clock.now(), &self.key).await)
+        let began = Instant::now();
+        let response = match client.post(self.endpoint.clone()).form(&form).send().await {
+            Ok(response) => response,
+            Err(error) => {
+                // Its words come with what becomes of the call: they may hold what the server sent.
+                let (connecting, timed_out) = (error.is_connect(), error.is_timeout());
+                tracing::debug!(action, ms = millis(began), connecting, timed_out, "call without an answer");
+                return Err(error);
+            }
+        };
+        let answer = wire::read(response, limit_bytes, self.times.request, self.clock.now(), &self.key).await;
+        let (http, bytes) = (answer.http, answer.body.len());
+        tracing::debug!(action, http, ms = millis(began), bytes, end = %answer.end, "call");
+        Ok(answer)
     }
 
     async fn place_one(&self, order: &PlaceOrder) -> Reply<Placed> {
@@ -198,6 +211,10 @@ impl fmt::Debug for GsmFusion {
             .field("user_id", &self.user_id)
             .finish_non_exhaustive()
     }
+}
+
+fn millis(began: Instant) -> u64 {
+    u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 
 fn no_answer(outcome: Placed) -> Reply<Placed> {

@@ -124,6 +124,7 @@ impl Settle {
         let doubts = self.journal.read(|view| view.doubts()).await?;
         let presumed = self.journal.read(|view| view.presumed_since()).await?;
         let seen = self.look_at_balance().await?;
+        self.tell_look(&doubts, presumed, seen.verdict);
         let waits = doubts.iter().any(|doubt| doubt.state != State::Held);
         if !waits {
             self.nothing_waits_for_a_listing().await?;
@@ -159,6 +160,32 @@ impl Settle {
             .map_or(interval, |next| next.min(interval))
             .min(seen.again_in.unwrap_or(interval))
             .clamp(SHORTEST_WAIT, LOOK_AGAIN))
+    }
+
+    /// What a look at the doubts finds, for whoever wonders why one isn't settled.
+    fn tell_look(&self, doubts: &[Doubt], presumed: Option<Timestamp>, balance: Verdict) {
+        tracing::debug!(
+            doubts = doubts.len(),
+            presumed_since = presumed.map(tracing::field::display),
+            can_list = *self.can_list.borrow(),
+            listed_at = self.listed_at.map(tracing::field::display),
+            ?balance,
+            "a look at what is in doubt"
+        );
+        for doubt in doubts {
+            tracing::debug!(
+                order = %doubt.order,
+                imei = %doubt.imei,
+                service = %doubt.service,
+                state = doubt.state.as_str(),
+                since = %doubt.since,
+                rested = doubt.has_rested,
+                probe_asked = doubt.probe_asked,
+                attempts = doubt.counted,
+                ids_told = doubt.told.len(),
+                "not settled"
+            );
+        }
     }
 
     /// Ids that an unclear answer told are looked up before anything else: one of them is likely the order's.
@@ -232,7 +259,9 @@ impl Settle {
         self.found_out(Some(true));
         let facts = ListingFacts { asked_at, titles: self.titles.clone() };
         let rules = (*self.settings.borrow().rules).clone();
+        let listed = listing.len();
         let settled = self.journal.judge_listing(account, listing, facts, self.clock.now(), rules).await?;
+        tracing::debug!(listed, settled, "the provider listed orders");
         if settled > 0 {
             tracing::info!(settled, "doubts settled by the provider's listing");
         }

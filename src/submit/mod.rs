@@ -106,6 +106,11 @@ impl Submit {
             }
             let want = pool.want(&settings.config.submit, now);
             if want == 0 {
+                tracing::debug!(
+                    limit = pool.limit(),
+                    opens_at = pool.opens_at(now).map(tracing::field::display),
+                    "nothing is claimed: every worker has its call, or the provider asked for a pause"
+                );
                 self.wait(pool, pool.opens_at(now), true, &mut reloads, stop).await;
                 continue;
             }
@@ -134,6 +139,7 @@ impl Submit {
             };
             pool.committed(self.clock.now().since(began));
             after = claimed.last.unwrap_or(after);
+            tell_claim(want, &claimed);
             let dry = claimed.tickets.len() < want;
             let due = claimed.next_due;
             if claimed.tickets.is_empty() && claimed.blocked == Some(Blocked::Paused) {
@@ -160,6 +166,7 @@ impl Submit {
     }
 
     async fn wait_for_disk(&self, stop: &CancellationToken) {
+        tracing::debug!("nothing is claimed: the journal's disk is too full");
         let mut disk_ok = self.disk_ok.clone();
         let looked = async {
             if disk_ok.wait_for(|is_ok| *is_ok).await.is_err() {
@@ -193,6 +200,42 @@ impl Submit {
             () = self.journal.wakes().submit.notified(), if !full => {}
             () = tokio::time::sleep(pause) => {}
         }
+    }
+}
+
+/// Why something goes or doesn't, for whoever looks for it.
+fn tell_claim(want: usize, claimed: &Claimed) {
+    for ticket in &claimed.tickets {
+        tracing::debug!(
+            order = ticket.order().map(tracing::field::display),
+            attempt = ticket.attempt().map(tracing::field::display),
+            imei = ticket.imei().map(tracing::field::display),
+            service = ticket.service().map(tracing::field::display),
+            reserved = %ticket.price(),
+            probe = ticket.is_probe(),
+            canary = ticket.is_canary(),
+            finds_out = ticket.finds_out(),
+            "claimed"
+        );
+    }
+    if claimed.tickets.len() < want {
+        tracing::debug!(
+            want,
+            claimed = claimed.tickets.len(),
+            blocked = claimed.blocked.map(word),
+            next_due = claimed.next_due.map(tracing::field::display),
+            "no more can be claimed now"
+        );
+    }
+}
+
+const fn word(blocked: Blocked) -> &'static str {
+    match blocked {
+        Blocked::Paused => "paused",
+        Blocked::Canary => "canary",
+        Blocked::Cap => "cap",
+        Blocked::Witness => "witness",
+        Blocked::Probe => "probe",
     }
 }
 

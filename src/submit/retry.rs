@@ -56,6 +56,11 @@ pub async fn try_pauses(
             }
             (reason, _) => passes(reason, provider, cheapest).await,
         };
+        let service = match pause.scope {
+            Scope::All => None,
+            Scope::Service(service) => Some(tracing::field::display(service)),
+        };
+        tracing::debug!(reason = pause.reason.as_str(), service, passed, "a pause was tried");
         // One that can't be recorded keeps no other back.
         let tried = journal.pause_tried(pause.scope, pause.reason, passed, clock.now()).await;
         failed = failed.or(tried.err());

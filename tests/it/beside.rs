@@ -1,8 +1,7 @@
 //! Every command there is beside a working daemon: how it ends, what it says, and what it does.
 
 use std::collections::BTreeSet;
-use std::io::BufRead;
-use std::os::unix::process::ExitStatusExt;
+use std::io::{BufRead, Read};
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
@@ -176,12 +175,17 @@ fn apart(beside: &mut Beside) {
     let mut simulator =
         program().args(["simulate", "--credit", "12.50"]).stdout(Stdio::piped()).spawn().unwrap();
     let mut line = String::new();
-    std::io::BufReader::new(simulator.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let mut said = std::io::BufReader::new(simulator.stdout.take().unwrap());
+    said.read_line(&mut line).unwrap();
     let url = line.trim().strip_prefix("listening on ").unwrap_or_else(|| panic!("{line}"));
     let place = Workplace::new(url, &[]);
     assert_eq!(place.run(&["balance"]).stdout, b"12.50\n");
     kill_process(Pid::from_child(&simulator), Signal::TERM).unwrap();
-    assert_eq!(simulator.wait().unwrap().signal(), Some(Signal::TERM.as_raw()));
+    let mut rest = String::new();
+    said.read_to_string(&mut rest).unwrap();
+    assert!(simulator.wait().unwrap().success());
+    assert!(rest.starts_with("stopped place_calls=0 other_calls=1 orders=0 "), "{rest}");
+    assert!(rest.ends_with(" charged=0.00 refunded=0.00 balance=12.50\n"), "{rest}");
 
     beside.tried.insert("demo".to_owned());
     let demo = program().arg("demo").env("TMPDIR", beside.place.path("")).output().unwrap();

@@ -60,8 +60,34 @@ fn a_credential_that_systemd_hides_is_a_warning_offline_and_not_found_out_online
         command.args(args).arg("--config").arg(place.config());
         command.env("CREDENTIALS_DIRECTORY", place.path("hidden")).output().unwrap()
     };
-    ends(&hidden(&["check"]), 0, &["warning  the API key can't be seen from here"]);
+    ends(&hidden(&["check"]), 0, &["warning  the API key can't be looked at from here", "api-key"]);
     ends(&hidden(&["check", "--online"]), 1, &["error    the provider was not asked"]);
+}
+
+#[test]
+fn before_a_reload_one_warning_says_what_is_wrong_and_nothing_what_is_right() {
+    let place = Workplace::new(NOBODY, &[]);
+    let reload = || {
+        let mut command = crate::support::program();
+        command.args(["check", "--reload", "--config"]).arg(place.config());
+        // As systemd runs it: beside a credential that it hides.
+        command.env("CREDENTIALS_DIRECTORY", place.path("hidden")).output().unwrap()
+    };
+    let fine = reload();
+    assert_eq!((fine.status.code(), told(&fine).as_str()), (Some(0), ""));
+    place.configure(NOBODY, &[("submit", "wrokers = 3"), ("budget", "per_day = \"a lot\"")]);
+    let refused = reload();
+    ends(
+        &refused,
+        2,
+        &["WARN  the changed configuration is refused, the old one stays: ", "wrokers", "per_day"],
+    );
+    assert_eq!(told(&refused).lines().count(), 1, "{}", told(&refused));
+    place.configure(NOBODY, &[]);
+    std::fs::write(place.path("outbox"), "x").unwrap();
+    let unusable = reload();
+    ends(&unusable, 3, &["WARN  the changed configuration is refused", "outbox", "not a folder"]);
+    assert_eq!(told(&unusable).lines().count(), 1, "{}", told(&unusable));
 }
 
 #[test]

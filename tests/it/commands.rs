@@ -8,7 +8,7 @@ use imeid::simulator::{Delay, Duplicates, Options, Share};
 use imeid::types::Money;
 use serde_json::Value;
 
-use crate::support::{Sim, Table, Workplace, file_of, imei, program};
+use crate::support::{Sim, Table, Workplace, file_of, imei, program, status};
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
@@ -30,10 +30,6 @@ fn fails(place: &Workplace, args: &[&str], code: i32) -> String {
     let output = place.run(args);
     assert_eq!(output.status.code(), Some(code), "{args:?}: {}", told(&output));
     text(&output.stderr)
-}
-
-fn status(place: &Workplace) -> Value {
-    serde_json::from_slice(&place.run(&["status", "--json"]).stdout).unwrap()
 }
 
 fn slow(millis: u64) -> Options {

@@ -53,6 +53,8 @@ mod story;
 #[cfg(test)]
 mod support;
 #[cfg(test)]
+mod told;
+#[cfg(test)]
 mod unread;
 #[cfg(test)]
 mod whole_way;

@@ -134,6 +134,8 @@ fn a_changed_configuration_is_taken_over_on_sighup() {
     assert!(stamp["MONOTONIC_USEC=".len()..].parse::<u64>().unwrap() > 0);
     manager.until("it is ready again", |line| line == "READY=1");
     assert!(place.log().contains("key=\"path in [journal]\""), "{}", place.log());
+    let changed = "changed=\"per_day in [budget]: 0.08 -> 2000.00; level in [log]: info -> debug; service other-check (network_id 2001) added\"";
+    assert!(place.log().contains(changed), "{}", place.log());
     assert!(place.path("inbox/other").is_dir() && !place.path("elsewhere").exists());
     place.result("stock.results.csv");
     assert_eq!(sim.ledger().charges, 5);
@@ -157,7 +159,7 @@ fn a_bad_configuration_is_refused_with_its_line_and_the_old_one_goes_on() {
     manager.until("the status says so", |line| status(line).is_some_and(|s| s.ends_with(refused)));
     let log = place.log();
     let line = log.lines().find(|line| line.contains("is refused, the old one stays")).unwrap();
-    assert!(line.contains("imeid.toml:") && line.contains("wrokers"), "{line}");
+    assert!(line.contains(" WARN  ") && line.contains("imeid.toml:") && line.contains("wrokers"), "{line}");
     // The old cap holds.
     place.drop_file("stock.csv", &file_of((0..5).map(imei)));
     manager.until("the old cap holds", |line| line.starts_with("STATUS=paused (cap: "));

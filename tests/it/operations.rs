@@ -7,10 +7,9 @@ use std::time::Duration;
 
 use imeid::simulator::{Account, Change, Delay, Duplicates, Options, Share};
 use rustix::process::Signal;
-use serde_json::Value;
 
 use crate::reconcile::{drop_export, export_of, exports_read};
-use crate::support::{Sim, Workplace, file_of, imei};
+use crate::support::{Sim, Workplace, file_of, imei, status};
 
 fn options() -> Options {
     Options {
@@ -19,10 +18,6 @@ fn options() -> Options {
         completion: Delay::Fixed(Duration::from_millis(100)),
         ..Options::default()
     }
-}
-
-fn status(place: &Workplace) -> Value {
-    serde_json::from_slice(&place.run(&["status", "--json"]).stdout).unwrap()
 }
 
 #[track_caller]
@@ -39,7 +34,11 @@ fn says(place: &Workplace, args: &[&str], code: i32, words: &[&str]) {
 /// `systemctl reload`: the check first, then the signal.
 fn reload(place: &mut Workplace) {
     let before = place.log().matches("configuration read anew").count();
-    says(place, &["check"], 0, &[]);
+    let checked = place.run(&["check", "--reload"]);
+    assert!(
+        checked.status.success() && checked.stdout.is_empty() && checked.stderr.is_empty(),
+        "{checked:?}"
+    );
     place.signal(Signal::HUP);
     place.until("it is read anew", |place| place.log().matches("configuration read anew").count() > before);
 }

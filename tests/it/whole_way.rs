@@ -64,6 +64,26 @@ fn invalid_repeated_and_known_rows_cost_nothing_and_say_why() {
 }
 
 #[test]
+fn a_copy_that_stalls_is_waited_for_as_long_as_it_is_open() {
+    use std::io::Write;
+    let sim = Sim::start(quick());
+    let mut place = Workplace::new(&sim.url(), &[]);
+    place.start();
+    let rows = file_of((0..6).map(imei));
+    let (begin, rest) = rows.split_at(60);
+    let mut copy = std::fs::File::create(place.path("inbox/copied.csv")).unwrap();
+    copy.write_all(begin.as_bytes()).unwrap();
+    // Nobody is heard to close a link, so ten times the usual wait is over for it, and for the copy before it.
+    std::fs::write(place.path("elsewhere.csv"), file_of([imei(9)])).unwrap();
+    std::fs::hard_link(place.path("elsewhere.csv"), place.path("inbox/linked.csv")).unwrap();
+    place.result("linked.results.csv");
+    assert!(place.path("inbox/copied.csv").exists(), "{}", place.log());
+    copy.write_all(rest.as_bytes()).unwrap();
+    drop(copy);
+    assert_eq!(place.result("copied.results.csv").rows.len(), 6);
+}
+
+#[test]
 fn a_file_that_cannot_be_taken_is_refused_with_a_reason_and_nothing_is_sent() {
     let sim = Sim::start(quick());
     let mut place = Workplace::new(&sim.url(), &[]);

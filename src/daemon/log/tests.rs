@@ -206,3 +206,35 @@ fn standard_error_is_the_journal_only_where_device_and_inode_match() {
         assert!(!is_journal(other), "{other:?}");
     }
 }
+
+/// In the environment of the process that the next test starts to panic in.
+const PANICS: &str = "IMEID_TEST_PANICS";
+const KEY: &str = "a-key-of-no-account";
+
+#[test]
+fn a_panic_is_one_line_without_key_or_imei() {
+    let imei = crate::types::Imei::from_parts(35_332_211, 7).to_string();
+    if std::env::var_os(PANICS).is_some() {
+        let handle = init(&config(LogFormat::Text), &Clock::system()).unwrap();
+        handle.tell_panics();
+        handle.conceal(&KEY.to_owned().into());
+        let stage = std::thread::Builder::new().name("stage".to_owned());
+        let ended = stage.spawn(move || panic!("no\n<3>order of {imei} with {KEY}")).unwrap().join();
+        assert!(ended.is_err());
+        return;
+    }
+    // The hook is the whole process's: others' panics are none of this test's.
+    let name = "daemon::log::tests::a_panic_is_one_line_without_key_or_imei";
+    let mut process = std::process::Command::new(std::env::current_exe().unwrap());
+    let output = process.args([name, "--exact", "--nocapture"]).env(PANICS, "1").output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let said = String::from_utf8(output.stderr).unwrap();
+    let lines: Vec<&str> = said.lines().collect();
+    assert_eq!(lines.len(), 1, "{said}");
+    let (_, line) = lines[0].split_once("Z ").unwrap();
+    let text = format!("text=\"no\\n<3>order of …{} with ***\"", &imei[11..]);
+    let begins = format!(
+        "ERROR a fault in imeid itself, please report it alarm=panic {text} at=src/daemon/log/tests.rs:"
+    );
+    assert!(line.starts_with(&begins) && line.ends_with(" thread=stage"), "{line}");
+}

@@ -1,0 +1,133 @@
+//! What the log tells of the daemon's decisions: with `level = "debug"` each of them, at `info` none; and a stage that
+//! panics takes the daemon down.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use imeid::clock::Clock;
+use imeid::config;
+use imeid::daemon::{self, DaemonError};
+use imeid::provider::{BoxFuture, PlaceOrder, Provider};
+use imeid::simulator::{Delay, Options, Share};
+use imeid::types::{AccountInfo, CallError, Placed, ProviderOrder, ProviderOrderId, ProviderService, Reply};
+use tokio_util::sync::CancellationToken;
+
+use crate::support::{Sim, Workplace, file_of, imei};
+
+const ROWS: u32 = 4;
+
+fn options() -> Options {
+    Options {
+        rejected: Share::from_ppm(0),
+        latency: Delay::Fixed(Duration::from_millis(5)),
+        completion: Delay::Fixed(Duration::from_millis(100)),
+        faults: "drop-after=1x".parse().unwrap(),
+        ..Options::default()
+    }
+}
+
+/// A file of which one answer is lost and one row is over the day's cap.
+fn log_of(more: &[(&str, &str)]) -> String {
+    let sim = Sim::start(options());
+    let changes = [&[("submit", "canary = 0"), ("budget", "per_day = \"0.24\"")], more].concat();
+    let mut place = Workplace::new(&sim.url(), &changes);
+    place.start();
+    std::fs::write(place.path("inbox/notes.tmp"), "x").unwrap();
+    place.drop_file("stock.csv", &file_of((0..ROWS).map(imei)));
+    place.until("the cap holds one back", |place| {
+        place.log().contains("reason=cap") && sim.orders().len() == 3 && place.log().contains("in doubt")
+    });
+    // What is in doubt is looked at, and what was ordered is asked after.
+    place.until("all is settled", |place| {
+        let status = place.run(&["status", "--json"]).stdout;
+        let status: serde_json::Value = serde_json::from_slice(&status).unwrap();
+        status["orders"]["in_doubt"] == 0 && status["orders"]["ordered"] == 0
+    });
+    assert!(place.stop().success());
+    place.log()
+}
+
+/// What only whoever looks for a fault wants to read, a line each.
+const DECISIONS: [&str; 11] = [
+    "left alone: its name is that of no finished file name=notes.tmp",
+    "complete name=stock.csv",
+    "taken out of the inbox file=",
+    "read as a table file=stock.csv rows=4 column=imei",
+    "claimed order=1 attempt=1 imei=",
+    "call action=placeorder http=200 ms=",
+    "call without an answer action=placeorder ms=",
+    "no more can be claimed now want=",
+    "a look at what is in doubt doubts=1 ",
+    "asked after orders asked=",
+    "told of an order order=",
+];
+
+#[test]
+fn debug_tells_every_decision_with_the_orders_numbers() {
+    let log = log_of(&[("log", "level = \"debug\"")]);
+    let debug: Vec<&str> = log.lines().filter(|line| line.contains(" DEBUG ")).collect();
+    for words in DECISIONS {
+        assert!(debug.iter().any(|line| line.contains(words)), "{words:?} is missing in:\n{log}");
+    }
+    for words in ["blocked=cap", "answer=ordered text=\"id ", "answer=unclear text=", "state=in_doubt"] {
+        assert!(debug.iter().any(|line| line.contains(words)), "{words:?} is missing in:\n{log}");
+    }
+    assert!(debug.iter().any(|line| line.contains(&format!("imei={}", imei(0)))), "{log}");
+    assert!(!log.contains("a-key-of-no-account"), "{log}");
+}
+
+#[test]
+fn debug_shows_no_whole_imei_where_the_log_is_to_show_none() {
+    let log = log_of(&[("log", "level = \"debug\""), ("log", "imei = \"last4\"")]);
+    assert!(log.contains("claimed order=1 attempt=1 imei=…"), "{log}");
+    assert!((0..ROWS).all(|n| !log.contains(&imei(n))), "{log}");
+}
+
+#[test]
+fn at_info_no_decision_is_a_line() {
+    let log = log_of(&[]);
+    assert!(log.contains("file taken batch=stock") && !log.contains(" DEBUG "), "{log}");
+    for words in DECISIONS {
+        assert!(!log.contains(words), "{words:?} in:\n{log}");
+    }
+}
+
+/// Takes every order, and asking after one is a fault in the program.
+struct Faulty;
+
+impl Provider for Faulty {
+    fn place<'a>(&'a self, _: &'a PlaceOrder) -> BoxFuture<'a, Reply<Placed>> {
+        let outcome = Placed::Taken(ProviderOrderId(100));
+        Box::pin(async { Reply { outcome, http: Some(200), body: Vec::new() } })
+    }
+
+    fn orders<'a>(
+        &'a self,
+        _: &'a [ProviderOrderId],
+    ) -> BoxFuture<'a, Result<Vec<ProviderOrder>, CallError>> {
+        panic!("a fault in the program")
+    }
+
+    fn recent(&self) -> BoxFuture<'_, Result<Vec<ProviderOrder>, CallError>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
+
+    fn services(&self) -> BoxFuture<'_, Result<Vec<ProviderService>, CallError>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
+
+    fn account(&self) -> BoxFuture<'_, Result<AccountInfo, CallError>> {
+        Box::pin(async { Ok(AccountInfo { balance: None, credits_raw: String::new() }) })
+    }
+}
+
+#[tokio::test]
+async fn a_panic_in_a_stage_takes_the_daemon_down() {
+    let place = Workplace::new("http://127.0.0.1:9", &[]);
+    place.drop_file("stock.csv", &file_of([imei(0)]));
+    let config = config::load(&place.config()).unwrap();
+    let stop = CancellationToken::new();
+    let daemon = daemon::run_with(config, Arc::new(Faulty), Clock::system(), stop);
+    let ended = tokio::time::timeout(Duration::from_secs(60), daemon).await.unwrap();
+    assert!(matches!(ended, Err(DaemonError::Stage("poll"))), "{ended:?}");
+}
