@@ -13,6 +13,8 @@ use crate::journal::Journal;
 use crate::pulse::Pulse;
 use crate::words;
 
+/// The alarm of a stage that is late; whether it can be recorded isn't waited for.
+const LATE: &str = "watchdog";
 /// While it stops, the manager is asked for more time so often, and for so much each time.
 const EXTEND_EVERY: Duration = Duration::from_secs(5);
 const EXTEND_BY_US: u32 = 15_000_000;
@@ -78,13 +80,16 @@ impl Watchdog {
             match self.pulse.late() {
                 None => {
                     if std::mem::take(&mut is_late) {
+                        self.journal.drop_unrecorded(LATE);
                         tracing::info!("the stage came round");
                     }
                     self.feed();
                 }
                 Some(late) if !is_late => {
                     is_late = true;
-                    tracing::error!(alarm = "watchdog", "{late}: the watchdog isn't fed any more");
+                    let text = format!("{late}: the watchdog isn't fed any more");
+                    tracing::error!(alarm = LATE, "{text}");
+                    self.journal.keep_unrecorded(LATE, &text);
                 }
                 Some(_) => {}
             }
@@ -100,7 +105,7 @@ impl Watchdog {
         let mut answer = std::pin::pin!(self.journal.writer_answers());
         if tokio::time::timeout(within, &mut answer).await.is_err() {
             tracing::error!(
-                alarm = "watchdog",
+                alarm = LATE,
                 "the journal's writer doesn't answer: the watchdog isn't fed until it does"
             );
             answer.await;
@@ -142,14 +147,18 @@ mod tests {
             patience: Some(Duration::from_millis(30)),
             tell: count,
         };
+        let told = watchdog.journal.clone();
         // Late at once, for half a second; then it comes round, and is in time.
         let stage = pulse.attend("stage", async {
             tokio::time::sleep(Duration::from_millis(500)).await;
             let starved = FED.load(Ordering::Acquire);
+            let alarm = told.unrecorded().get(LATE).cloned().unwrap_or_default();
+            assert!(alarm.starts_with("the stage stage should have come round"), "{alarm}");
             crate::pulse::within(Duration::from_secs(600));
             while FED.load(Ordering::Acquire) == starved {
                 tokio::task::yield_now().await;
             }
+            assert!(told.unrecorded().is_empty());
             starved
         });
         let starved = tokio::select! {

@@ -63,6 +63,10 @@ impl Intake {
     /// Takes files in until `stop`: first those that were taken before the last process ended.
     pub async fn run(mut self, stop: CancellationToken) {
         self.wait_for_resume(&stop).await;
+        if stop.is_cancelled() {
+            // What was taken before waits too, should nobody have said that it goes on.
+            return;
+        }
         let mut left = self.work_through_taken().await;
         self.told.record(&self.journal, &self.clock).await;
         if let Err(error) = self.inbox.look().await {

@@ -44,7 +44,11 @@ impl Told {
                 self.cause = self.why.values().next().cloned();
                 self.recorded = Some(text);
             }
-            Err(error) => tracing::debug!("an alarm can't be recorded: {error}"),
+            Err(error) => {
+                // It is kept in memory all the same: should its cause be gone, that is to be said there.
+                self.recorded = None;
+                tracing::debug!("an alarm can't be recorded: {error}");
+            }
         }
     }
 
@@ -74,6 +78,28 @@ impl Told {
 mod tests {
     use super::*;
     use crate::journal::View;
+
+    #[tokio::test]
+    async fn an_alarm_that_cant_be_recorded_is_gone_with_its_cause_too() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("journal.db");
+        let (journal, clock, file) = (Journal::open(&path).unwrap(), Clock::system(), dir.path().join("a"));
+        let mut told = Told::default();
+        told.record(&journal, &clock).await;
+        let rename = |from: &str, to: &str| {
+            let other = rusqlite::Connection::open(&path).unwrap();
+            other.execute_batch(&format!("ALTER TABLE {from} RENAME TO {to}")).unwrap();
+        };
+        rename("alarms", "away");
+        std::fs::write(&file, "").unwrap();
+        told.add(&file, "a", "full".to_owned());
+        told.record(&journal, &clock).await;
+        assert_eq!(journal.unrecorded().keys().collect::<Vec<_>>(), [&"intake"]);
+        rename("away", "alarms");
+        std::fs::remove_file(&file).unwrap();
+        told.record(&journal, &clock).await;
+        assert!(journal.unrecorded().is_empty());
+    }
 
     #[tokio::test]
     async fn files_that_wait_for_the_same_are_one_alarm() {

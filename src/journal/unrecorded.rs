@@ -1,5 +1,5 @@
-//! Alarms that can't be recorded: what they tell of is the disk that they would be recorded on. They are kept in memory
-//! until their cause is gone, or until they can be recorded after all.
+//! Alarms that can't be recorded, or may not be: what they tell of is the disk that they would be recorded on, or whoever
+//! would record them. They are kept in memory until their cause is gone, or until they can be recorded after all.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -108,7 +108,10 @@ impl Outbox {
         match done {
             Ok(()) => self.told = Some(text),
             // It is tried again with the next look; until then it was said all the same.
-            Err(error) => tracing::debug!("an alarm can't be recorded or ended: {error}"),
+            Err(error) => {
+                self.told = None;
+                tracing::debug!("an alarm can't be recorded or ended: {error}");
+            }
         }
     }
 

@@ -334,6 +334,13 @@ fn a_backup_that_is_put_back_sends_nothing_and_takes_no_file_until_someone_says_
     assert_eq!(now["orders"]["queued"], 0, "{now}");
     place.drop_file("more.csv", &file_of([imei(100)]));
     place.kill();
+    // One that was taken when the copy's original ended, and isn't in the copy.
+    let taken = place.path("inbox/.taken/1739~1763091180000~7/late.csv");
+    std::fs::create_dir_all(taken.parent().unwrap()).unwrap();
+    std::fs::write(&taken, file_of([imei(101)])).unwrap();
+    place.start();
+    assert!(place.stop().success());
+    assert!(taken.exists(), "a stop lets none in");
     place.start();
     assert!(place.log().contains("files wait in the inbox until imeid resume"), "{}", place.log());
     // Said until a quiet period is over; whatever would have been sent was sent long before.
@@ -349,8 +356,9 @@ fn a_backup_that_is_put_back_sends_nothing_and_takes_no_file_until_someone_says_
     assert!(early > 0);
     let table = place.result("more.results.csv");
     assert_eq!(table.column("imeid_status"), ["completed"]);
+    place.result("late.results.csv");
     let ledger = sim.ledger();
-    assert_eq!((ledger.place_calls, ledger.charges, ledger.paid_twice), (7, 7, 0));
+    assert_eq!((ledger.place_calls, ledger.charges, ledger.paid_twice), (8, 8, 0));
     assert_eq!(status(&place)["pauses"], serde_json::json!([]));
 }
 
