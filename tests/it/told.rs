@@ -48,7 +48,7 @@ fn log_of(more: &[(&str, &str)]) -> String {
 }
 
 /// What only whoever looks for a fault wants to read, a line each.
-const DECISIONS: [&str; 11] = [
+const DECISIONS: [&str; 12] = [
     "left alone: its name is that of no finished file name=notes.tmp",
     "complete name=stock.csv",
     "taken out of the inbox file=",
@@ -60,6 +60,7 @@ const DECISIONS: [&str; 11] = [
     "a look at what is in doubt doubts=1 ",
     "asked after orders asked=",
     "told of an order order=",
+    "what=status from=ordered to=completed",
 ];
 
 #[test]
