@@ -12,7 +12,9 @@ const EXAMPLES: &str = "What was sent already ends as it does.
 
 Examples:
   imeid cancel stock              what of the batch isn't sent yet
-  imeid cancel 353322110000008    one order that isn't sent yet, or a held one for good";
+  imeid cancel 353322110000008    one order that isn't sent yet, or a held one for good
+
+Where that is the NAME of a batch too: 353322110000008.results.csv is the batch, with --service it is the IMEI.";
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]

@@ -58,10 +58,17 @@ fn export(desk: &Desk, args: &ExportArgs) -> Result<(), Trouble> {
 }
 
 fn batch(desk: &Desk, name: &str) -> Result<BatchWork, Trouble> {
-    let Named::Batch(id, name) = desk.named(name, None)? else {
-        return Err(Trouble::usage(
-            "an IMEI has no result file: give the NAME of a batch, or try imeid show",
-        ));
+    // Only a batch has a result: a NAME that looks like an IMEI is one all the same.
+    let (id, name) = match desk.batch(name)? {
+        Some(found) => found,
+        None => match desk.named(name, None)? {
+            Named::Batch(id, name) => (id, name),
+            Named::Imei(..) => {
+                return Err(Trouble::usage(
+                    "an IMEI has no result file: give the NAME of a batch, or try imeid show",
+                ));
+            }
+        },
     };
     let batch = desk.view.batch(id)?.ok_or_else(|| Trouble::failed(format!("the batch {name} is gone")))?;
     if batch.state == BatchState::Taking {

@@ -44,7 +44,7 @@ pub(super) fn run(config: &Path, args: &ResolveArgs) -> Exit {
         Err(exit) => return exit,
     };
     let said = args.outcome.order_id.map_or(Said::NotOrdered, Said::OrderId);
-    match desk.target(&args.imei, args.service.as_deref()) {
+    match desk.target_of_imei(&args.imei, args.service.as_deref()) {
         Ok(target) => desk.say(said, target),
         Err(trouble) => trouble.tell(),
     }

@@ -15,7 +15,9 @@ const EXAMPLES: &str = "Each is a new order, and is paid for.
 
 Examples:
   imeid retry stock          tells the cost
-  imeid retry stock --yes    does it";
+  imeid retry stock --yes    does it
+
+Where an IMEI is the NAME of a batch too: NAME.results.csv is the batch, with --service it is the IMEI.";
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]

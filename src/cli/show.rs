@@ -6,16 +6,18 @@ use clap::Args;
 use serde::Serialize;
 
 use super::words::{Desk, Named, Trouble};
-use super::{Exit, say};
+use super::{Exit, complain, say};
 use crate::journal::{
     BatchWork, ShownAnswer, ShownAttempt, ShownBatch, ShownEvent, ShownOrder, ShownRow, ShownService, View,
 };
 use crate::outbox::by_status;
 use crate::types::{BatchId, Imei, Timestamp};
+use crate::words::plain;
 
 const EXAMPLES: &str = "Examples:
-  imeid show 353322110000008    one IMEI, from file and row to order and result
-  imeid show stock              a batch, and its rows that are still open";
+  imeid show 353322110000008              one IMEI, from file and row to order and result
+  imeid show stock                        a batch, and its rows that are still open
+  imeid show 353322110000008.results.csv  a batch whose NAME is an IMEI, by one of its files";
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
@@ -48,6 +50,9 @@ pub(super) fn run(config: &Path, args: &ShowArgs) -> Exit {
 fn shown(desk: &Desk, args: &ShowArgs) -> Result<String, Trouble> {
     match desk.named(&args.name, args.service.as_deref())? {
         Named::Imei(imei, services) => {
+            if let Some(file) = desk.also_a_batch(&args.name)? {
+                complain(&format!("imeid: a batch has this NAME too: imeid show {file}"));
+            }
             let orders = orders(&desk.view, imei, &services)?;
             if args.json { json(&ImeiJson::new(imei, &orders)) } else { Ok(imei_text(imei, &orders)) }
         }
@@ -158,7 +163,7 @@ fn timeline(orders: &[ShownOrder]) -> Vec<Moment> {
             add(charge.at, 3, format!("charged under order id {} ({})", charge.order_id, charge.via));
         }
         for ShownEvent { at, what, text } in &order.events {
-            add(*at, 5, format!("{what}: {text}"));
+            add(*at, 5, format!("{what}: {}", event_text(text)));
         }
     }
     moments.sort();
@@ -174,6 +179,16 @@ fn row_text(row: &ShownRow) -> String {
         _ => "answered free from the order that is there",
     };
     format!("{file} taken as {batch}: row {row}, {how}")
+}
+
+/// A transition that leaves the state as it is, as that of an order whose successor was made, is told as one.
+fn event_text(text: &str) -> String {
+    let (states, rest) = text.split_once(": ").map_or((text, None), |(states, rest)| (states, Some(rest)));
+    match (states.split_once(" -> "), rest) {
+        (Some((from, to)), Some(rest)) if from == to => format!("stays {to}: {rest}"),
+        (Some((from, to)), None) if from == to => format!("stays {to}"),
+        _ => text.to_owned(),
+    }
 }
 
 fn begun_text(attempt: &ShownAttempt) -> String {
@@ -229,7 +244,12 @@ fn imei_text(imei: Imei, orders: &[ShownOrder]) -> String {
         let which = if several { format!("order {order}: ") } else { String::new() };
         lines.push(format!("{at}  {which}{text}"));
     }
-    lines.join("\n")
+    one_line_each(&lines)
+}
+
+/// File names and the provider's words can hold anything: none begins a line of its own or steers the terminal.
+fn one_line_each(lines: &[String]) -> String {
+    lines.iter().map(|line| plain(line)).collect::<Vec<_>>().join("\n")
 }
 
 fn batch_text(work: &BatchWork, own: &ShownBatch) -> String {
@@ -255,7 +275,7 @@ fn batch_text(work: &BatchWork, own: &ShownBatch) -> String {
     for ShownEvent { at, what, text } in &own.events {
         lines.push(format!("{at}  {what}: {text}"));
     }
-    lines.join("\n")
+    one_line_each(&lines)
 }
 
 #[cfg(test)]
@@ -319,6 +339,21 @@ mod tests {
                 "1970-01-01T00:00:30Z  attempt 1 ended; as it stands now: it was taken, its price is charged",
             ]
         );
+    }
+
+    #[test]
+    fn an_event_that_moves_nothing_says_so_and_no_text_breaks_a_line() {
+        for (text, shown) in [
+            ("cancelled -> cancelled: anna: order anew", "stays cancelled: anna: order anew"),
+            ("completed -> completed", "stays completed"),
+            ("held -> cancelled: anna: cancel", "held -> cancelled: anna: cancel"),
+            ("anna: cancel", "anna: cancel"),
+        ] {
+            assert_eq!(event_text(text), shown);
+        }
+        let mut order = order();
+        order.rows[0].file = "stock\n1970-01-01T00:00:00Z  word: root: cancel.csv".into();
+        assert_eq!(imei_text(Imei::from_parts(35_000_000, 1), &[order]).lines().count(), 8);
     }
 
     #[test]

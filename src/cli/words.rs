@@ -80,7 +80,8 @@ impl Desk {
         Ok(Self { config, view })
     }
 
-    /// What `name` is: an IMEI that has orders, or the NAME of a batch.
+    /// What `name` is: an IMEI that has orders, or the NAME of a batch. Of a name that is both, the IMEI: the batch is named
+    /// by one of its files then, see [`Desk::also_a_batch`].
     pub(super) fn named(&self, name: &str, service: Option<&str>) -> Result<Named, Trouble> {
         let imei = Imei::parse(name, false).ok();
         if let Some(imei) = imei {
@@ -103,8 +104,20 @@ impl Desk {
         }))
     }
 
+    /// Of a name that [`Desk::named`] takes for an IMEI: the file that names the batch which has this NAME too.
+    pub(super) fn also_a_batch(&self, name: &str) -> Result<Option<String>, Trouble> {
+        let Some(batch) = self.view.batch_named(name)? else { return Ok(None) };
+        for ending in ["results.csv", "csv", "settled.csv"] {
+            let file = format!("{name}.{ending}");
+            if matches!(self.batch(&file), Ok(Some((found, _))) if found == batch) {
+                return Ok(Some(file));
+            }
+        }
+        Ok(None)
+    }
+
     /// The batch of this NAME, or, if there is none, the one that has a file of this name.
-    fn batch(&self, name: &str) -> Result<Option<(BatchId, String)>, Trouble> {
+    pub(super) fn batch(&self, name: &str) -> Result<Option<(BatchId, String)>, Trouble> {
         if let Some(batch) = self.view.batch_named(name)? {
             return Ok(Some((batch, name.to_owned())));
         }
@@ -141,8 +154,25 @@ impl Desk {
         Ok(found)
     }
 
-    /// The one thing that a word can be about.
+    /// The one thing that a word about an IMEI or a batch can be about. Nothing is done on a guess: a name that is both is
+    /// refused, unless a service says that the IMEI is meant.
     pub(super) fn target(&self, name: &str, service: Option<&str>) -> Result<Target, Trouble> {
+        if service.is_none()
+            && let Named::Imei(imei, services) = self.named(name, None)?
+            && let Some(file) = self.also_a_batch(name)?
+        {
+            let services: Vec<String> =
+                services.iter().map(|service| format!("--service {}", service.name)).collect();
+            return Err(Trouble::usage(format!(
+                "{name} is an IMEI and the NAME of a batch: say {file} for the batch, or {imei} with {} for the IMEI",
+                services.join(" or ")
+            )));
+        }
+        self.target_of_imei(name, service)
+    }
+
+    /// The one order that a word can be about.
+    pub(super) fn target_of_imei(&self, name: &str, service: Option<&str>) -> Result<Target, Trouble> {
         match self.named(name, service)? {
             Named::Batch(batch, _) => Ok(Target::batch(batch)),
             Named::Imei(imei, services) => match &services[..] {

@@ -37,8 +37,9 @@ impl Doing {
         })
     }
 
-    /// The disk brake can't be recorded on a disk that is full: it is told all the same.
-    pub(super) fn on_disk(mut self, has_room: bool, now: Timestamp) -> Self {
+    /// The disk brake can't be recorded on a disk that is full, nor can so many alarms: they are told all the same.
+    pub(super) fn on_disk(mut self, has_room: bool, now: Timestamp, unrecorded: usize) -> Self {
+        self.alarms = self.alarms.saturating_add(unrecorded);
         if !has_room && self.pauses.iter().all(|pause| pause.reason != PauseReason::Disk) {
             self.pauses.push(Pause {
                 scope: Scope::All,
@@ -176,16 +177,17 @@ mod tests {
             p99_ms: 0,
             draining: false,
             inbox: Vec::new(),
+            reconcile: Vec::new(),
         };
         let line = |doing: &Doing| doing.line(&live, 30, false);
         let now = Timestamp::from_millis(0);
-        assert!(line(&Doing::default().on_disk(true, now)).starts_with("idle: "));
-        let full = Doing::default().on_disk(false, now);
+        assert!(line(&Doing::default().on_disk(true, now, 0)).starts_with("idle: "));
+        let full = Doing::default().on_disk(false, now, 0);
         assert!(
             line(&full).starts_with("paused (disk: too little is free beside the journal): "),
             "{}",
             line(&full)
         );
-        assert_eq!(full.clone().on_disk(false, now).pauses, full.pauses);
+        assert_eq!(full.clone().on_disk(false, now, 1).pauses, full.pauses);
     }
 }

@@ -13,6 +13,7 @@ mod progress;
 mod reload;
 mod requests;
 mod signals;
+mod unrecorded;
 mod watch_disk;
 
 use std::path::{Path, PathBuf};
@@ -45,6 +46,7 @@ pub use older_copy::recover;
 pub use progress::{LIVE_FACT, Live, eta};
 pub(crate) use reload::tell_refused;
 pub(crate) use signals::stop_on_signals;
+pub use unrecorded::Unrecorded;
 
 use key::KeyInUse;
 use log::LogHandle;
@@ -52,6 +54,7 @@ use manager::Watchdog;
 use progress::{Heard, Progress};
 use reload::Reload;
 use requests::Requests;
+use watch_disk::DiskWatch;
 
 /// Why the daemon didn't start, or ended.
 #[derive(Debug, thiserror::Error)]
@@ -139,7 +142,7 @@ async fn work(
     stop: CancellationToken,
     outside: Outside,
 ) -> Result<(), DaemonError> {
-    let Opened { journal, settings, _locks } = open(config, &clock).await?;
+    let Opened { journal, settings, lock, _inbox_lock } = open(config, &clock).await?;
     let daemon = Daemon {
         journal,
         provider,
@@ -148,6 +151,7 @@ async fn work(
         meter: Arc::default(),
         pulse: Pulse::default(),
         refused: watch::channel(false).0,
+        lock: Arc::new(lock),
         outside,
     };
     daemon.run(stop).await
@@ -160,8 +164,9 @@ pub struct Opened {
     pub journal: Journal,
     /// The configuration, with the journal's numbers.
     pub settings: Arc<Settings>,
-    /// Held for as long as it works.
-    _locks: [LockFile; 2],
+    /// The journal's. Held for as long as it works.
+    lock: LockFile,
+    _inbox_lock: LockFile,
 }
 
 /// Makes the folders, locks them, opens the journal and recovers: what was in flight when the last process ended is in
@@ -171,7 +176,7 @@ pub struct Opened {
 /// Another daemon has them, or something can't be made, opened or written.
 pub async fn open(config: Config, clock: &Clock) -> Result<Opened, DaemonError> {
     make_folders(&config)?;
-    let locks = lock(&config)?;
+    let [lock, inbox_lock] = lock(&config)?;
     sweep(&config);
     let journal = Journal::open(&config.journal.path)?;
     journal.keep_steady(clock);
@@ -181,8 +186,9 @@ pub async fn open(config: Config, clock: &Clock) -> Result<Opened, DaemonError> 
     if lost > 0 {
         tracing::warn!(orders = lost, "in flight when the last process ended: in doubt");
     }
+    journal.try_account_at_once(clock.now()).await?;
     warn_of_left_waiting(&journal, &settings).await?;
-    Ok(Opened { journal, settings, _locks: locks })
+    Ok(Opened { journal, settings, lock, _inbox_lock: inbox_lock })
 }
 
 /// Orders that no stage will ever send are told of: nothing else would.
@@ -205,6 +211,8 @@ struct Daemon {
     pulse: Pulse,
     /// A changed configuration was refused, and the old one is in force.
     refused: watch::Sender<bool>,
+    /// The journal's.
+    lock: Arc<LockFile>,
     outside: Outside,
 }
 
@@ -213,14 +221,17 @@ type Stage = (&'static str, JoinHandle<()>);
 
 impl Daemon {
     async fn run(self, stop: CancellationToken) -> Result<(), DaemonError> {
-        let (scanned, mut is_scanned) = watch::channel(false);
+        // The first look through the inbox is over, and the status line says so.
+        let (shown, mut is_shown) = watch::channel(false);
         // Stages beside submit go on while it drains: answers come in, and files are published.
         let rest = CancellationToken::new();
         manager::tell_status("starting: looking through the inbox");
-        let (submit, mut others) = self.start(scanned, &stop, &rest);
+        // What waits in the folders waits since before this start.
+        let left = self.journal.read(Live::read).await.ok().flatten().unwrap_or_default();
+        let (submit, mut others) = self.start(left, shown, &stop, &rest);
         let mut submit = submit;
         tokio::select! {
-            _ = is_scanned.wait_for(|scanned| *scanned) => self.tell_ready(),
+            _ = is_shown.wait_for(|shown| *shown) => self.tell_ready(),
             () = stop.cancelled() => {}
             _ = self.journal.damaged() => {}
         }
@@ -294,11 +305,12 @@ impl Daemon {
 
     fn start(
         &self,
-        scanned: watch::Sender<bool>,
+        left: Live,
+        shown: watch::Sender<bool>,
         stop: &CancellationToken,
         rest: &CancellationToken,
     ) -> (JoinHandle<()>, Vec<Stage>) {
-        let is_scanned = scanned.subscribe();
+        let (scanned, is_scanned) = watch::channel(false);
         let (can_list, lists) = watch::channel(None);
         let (disk, disk_ok) = watch::channel(true);
         let settings = || self.settings.subscribe();
@@ -312,7 +324,7 @@ impl Daemon {
             disk_ok: disk_ok.clone(),
         };
         let config = self.settings.borrow().config.clone();
-        let inbox = Inbox::new(inbox::Settings::of_inbox(&config), self.clock.clone());
+        let inbox = Inbox::new(inbox::Settings::of_inbox(&config), self.clock.clone()).take_up(left.inbox);
         let waiting = inbox.waiting();
         let intake = Intake {
             journal: self.journal.clone(),
@@ -333,25 +345,35 @@ impl Daemon {
             can_list,
             Arc::clone(&self.meter),
         );
+        let exports =
+            Inbox::new(inbox::Settings::of_reconcile(&config), clock.clone()).take_up(left.reconcile);
+        let exports_waiting = exports.waiting();
         let reconcile = Reconcile {
             journal: journal.clone(),
             provider: Arc::clone(provider),
             clock: clock.clone(),
             settings: settings(),
-            inbox: Inbox::new(inbox::Settings::of_reconcile(&config), clock.clone()),
+            inbox: exports,
             told: OnceTold::default(),
         };
         let outbox = Outbox::new(journal.clone(), clock.clone(), settings());
         let meter = Arc::clone(&self.meter);
         let heard = Heard {
             waiting,
+            reconcile: exports_waiting,
             scanned: is_scanned,
             disk_ok,
             refused: self.refused.subscribe(),
             draining: stop.clone(),
         };
-        let progress = Progress::new(journal.clone(), clock.clone(), settings(), meter, heard);
-        let disk = watch_disk::run(journal.clone(), clock.clone(), settings(), disk, rest.clone());
+        let progress = Progress::new(journal.clone(), clock.clone(), settings(), meter, heard, shown);
+        let disk = DiskWatch {
+            journal: journal.clone(),
+            clock: clock.clone(),
+            settings: settings(),
+            ok: disk,
+            lock: Arc::clone(&self.lock),
+        };
         let stamp = older_copy::run(journal.clone(), settings(), rest.clone());
         let requests = Requests {
             journal: journal.clone(),
@@ -367,7 +389,7 @@ impl Daemon {
             self.stage("reconcile", reconcile.run(stop.clone())),
             self.stage("outbox", outbox.run(rest.clone())),
             self.stage("progress", progress.run(rest.clone())),
-            self.stage("disk", disk),
+            self.stage("disk", disk.run(rest.clone())),
             self.stage("requests", requests.run(rest.clone())),
             self.stage("stamp", stamp),
         ];

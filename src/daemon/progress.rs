@@ -25,7 +25,7 @@ const LINE_EVERY: Duration = Duration::from_secs(60);
 const NOTE_EVERY: Duration = Duration::from_secs(2);
 
 /// What only the running daemon knows, as it leaves it in the journal every two seconds while it changes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Live {
     /// The process.
     pub pid: u32,
@@ -47,6 +47,9 @@ pub struct Live {
     /// What lies in the inbox and isn't taken: the first [`NOTED_FILES`].
     #[serde(default)]
     pub inbox: Vec<Waiting>,
+    /// Likewise in `reconcile/`.
+    #[serde(default)]
+    pub reconcile: Vec<Waiting>,
 }
 
 impl Live {
@@ -75,12 +78,16 @@ pub(super) struct Progress {
     since: Timestamp,
     noted: Option<Live>,
     told: String,
+    /// Set once the status line was told that follows the start's.
+    shown: watch::Sender<bool>,
 }
 
 /// What it hears from the others.
 pub(super) struct Heard {
     /// What lies in the inbox and isn't taken.
     pub(super) waiting: watch::Receiver<Vec<Waiting>>,
+    /// Likewise in `reconcile/`.
+    pub(super) reconcile: watch::Receiver<Vec<Waiting>>,
     /// The first look through the inbox is done; the status line is the start's until then.
     pub(super) scanned: watch::Receiver<bool>,
     /// There is room on the journal's disk.
@@ -98,9 +105,10 @@ impl Progress {
         settings: watch::Receiver<Arc<Settings>>,
         meter: Arc<Meter>,
         heard: Heard,
+        shown: watch::Sender<bool>,
     ) -> Self {
         let since = clock.now();
-        Self { journal, clock, settings, meter, heard, since, noted: None, told: String::new() }
+        Self { journal, clock, settings, meter, heard, since, noted: None, told: String::new(), shown }
     }
 
     /// Tells until `stop`.
@@ -115,8 +123,10 @@ impl Progress {
             } else {
                 Ok(())
             };
-            let live = self.live();
-            let told = told.and(self.tell_status(&live).await);
+            let (live, scanned) = (self.live(), *self.heard.scanned.borrow_and_update());
+            let told = told.and(if scanned { self.tell_status(&live).await } else { Ok(()) });
+            // Whether it could be told or not: nothing waits for it any longer.
+            self.shown.send_if_modified(|shown| std::mem::replace(shown, scanned) != scanned);
             if let Err(error) = told.and(self.note(live).await) {
                 tracing::debug!("progress can't be told: {error}");
             }
@@ -125,6 +135,7 @@ impl Progress {
                 () = stop.cancelled() => return,
                 () = self.heard.draining.cancelled(), if !draining => draining = true,
                 Ok(()) = self.heard.refused.changed() => {}
+                Ok(()) = self.heard.scanned.changed() => {}
                 () = tokio::time::sleep(NOTE_EVERY) => {}
             }
         }
@@ -143,19 +154,17 @@ impl Progress {
             p50_ms: millis(reading.p50),
             p99_ms: millis(reading.p99),
             draining: self.heard.draining.is_cancelled(),
-            inbox: self.heard.waiting.borrow().iter().take(NOTED_FILES).cloned().collect(),
+            inbox: noted(&self.heard.waiting),
+            reconcile: noted(&self.heard.reconcile),
         }
     }
 
     /// Says in a line what is going on, if that has changed.
     async fn tell_status(&mut self, live: &Live) -> Result<(), JournalError> {
-        if !*self.heard.scanned.borrow() {
-            return Ok(());
-        }
         let now = self.clock.now();
         let day = self.clock.local_day(now);
         let doing = self.journal.read(move |view| Doing::read(view, day)).await?;
-        let doing = doing.on_disk(*self.heard.disk_ok.borrow(), now);
+        let doing = doing.on_disk(*self.heard.disk_ok.borrow(), now, self.journal.unrecorded().len());
         let ceiling = self.settings.borrow().config.submit.workers;
         let line = doing.line(live, ceiling, *self.heard.refused.borrow());
         if line != self.told {
@@ -184,6 +193,10 @@ impl Progress {
         }
         Ok(())
     }
+}
+
+fn noted(waiting: &watch::Receiver<Vec<Waiting>>) -> Vec<Waiting> {
+    waiting.borrow().iter().take(NOTED_FILES).cloned().collect()
 }
 
 fn line(batch: &BatchWork, reading: Reading) {

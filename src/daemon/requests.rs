@@ -98,7 +98,8 @@ impl Requests {
                 },
             };
             let answer = journal.carry_out_seen(request, seen, clock.now(), (*rules).clone()).await?;
-            tracing::info!(done = answer.done, answer = %answer.text, "an operator's word");
+            // Several pauses are a line each for whoever asked, and one for the log.
+            tracing::info!(done = answer.done, answer = %answer.text.replace('\n', "; "), "an operator's word");
         }
         for batch in journal.read(|view| view.cancelled_batches()).await? {
             journal.sweep_cancelled(batch, clock.now(), (*rules).clone()).await?;

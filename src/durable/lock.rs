@@ -1,8 +1,8 @@
 //! One process at a time.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Read, Seek, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::io::{self, Read};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ const ASKER_NEEDS: Duration = Duration::from_millis(1);
 #[derive(Debug)]
 pub struct LockFile {
     // Held open: closing it is what unlocks.
-    _file: File,
+    file: File,
     path: PathBuf,
 }
 
@@ -80,8 +80,8 @@ impl LockFile {
             return Err(LockError::Held { path: path.to_owned(), pid: written_pid(&mut file) });
         }
         // Only for the message of whoever comes next: a full disk must not keep us from holding the lock.
-        let _ = write_pid(&mut file);
-        Ok(Self { _file: file, path: path.to_owned() })
+        let _ = write_pid(&file);
+        Ok(Self { file, path: path.to_owned() })
     }
 
     /// Who has the lock of `path`, without taking it or making the file: whoever wants it meanwhile gets it.
@@ -90,8 +90,7 @@ impl LockFile {
     /// The file is there and can't be opened or asked.
     pub fn holder(path: &Path) -> Result<Option<Holder>, LockError> {
         let failed = |source| LockError::Io { path: path.to_owned(), source };
-        let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
-        let mut file = match OpenOptions::new().read(true).custom_flags(flags).open(path) {
+        let mut file = match open_to_read(path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(failed(error)),
@@ -101,6 +100,31 @@ impl LockFile {
             Err(TryLockError::WouldBlock) => Ok(Some(Holder { pid: written_pid(&mut file) })),
             Err(TryLockError::Error(source)) => Err(failed(source)),
         }
+    }
+
+    /// Notes something for whoever asks, in place of what was noted before: [`LockFile::noted`]. It needs no room on the
+    /// disk: its [`LockFile::NOTE_BYTES`] were taken with the lock. It is not made durable, and gone with the next lock.
+    ///
+    /// # Errors
+    /// It is too long, or what the system says.
+    pub fn note(&self, note: &str) -> io::Result<()> {
+        if note.len() > Self::NOTE_BYTES {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        self.file.write_all_at(&filled(note, BYTES.saturating_sub(PID_BYTES)), PID_BYTES as u64)
+    }
+
+    /// No note is longer.
+    pub const NOTE_BYTES: usize = BYTES - PID_BYTES - 2;
+
+    /// What the holder of the lock of `path` noted last; empty if nothing. One that is just being written can be torn.
+    ///
+    /// # Errors
+    /// The file can't be opened or read.
+    pub fn noted(path: &Path) -> io::Result<String> {
+        let mut bytes = Vec::new();
+        open_to_read(path)?.take(BYTES as u64).read_to_end(&mut bytes)?;
+        Ok(String::from_utf8_lossy(bytes.get(PID_BYTES..).unwrap_or_default()).trim().to_owned())
     }
 
     /// The lock file.
@@ -152,14 +176,32 @@ fn open(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-fn write_pid(file: &mut File) -> io::Result<()> {
-    file.set_len(0)?;
-    file.rewind()?;
-    writeln!(file, "{}", std::process::id())
+/// The first bytes hold the process's number, the others what it notes. Written over in place and never made smaller:
+/// the room is kept for when the disk is full.
+const BYTES: usize = 4096;
+const PID_BYTES: usize = 64;
+
+fn write_pid(file: &File) -> io::Result<()> {
+    file.write_all_at(&filled(&std::process::id().to_string(), PID_BYTES), 0)?;
+    file.write_all_at(&filled("", BYTES.saturating_sub(PID_BYTES)), PID_BYTES as u64)
+}
+
+/// `text` in so many bytes, the rest of them blank.
+fn filled(text: &str, bytes: usize) -> Vec<u8> {
+    let mut filled = text.as_bytes().to_vec();
+    filled.push(b'\n');
+    filled.resize(bytes.saturating_sub(1), b' ');
+    filled.push(b'\n');
+    filled
 }
 
 fn written_pid(file: &mut File) -> Option<u32> {
     let mut text = String::new();
-    file.take(32).read_to_string(&mut text).ok()?;
+    file.take(PID_BYTES as u64).read_to_string(&mut text).ok()?;
     text.trim().parse().ok()
+}
+
+fn open_to_read(path: &Path) -> io::Result<File> {
+    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
+    OpenOptions::new().read(true).custom_flags(flags).open(path)
 }

@@ -103,6 +103,12 @@ impl Candidates {
         self.settle = settle;
     }
 
+    /// No file that stays unchanged waits longer.
+    #[must_use]
+    pub fn longest(&self) -> Duration {
+        self.settle.saturating_mul(UNSEEN_FACTOR)
+    }
+
     /// A file was closed after writing, or renamed in. Counts for the state that the next look finds.
     pub fn closed(&mut self, path: PathBuf) {
         self.events.insert(path);

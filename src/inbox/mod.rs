@@ -37,14 +37,16 @@ mod survey;
 mod take;
 #[cfg(test)]
 mod tests;
+mod waiting;
 mod watch;
 
 pub use candidates::{Candidates, ContentHash, Next, Stamp};
 pub use hash::hash_file;
 pub use names::{ignored, is_control};
-pub use scan::{Scan, Scanner, Waiting, Why};
+pub use scan::{Scan, Scanner};
 pub use settings::Settings;
 pub use stage::{Inbox, take, taken_folder};
 pub use survey::survey;
 pub use take::{Ready, TAKEN, TakeError, Taken, list_taken};
+pub use waiting::{Waiting, Why};
 pub use watch::Watcher;

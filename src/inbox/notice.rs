@@ -8,7 +8,7 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use super::scan::Why;
+use super::waiting::Why;
 use crate::durable;
 
 const MARK: &str = "Not taken yet: ";
@@ -31,15 +31,19 @@ pub(super) struct Notice<'a> {
     pub(super) folders: &'a str,
 }
 
-/// Writes the note, or writes it anew.
-pub(super) fn write(rejected: &Path, notice: &Notice<'_>) -> io::Result<()> {
+/// Writes the note, or writes it anew. False: it is there as it would be written.
+pub(super) fn write(rejected: &Path, notice: &Notice<'_>) -> io::Result<bool> {
     let mark = mark(notice.shown);
     for path in paths(rejected, notice.name) {
         let free = !fs::exists(&path)?;
         if free || is_ours(&path, &mark) {
             let name = path.file_name().unwrap_or_default().to_owned();
             let text = format!("{mark}\r\n\r\n{}", body(notice)).replace('\n', "\r\n").replace("\r\r", "\r");
-            return durable::write_file(rejected, &name, MODE, !free, |out| out.write_all(text.as_bytes()));
+            if !free && fs::read(&path).is_ok_and(|there| there == text.as_bytes()) {
+                return Ok(false);
+            }
+            durable::write_file(rejected, &name, MODE, !free, |out| out.write_all(text.as_bytes()))?;
+            return Ok(true);
         }
     }
     Err(io::Error::new(io::ErrorKind::AlreadyExists, "every name for the note is taken"))
@@ -122,6 +126,13 @@ fn body(notice: &Notice<'_>) -> String {
             "No service is configured for this place, so imeid can't know what to order.".to_owned(),
             format!("Move the files to where a service is configured for: {}.", notice.folders),
         ),
+        Some(Why::WaitsForResume) => (
+            "imeid's journal is an older copy of itself, and no file is taken before a person has made sure of what was \
+             ordered since."
+                .to_owned(),
+            "Nothing with the file. Whoever looks after imeid says \"imeid resume\" then; \"imeid status\" tells more."
+                .to_owned(),
+        ),
         None => (
             "It is complete, but imeid isn't taking files at present.".to_owned(),
             "Nothing: it is taken when imeid goes on. \"imeid status\" says why it waits.".to_owned(),
@@ -150,9 +161,11 @@ mod tests {
             Some(Why::Unreadable),
             Some(Why::NotAFile),
             Some(Why::NoSuchService),
+            Some(Why::WaitsForResume),
             None,
         ] {
-            write(rejected.path(), &notice(why)).unwrap();
+            assert!(write(rejected.path(), &notice(why)).unwrap());
+            assert!(!write(rejected.path(), &notice(why)).unwrap(), "it is there");
             let text = fs::read_to_string(&path).unwrap();
             assert!(text.starts_with("Not taken yet: sub/a.csv\r\n\r\n"), "{text:?}");
             assert_eq!(text.matches('\n').count(), text.matches("\r\n").count(), "{text:?}");

@@ -2,7 +2,6 @@
 
 use std::collections::{HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
-use std::fmt;
 use std::fs::{self, DirEntry, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,56 +12,13 @@ use super::hash::hash_file;
 use super::names::{ignored, is_control};
 use super::notice::{self, Notice};
 use super::settings::Settings;
+use super::survey::changed_at;
 use super::take::Ready;
+use super::waiting::{Waiting, Why};
 use crate::types::{NetworkId, Timestamp};
 
 /// What has lain untaken for so long gets a note in `rejected/`.
 const NOTICE_AFTER: Duration = Duration::from_secs(10 * 60);
-
-/// Why something in the inbox isn't taken. Prints as in `status --json`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
-pub enum Why {
-    /// It hasn't settled yet.
-    #[serde(rename = "being written")]
-    BeingWritten,
-    /// It can't be read for now: no right to, or locked.
-    #[serde(rename = "unreadable")]
-    Unreadable,
-    /// A link, fifo, device or socket. It is never opened or followed.
-    #[serde(rename = "not a file")]
-    NotAFile,
-    /// No service has this folder.
-    #[serde(rename = "no such service")]
-    NoSuchService,
-}
-
-impl fmt::Display for Why {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::BeingWritten => "being written",
-            Self::Unreadable => "unreadable",
-            Self::NotAFile => "not a file",
-            Self::NoSuchService => "no such service",
-        })
-    }
-}
-
-impl serde::Serialize for Why {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-/// Something that lies in the inbox and isn't taken, for `status`.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Waiting {
-    /// Its name, relative to the inbox; "." is the inbox itself.
-    pub name: String,
-    /// Why it isn't taken.
-    pub why: Why,
-    /// Since when that is so.
-    pub since: Timestamp,
-}
 
 /// What one look found.
 #[derive(Debug, Default)]
@@ -84,6 +40,10 @@ pub struct Scanner {
     /// The number of the look, so that what it didn't find can be told.
     look: u64,
     swept: bool,
+    /// What an earlier process told of and this one hasn't found yet, by the names that are shown.
+    earlier: HashMap<String, Waiting>,
+    /// Nothing is complete: all of it waits for a person.
+    holds: bool,
 }
 
 /// What is remembered of something in the inbox.
@@ -94,7 +54,10 @@ struct Known {
     /// `None`: complete, or a word to imeid.
     why: Option<Why>,
     since: Timestamp,
+    /// Here or by an earlier process; what came while nobody looked, when it came.
     first_seen: Timestamp,
+    /// By this process.
+    seen_here: Timestamp,
     /// Found so by this look.
     look: u64,
     /// Never gets a note.
@@ -128,7 +91,25 @@ impl Scanner {
     #[must_use]
     pub fn new(settings: Settings) -> Self {
         let candidates = Candidates::new(settings.settle);
-        Self { settings, candidates, known: HashMap::new(), look: 0, swept: false }
+        Self {
+            settings,
+            candidates,
+            known: HashMap::new(),
+            look: 0,
+            swept: false,
+            earlier: HashMap::new(),
+            holds: false,
+        }
+    }
+
+    /// What an earlier process last told to wait: it waits since then, and isn't told of once more.
+    pub fn take_up(&mut self, earlier: Vec<Waiting>) {
+        self.earlier = earlier.into_iter().map(|waiting| (waiting.name.clone(), waiting)).collect();
+    }
+
+    /// Whether nothing is complete from now on: what could be taken waits for a person.
+    pub fn hold(&mut self, holds: bool) {
+        self.holds = holds;
     }
 
     /// Other settings from now on.
@@ -167,7 +148,8 @@ impl Scanner {
                 let shown = if prefix.is_empty() { "." } else { prefix.trim_end_matches('/') };
                 let name = OsString::from(shown);
                 let error = io::Error::new(error.kind(), format!("{}: {error}", folder.display()));
-                self.remember(folder, &name, shown, Found::Waits(Why::Unreadable, Some(error)), look);
+                let found = Found::Waits(Why::Unreadable, Some(error));
+                self.remember(folder, &name, shown, look.now, found, look);
                 return;
             }
         };
@@ -190,7 +172,10 @@ impl Scanner {
             } else {
                 let found = self.classify(&path, &name, &metadata, service, look.now);
                 if let Some(found) = found {
-                    self.remember(&path, &name, &shown, found, look);
+                    // Of what was there before the first look: times of change can be told by whoever copies a file,
+                    // that of its entry can't.
+                    let came = if self.look == 1 { changed_at(&metadata) } else { look.now };
+                    self.remember(&path, &name, &shown, came, found, look);
                 }
             }
         }
@@ -217,6 +202,9 @@ impl Scanner {
         let Some(network_id) = service else {
             return Some(Found::Waits(Why::NoSuchService, None));
         };
+        if self.holds {
+            return Some(Found::Waits(Why::WaitsForResume, None));
+        }
         let stamp = Stamp::of(metadata);
         if self.was_offered_lately(path, stamp, now) {
             return Some(Found::Offered);
@@ -250,20 +238,22 @@ impl Scanner {
         offered.is_some_and(|(at, state)| state == stamp && at <= now && now.since(at) < self.settings.rescan)
     }
 
-    fn remember(&mut self, path: &Path, name: &OsStr, shown: &str, found: Found, look: &mut Look) {
+    /// `came`: when it was put there, as far as can be told.
+    fn remember(
+        &mut self,
+        path: &Path,
+        name: &OsStr,
+        shown: &str,
+        came: Timestamp,
+        found: Found,
+        look: &mut Look,
+    ) {
         let now = look.now;
-        let known = self.known.entry(path.to_owned()).or_insert_with(|| Known {
-            name: name.to_owned(),
-            shown: shown.to_owned(),
-            why: None,
-            since: now,
-            first_seen: now,
-            look: 0,
-            quiet: false,
-            noticed: false,
-            notice_failed: false,
-            offered: None,
-        });
+        let earlier = &mut self.earlier;
+        let known = self
+            .known
+            .entry(path.to_owned())
+            .or_insert_with(|| Known::new(name, shown, came.min(now), earlier.remove(shown), now));
         let is_new = known.look == 0;
         known.look = self.look;
         known.quiet = matches!(found, Found::Control) || shown == ".";
@@ -290,8 +280,9 @@ impl Scanner {
                 (None, None)
             }
         };
-        if is_new || known.why != why {
-            known.changed(why, error, now);
+        if known.why != why {
+            let since = if is_new && known.why.is_none() { known.since } else { now };
+            known.changed(why, error, since);
         }
     }
 
@@ -308,6 +299,9 @@ impl Scanner {
             stays
         });
         self.candidates.keep_only(|path| self.known.contains_key(path));
+        if look.unlisted.is_empty() {
+            self.earlier.clear();
+        }
     }
 
     fn sweep_notices_once(&mut self) {
@@ -321,15 +315,21 @@ impl Scanner {
 
     fn write_notices(&mut self, now: Timestamp) {
         let folders = self.settings.shown_folders();
+        // What came while nobody looked is about to be taken, unless it still hasn't settled after this.
+        let settled_by = self.candidates.longest().saturating_add(self.settings.rescan).min(NOTICE_AFTER);
         let due = |known: &&mut Known| {
             // One that was written for long and is complete now is about to be taken.
             let from = if known.why.is_some() { known.first_seen } else { known.since };
-            !known.quiet && !known.noticed && now.since(from) >= NOTICE_AFTER
+            let had_its_time =
+                known.why != Some(Why::BeingWritten) || now.since(known.seen_here) >= settled_by;
+            !known.quiet && !known.noticed && had_its_time && now.since(from) >= NOTICE_AFTER
         };
         for known in self.known.values_mut().filter(due) {
             let note = Notice { shown: &known.shown, name: &known.name, why: known.why, folders: &folders };
             match notice::write(&self.settings.rejected, &note) {
-                Ok(()) => {
+                // An earlier process wrote it, and said so.
+                Ok(false) => known.noticed = true,
+                Ok(true) => {
                     known.noticed = true;
                     let why = known.why.map_or_else(|| "complete".to_owned(), |why| why.to_string());
                     tracing::warn!(name = %known.shown, %why, "not taken for ten minutes: see the note in rejected");
@@ -353,10 +353,28 @@ impl Scanner {
 }
 
 impl Known {
+    /// Found for the first time by this process.
+    fn new(name: &OsStr, shown: &str, came: Timestamp, earlier: Option<Waiting>, now: Timestamp) -> Self {
+        let since = earlier.as_ref().map_or(came, |earlier| earlier.since.min(now));
+        Self {
+            name: name.to_owned(),
+            shown: shown.to_owned(),
+            why: earlier.map(|earlier| earlier.why),
+            since,
+            first_seen: since.min(came),
+            seen_here: now,
+            look: 0,
+            quiet: false,
+            noticed: false,
+            notice_failed: false,
+            offered: None,
+        }
+    }
+
     /// It waits for another reason now: said once, and in a note that is there already.
-    fn changed(&mut self, why: Option<Why>, error: Option<io::Error>, now: Timestamp) {
+    fn changed(&mut self, why: Option<Why>, error: Option<io::Error>, since: Timestamp) {
         self.why = why;
-        self.since = now;
+        self.since = since;
         self.noticed = false;
         let name = &self.shown;
         match (why, error) {
@@ -368,6 +386,7 @@ impl Known {
             (Some(Why::NoSuchService), _) => {
                 tracing::warn!(%name, "no service is configured for it, left alone")
             }
+            (Some(Why::WaitsForResume), _) => tracing::debug!(%name, "waits for `imeid resume`"),
             (Some(Why::BeingWritten), _) => tracing::debug!(%name, "waits until it has stayed unchanged"),
             (None, _) => tracing::debug!(%name, "complete"),
         }

@@ -11,9 +11,10 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::notice;
-use super::scan::{Scan, Scanner, Waiting};
+use super::scan::{Scan, Scanner};
 use super::settings::Settings;
 use super::take::{self, Ready, TakeError, Taken};
+use super::waiting::Waiting;
 use super::watch::Watcher;
 use crate::clock::Clock;
 use crate::pulse;
@@ -48,6 +49,25 @@ impl Inbox {
         watcher.watch(&settings.folders());
         let (waiting, _) = watch::channel(Vec::new());
         Self { settings, clock, watcher, scanner, queue: VecDeque::new(), waiting, due: None }
+    }
+
+    /// What an earlier process last told to wait here: told so until the first look, and since then after it.
+    #[must_use]
+    pub fn take_up(self, earlier: Vec<Waiting>) -> Self {
+        if let Ok(mut scanner) = self.scanner.lock() {
+            scanner.take_up(earlier.clone());
+        }
+        self.waiting.send_replace(earlier);
+        self
+    }
+
+    /// Whether nothing is given out from the next look on, which comes at once: what could be taken waits for a person.
+    pub fn hold(&mut self, holds: bool) {
+        if let Ok(mut scanner) = self.scanner.lock() {
+            scanner.hold(holds);
+        }
+        self.queue.clear();
+        self.due = None;
     }
 
     /// The next complete file, or `None` once `stop` is cancelled. A file that isn't taken is offered again after

@@ -7,8 +7,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use super::names::{ignored, is_control};
-use super::scan::{Waiting, Why};
 use super::settings::Settings;
+use super::waiting::{Waiting, Why};
 use crate::durable;
 use crate::types::Timestamp;
 
@@ -72,7 +72,9 @@ fn why(entry: &DirEntry, metadata: &Metadata, has_service: bool) -> Why {
     }
 }
 
-fn changed_at(metadata: &Metadata) -> Timestamp {
+/// When the entry was changed last: written, renamed or copied in, or its rights changed. It is the clock of where it lies,
+/// and nobody can set it: an SMB client gives a copy the time of change of its original, which may be years ago.
+pub(super) fn changed_at(metadata: &Metadata) -> Timestamp {
     Timestamp::from_millis(metadata.ctime().saturating_mul(1000))
 }
 

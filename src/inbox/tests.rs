@@ -166,6 +166,93 @@ fn what_is_no_file_is_never_opened_and_is_warned_of_once() {
     assert_eq!(text.matches("WARN").count(), 4, "{text}");
 }
 
+fn waiting(name: &str, why: Why, since: Timestamp) -> Waiting {
+    Waiting { name: name.to_owned(), why, since }
+}
+
+#[test]
+fn what_an_earlier_process_told_waits_since_then_and_is_not_told_again() {
+    let folders = folders();
+    std::os::unix::fs::symlink("nowhere", folders.settings.inbox.join("link")).unwrap();
+    fs::create_dir(folders.settings.inbox.join("strays")).unwrap();
+    let start = |now| {
+        let mut scanner = Scanner::new(folders.settings.clone());
+        let told = [
+            waiting("gone", Why::NotAFile, at(-MINUTE)),
+            waiting("link", Why::NotAFile, at(-3 * MINUTE)),
+            waiting("strays", Why::NoSuchService, at(-9 * MINUTE)),
+        ];
+        scanner.take_up(told[..].to_vec());
+        let scan = scanner.scan_once(vec![], now);
+        assert_eq!(scan.waiting, told[1..]);
+        scanner
+    };
+    let text = logged(|| {
+        let mut scanner = start(at(0));
+        assert!(!folders.note("strays").exists());
+        scanner.scan_once(vec![], at(MINUTE));
+        assert!(folders.note("strays").exists() && !folders.note("link").exists());
+    });
+    assert_eq!(text.matches("WARN").count(), 1, "the note alone: {text}");
+    let text = logged(|| {
+        let mut scanner = start(at(2 * MINUTE));
+        // What comes under the name of one that is gone is another.
+        std::os::unix::fs::symlink("nowhere", folders.settings.inbox.join("gone")).unwrap();
+        let scan = scanner.scan_once(vec![], at(3 * MINUTE));
+        assert_eq!(scan.waiting[0], waiting("gone", Why::NotAFile, at(3 * MINUTE)));
+    });
+    assert_eq!((text.matches("WARN").count(), text.matches("gone").count()), (1, 1), "{text}");
+}
+
+#[test]
+fn what_came_while_nobody_looked_waits_since_it_came_and_a_file_has_its_time_to_settle() {
+    let folders = folders();
+    fs::create_dir(folders.settings.inbox.join("strays")).unwrap();
+    let path = folders.drop_file("a.csv", "x");
+    let file = fs::File::options().write(true).open(&path).unwrap();
+    // As a copy that keeps its original's time of change.
+    file.set_modified(std::time::UNIX_EPOCH).unwrap();
+    let came = Clock::system().now();
+    let at = |millis: i64| Timestamp::from_millis(came.millis() + millis);
+    let mut scanner = Scanner::new(folders.settings.clone());
+    let scan = scanner.scan_once(vec![], at(9 * MINUTE));
+    assert!(scan.waiting.iter().all(|waiting| came.since(waiting.since) < Duration::from_secs(60)));
+    assert!(scan.waiting.iter().all(|waiting| waiting.since <= came), "{:?} {came:?}", scan.waiting);
+    scanner.scan_once(vec![], at(10 * MINUTE));
+    assert!(folders.note("strays").exists() && !folders.note("a.csv").exists());
+    // Restarted again and again, and never settled.
+    let mut scanner = Scanner::new(folders.settings.clone());
+    for second in (0..=50).step_by(10) {
+        assert!(!folders.note("a.csv").exists(), "{second}");
+        folders.drop_file("a.csv", &"x".repeat(second));
+        scanner.scan_once(vec![], at(11 * MINUTE + i64::try_from(second).unwrap() * 1_000));
+    }
+    assert!(folders.note("a.csv").exists());
+}
+
+#[test]
+fn while_files_wait_for_a_person_each_is_shown_and_none_is_given_out() {
+    let folders = folders();
+    let path = folders.drop_file("a.csv", "x");
+    folders.drop_file("other/b.csv", "x");
+    fs::create_dir(folders.settings.inbox.join("strays")).unwrap();
+    let mut scanner = Scanner::new(folders.settings.clone());
+    scanner.hold(true);
+    scanner.scan_once(vec![path.clone()], at(0));
+    let scan = scanner.scan_once(vec![], at(MINUTE));
+    let waits_so = [
+        waiting("a.csv", Why::WaitsForResume, at(0)),
+        waiting("other/b.csv", Why::WaitsForResume, at(0)),
+        waiting("strays", Why::NoSuchService, at(0)),
+    ];
+    assert_eq!((scan.waiting, scan.ready), (waits_so.to_vec(), vec![]));
+    scanner.scan_once(vec![], at(10 * MINUTE));
+    assert!(fs::read_to_string(folders.note("a.csv")).unwrap().contains("imeid resume"));
+    scanner.hold(false);
+    scanner.scan_once(vec![path], at(11 * MINUTE));
+    assert_eq!(scanner.scan_once(vec![], at(11 * MINUTE + 2_000)).ready.len(), 1);
+}
+
 #[test]
 fn what_programs_leave_behind_is_not_even_listed() {
     let folders = folders();

@@ -98,18 +98,41 @@ impl Intake {
     /// In an older copy of a journal files wait too: what they hold may have been ordered since. It is found out at
     /// start-up alone.
     async fn wait_for_resume(&mut self, stop: &CancellationToken) {
-        while !stop.is_cancelled() {
-            match self.journal.read(|view| view.waits_as_older_copy()).await {
-                Ok(false) => return,
-                Ok(true) => {}
-                Err(error) => tracing::warn!("whether files must wait can't be told, they do: {error}"),
-            }
-            if !self.scanned.send_replace(true) {
-                tracing::warn!("files wait in the inbox until imeid resume");
-            }
+        if !waits_as_older_copy(&self.journal).await {
+            return;
+        }
+        tracing::warn!("files wait in the inbox until imeid resume");
+        self.inbox.hold(true);
+        if let Err(error) = self.inbox.look().await {
+            tracing::error!(alarm = "inbox", "the inbox can't be looked through: {error}");
+        }
+        self.scanned.send_replace(true);
+        while self.still_waits(stop).await {
+            self.inbox.reconfigure(inbox::Settings::of_inbox(&self.settings.borrow().config));
+        }
+        self.inbox.hold(false);
+    }
+
+    /// Looks at what comes until files go on, or a stop. True: the configuration is another one.
+    async fn still_waits(&mut self, stop: &CancellationToken) -> bool {
+        let Self { inbox, journal, settings, .. } = self;
+        let mut looking = std::pin::pin!(inbox.next_ready(stop));
+        loop {
             tokio::select! {
-                () = stop.cancelled() => {}
-                () = tokio::time::sleep(RESUMED_EVERY) => {}
+                // Nothing is given out while it holds.
+                looked = &mut looking => match looked {
+                    Ok(None) => return false,
+                    Ok(Some(_)) => return true,
+                    Err(error) => {
+                        tracing::error!(alarm = "inbox", "the inbox can't be looked through: {error}");
+                        tokio::time::sleep(AGAIN_AFTER).await;
+                        return true;
+                    }
+                },
+                Ok(()) = settings.changed() => return true,
+                () = tokio::time::sleep(RESUMED_EVERY) => if !waits_as_older_copy(journal).await {
+                    return false;
+                },
             }
         }
     }
@@ -198,6 +221,17 @@ impl Intake {
                 tracing::error!(alarm = "intake", file = %name, "its intake failed: {error}");
                 false
             }
+        }
+    }
+}
+
+/// Whether nobody has said yet that an older copy goes on.
+async fn waits_as_older_copy(journal: &Journal) -> bool {
+    match journal.read(|view| view.waits_as_older_copy()).await {
+        Ok(waits) => waits,
+        Err(error) => {
+            tracing::warn!("whether files must wait can't be told, they do: {error}");
+            true
         }
     }
 }

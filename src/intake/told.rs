@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::clock::Clock;
-use crate::journal::Journal;
+use crate::journal::{Journal, JournalError};
 use crate::order::Alarm;
 
 /// What is told of them.
@@ -13,6 +13,8 @@ pub struct Told {
     why: BTreeMap<PathBuf, String>,
     /// What the journal says; `None`: not known, an earlier process may have left an alarm.
     recorded: Option<String>,
+    /// Why the first of them waits, as the alarm says.
+    cause: Option<String>,
 }
 
 impl Told {
@@ -29,7 +31,7 @@ impl Told {
         self.why.remove(path);
     }
 
-    /// Sets or ends the alarm.
+    /// Sets or ends the alarm. More or fewer files that wait for the same make no other one of it.
     pub(super) async fn record(&mut self, journal: &Journal, clock: &Clock) {
         // Taken away by whoever dropped it: nothing is wrong with it any more.
         self.why.retain(|path, _| path.symlink_metadata().is_ok());
@@ -37,15 +39,24 @@ impl Told {
         if self.recorded.as_ref() == Some(&text) {
             return;
         }
-        let done = if text.is_empty() {
-            journal.trouble_gone(Alarm::Intake, clock.now()).await.map(drop)
-        } else {
-            journal.trouble(Alarm::Intake, text.clone(), clock.now()).await
-        };
-        match done {
-            Ok(()) => self.recorded = Some(text),
+        match self.set_alarm(journal, clock, &text).await {
+            Ok(()) => {
+                self.cause = self.why.values().next().cloned();
+                self.recorded = Some(text);
+            }
             Err(error) => tracing::debug!("an alarm can't be recorded: {error}"),
         }
+    }
+
+    async fn set_alarm(&self, journal: &Journal, clock: &Clock, text: &str) -> Result<(), JournalError> {
+        let cause = self.why.values().next();
+        if cause.is_none() {
+            return journal.trouble_gone(Alarm::Intake, clock.now()).await.map(drop);
+        }
+        if self.cause.as_ref() == cause && journal.reword_trouble(Alarm::Intake, text.to_owned()).await? {
+            return Ok(());
+        }
+        journal.trouble(Alarm::Intake, text.to_owned(), clock.now()).await
     }
 
     fn text(&self) -> String {
@@ -56,5 +67,50 @@ impl Told {
             n => format!(" (and {} more)", n.saturating_sub(1)),
         };
         format!("{name}{others} can't be put where it belongs, tried again until it can: {why}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::View;
+
+    #[tokio::test]
+    async fn files_that_wait_for_the_same_are_one_alarm() {
+        let dir = tempfile::tempdir().unwrap();
+        let journal = Journal::open(&dir.path().join("journal.db")).unwrap();
+        let clock = Clock::system();
+        let paths = ["a.csv", "b.csv", "c.csv"].map(|name| dir.path().join(name));
+        paths.iter().for_each(|path| std::fs::write(path, "").unwrap());
+        let mut told = Told::default();
+        let mut alarms = Vec::new();
+        // The third waits for something else; then the first two are gone.
+        for (path, why) in paths.iter().zip(["full", "full", "read-only"]) {
+            told.add(path, "a file", why.to_owned());
+            told.record(&journal, &clock).await;
+            alarms.extend(journal.read(View::alarms).await.unwrap());
+        }
+        for path in &paths {
+            std::fs::remove_file(path).unwrap();
+            told.record(&journal, &clock).await;
+            alarms.extend(journal.read(View::alarms).await.unwrap());
+        }
+        let shown: Vec<_> = alarms
+            .iter()
+            .map(|alarm| {
+                let (files, why) = alarm.text.split_once(" can't be put where it belongs").unwrap();
+                (alarm.n, files, why.rsplit_once(' ').unwrap().1)
+            })
+            .collect();
+        assert_eq!(
+            shown,
+            [
+                (1, "a.csv", "full"),
+                (1, "a.csv (and 1 more)", "full"),
+                (1, "a.csv (and 2 more)", "full"),
+                (1, "b.csv (and 1 more)", "full"),
+                (2, "c.csv", "read-only"),
+            ]
+        );
     }
 }

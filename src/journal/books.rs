@@ -431,6 +431,12 @@ fn alarm_text(name: Alarm, order: &Loaded) -> String {
     }
 }
 
+/// Says an alarm once it is recorded.
+pub(super) fn log_alarm(tx: &Tx<'_>, name: Alarm, text: &str) {
+    let text = text.to_owned();
+    tx.log(move || tracing::error!(alarm = name.as_str(), "{text}"));
+}
+
 /// Puts an alarm where people see it until its cause is gone or someone has seen it.
 pub(super) fn alarm(
     tx: &Tx<'_>,
@@ -439,7 +445,7 @@ pub(super) fn alarm(
     text: &str,
     order: &Loaded,
 ) -> Result<(), JournalError> {
-    tracing::error!(alarm = name.as_str(), "{text}");
+    log_alarm(tx, name, text);
     tx.execute(
         "INSERT INTO alarms (at, name, text, order_id, batch) VALUES (?1, ?2, ?3, ?4, ?5)",
         (now.millis(), name.as_str(), text, order.id.0, order.batch.0),
@@ -466,7 +472,12 @@ pub(super) fn alarm_without_order(
     name: Alarm,
     text: &str,
 ) -> Result<i64, JournalError> {
-    tracing::error!(alarm = name.as_str(), "{text}");
+    log_alarm(tx, name, text);
+    enter_alarm(tx, now, name, text)
+}
+
+/// Such an alarm, without a word in the log.
+pub(super) fn enter_alarm(tx: &Tx<'_>, now: Timestamp, name: Alarm, text: &str) -> Result<i64, JournalError> {
     tx.execute(
         "INSERT INTO alarms (at, name, text) VALUES (?1, ?2, ?3)",
         (now.millis(), name.as_str(), text),

@@ -19,11 +19,13 @@ mod claim;
 mod cleared;
 mod codes;
 mod damage;
+mod error;
 mod export;
 mod exports;
 mod files;
 mod kept;
 mod listing;
+mod open;
 mod opened;
 mod operator;
 mod orders;
@@ -47,21 +49,18 @@ mod ticket;
 mod trouble;
 mod tx;
 mod undo;
+mod unrecorded;
 mod view;
 mod wake;
 mod wal;
 mod writer;
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Sender, channel};
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
-use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags};
-use rusqlite_migration::{M, Migrations};
 use tokio::sync::oneshot;
 
 pub use answer::Recorded;
@@ -69,6 +68,7 @@ pub use backup::{Copied, back_up};
 pub use claim::{Blocked, ClaimRequest, Claimed, ProbeTerms};
 pub use cleared::{ExportKey, Shown};
 pub use codes::{BatchState, Link};
+pub use error::JournalError;
 pub use export::{ExportRow, ExportedCells, SettledBy, Sorted, Unmatched};
 pub use exports::ReadExport;
 pub use files::{NewBatch, OpenFile, Refused};
@@ -90,98 +90,12 @@ pub use tx::Tx;
 pub use view::View;
 pub use wake::Wakes;
 
-use opened::Opened;
+use open::refuse_newer;
 use writer::Common;
 
 use crate::durable::crash_point;
 use crate::pulse;
 use crate::types::Timestamp;
-
-/// Why the journal could not be opened, read or written.
-#[derive(Debug, thiserror::Error)]
-pub enum JournalError {
-    /// SQLite says so: the disk is full, can't be written, or the file is damaged.
-    #[error("the journal: {0}")]
-    Sqlite(#[from] rusqlite::Error),
-    /// A statement changed another number of rows than it must.
-    #[error("the journal: {what} changed {changed} rows instead of one")]
-    Unexpected {
-        /// What was done.
-        what: &'static str,
-        /// How many rows it changed.
-        changed: usize,
-    },
-    /// Something in it can't be understood.
-    #[error("the journal holds something unknown: {0}")]
-    Unknown(String),
-    /// A newer imeid wrote it.
-    #[error(
-        "the journal {path} was written by a newer imeid (its schema is {found}, this one knows {known}): install that version again"
-    )]
-    Newer {
-        /// The file.
-        path: PathBuf,
-        /// Its schema.
-        found: usize,
-        /// The newest that we know.
-        known: usize,
-    },
-    /// It is damaged, or no journal at all.
-    #[error(
-        "the journal {path} is damaged ({what}): nothing is submitted. Stop imeid, move the file and what lies beside it \
-         (-wal, -shm) to another folder, keep them, and put the last copy of the journal in their place. Don't delete \
-         it, and don't begin with an empty one: every IMEI that it knows would be paid for again"
-    )]
-    Damaged {
-        /// The file.
-        path: PathBuf,
-        /// What was found.
-        what: String,
-    },
-    /// Its folder is not there, or can't be entered or written.
-    #[error("the journal {path}: {why}")]
-    Unreachable {
-        /// The file.
-        path: PathBuf,
-        /// What the system says.
-        why: String,
-    },
-    /// The writer has ended.
-    #[error("the journal is closed")]
-    Closed,
-}
-
-impl JournalError {
-    /// Whether it can pass by itself (a full disk, a lock) and the same write may succeed later.
-    #[must_use]
-    pub fn can_pass(&self) -> bool {
-        use rusqlite::ErrorCode as Code;
-        match self {
-            Self::Sqlite(error) => matches!(
-                error.sqlite_error_code(),
-                Some(
-                    Code::DiskFull
-                        | Code::SystemIoFailure
-                        | Code::DatabaseBusy
-                        | Code::DatabaseLocked
-                        | Code::ReadOnly
-                        | Code::CannotOpen
-                )
-            ),
-            _ => false,
-        }
-    }
-}
-
-/// Statements kept prepared on the writer's connection: all of the hot path, with room.
-const PREPARED_STATEMENTS: usize = 128;
-
-fn migrations() -> Migrations<'static> {
-    Migrations::new(vec![M::up(include_str!("migrations/1.sql"))])
-}
-
-/// How many migrations this version knows.
-const SCHEMA: usize = 1;
 
 /// The journal, open for writing. Clones share it; the writer ends when the last one is gone.
 #[derive(Clone)]
@@ -268,72 +182,6 @@ where
 }
 
 impl Journal {
-    /// Opens the journal at `path`, creating it if there is none, brings its schema up to date and starts the writer.
-    /// The caller holds the lock.
-    ///
-    /// # Errors
-    /// A file that is no journal, is damaged, is newer than this program, or can't be written.
-    pub fn open(path: &Path) -> Result<Self, JournalError> {
-        let unreachable = |error: rusqlite::Error| match error.sqlite_error_code() {
-            Some(rusqlite::ErrorCode::CannotOpen) => {
-                JournalError::Unreachable { path: path.to_owned(), why: error.to_string() }
-            }
-            _ => damage::name(JournalError::Sqlite(error), path),
-        };
-        let look = || damage::look_at_head(path).and_then(|()| damage::look_at_log(path, true));
-        let (opened, log) = Opened::begin(path, look)?;
-        let mut connection = Connection::open_with_flags(
-            path,
-            OpenFlags::SQLITE_OPEN_READ_WRITE
-                | OpenFlags::SQLITE_OPEN_CREATE
-                | OpenFlags::SQLITE_OPEN_NO_MUTEX,
-        )
-        .map_err(unreachable)?;
-        // Where it is refused, nothing of it is changed.
-        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
-        let schema = refuse_newer(&connection, path).map_err(|error| damage::name(error, path))?;
-        if let Some(log) = log.filter(|_| schema > 0) {
-            damage::look_inside(&connection, path, &log)?;
-        }
-        configure_writer(&connection).map_err(|error| damage::name(error, path))?;
-        migrations().to_latest(&mut connection).map_err(|error| match error {
-            rusqlite_migration::Error::RusqliteError { err, .. } => {
-                damage::name(JournalError::Sqlite(err), path)
-            }
-            error => JournalError::Unknown(error.to_string()),
-        })?;
-        let (sender, receiver) = channel();
-        let rest = rest::Rest::default();
-        restore::give_id(&connection)?;
-        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
-        // What a crash left behind the last commit goes with the log: the next torn end is then the only one.
-        connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
-        opened.remember();
-        let standing = standing::Standing::default();
-        standing.set(pause::list(&Tx::new(&connection, &rest))?);
-        let common = Common {
-            wakes: Wakes::default(),
-            damage: damage::Found::new(path),
-            standing,
-            rest,
-            lingers: Arc::new(AtomicBool::new(false)),
-            opened: Arc::new(opened),
-        };
-        let writer = writer::Writer::new(connection, receiver, common.clone());
-        let thread = std::thread::Builder::new()
-            .name("journal".to_owned())
-            .spawn(move || writer.run())
-            .map_err(|error| JournalError::Unreachable { path: path.to_owned(), why: error.to_string() })?;
-        let shared = Shared {
-            path: path.to_owned(),
-            operations: Mutex::new(Some(sender)),
-            readers: Mutex::new(Vec::new()),
-            common,
-            writer: Mutex::new(Some(thread)),
-        };
-        Ok(Self { shared: Arc::new(shared) })
-    }
-
     /// From now on the commit of what nobody waits for (answers) waits a millisecond for more, so that one sync serves
     /// many. For the daemon at work; a caller that does one thing after the other only loses time by it.
     pub fn linger(&self) {
@@ -475,27 +323,4 @@ impl Journal {
     pub async fn recover(&self, now: Timestamp, rules: Rules) -> Result<usize, JournalError> {
         self.write(move |tx| orders::lose_all_in_flight(tx, now, &rules)).await
     }
-}
-
-/// Gives its schema; 0: it is new.
-fn refuse_newer(connection: &Connection, path: &Path) -> Result<usize, JournalError> {
-    let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-    let found = usize::try_from(found).unwrap_or(usize::MAX);
-    if found > SCHEMA {
-        return Err(JournalError::Newer { path: path.to_owned(), found, known: SCHEMA });
-    }
-    Ok(found)
-}
-
-fn configure_writer(connection: &Connection) -> Result<(), JournalError> {
-    connection.busy_timeout(Duration::from_secs(10))?;
-    connection.pragma_update(None, "journal_mode", "WAL")?;
-    connection.pragma_update(None, "synchronous", "FULL")?;
-    connection.pragma_update(None, "foreign_keys", "ON")?;
-    connection.pragma_update(None, "wal_autocheckpoint", 1000)?;
-    connection.pragma_update(None, "journal_size_limit", 64 * 1024 * 1024)?;
-    connection.pragma_update(None, "cache_size", -8192)?;
-    connection.pragma_update(None, "trusted_schema", "OFF")?;
-    connection.set_prepared_statement_cache_capacity(PREPARED_STATEMENTS);
-    Ok(())
 }

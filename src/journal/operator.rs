@@ -4,6 +4,7 @@ use super::books;
 use super::orders::Rules;
 use super::pause;
 use super::requests::{Request, RequestAnswer};
+use super::restore::ADVICE;
 use super::tx::Tx;
 use super::{JournalError, Said};
 use crate::gate::{Pause, Scope};
@@ -129,7 +130,8 @@ fn shown(tx: &Tx<'_>, pause: &Pause) -> Result<String, JournalError> {
         Scope::All => "everything".to_owned(),
         Scope::Service(service) => format!("service {}", pause::service_name(tx, service)?),
     };
-    Ok(format!("{scope}: {}: {}", pause.reason.as_str(), pause.text))
+    let text = pause.text.strip_suffix(ADVICE).unwrap_or(&pause.text);
+    Ok(format!("{scope}: {}: {text}", pause.reason.as_str()))
 }
 
 /// "I have seen it."

@@ -371,11 +371,17 @@ impl Journal {
         .await
     }
 
-    /// The file is in the outbox: with rows still open the batch is `published`, else done.
+    /// The file of this name is in the outbox: with rows still open the batch is `published`, else done.
     ///
     /// # Errors
     /// The journal can't be written.
-    pub async fn published(&self, batch: BatchId, done: bool, now: Timestamp) -> Result<(), JournalError> {
+    pub async fn published(
+        &self,
+        batch: BatchId,
+        file: String,
+        done: bool,
+        now: Timestamp,
+    ) -> Result<(), JournalError> {
         self.write(move |tx| {
             // A row may have been ordered anew since the file was written: that batch isn't done.
             let (cancelled, open): (bool, i64) = tx
@@ -397,7 +403,7 @@ impl Journal {
                  done_at = CASE WHEN ?2 IN (4, 5) THEN ?3 END WHERE id = ?1",
                 (batch.0, state.code(), now.millis()),
             )?;
-            tx.event(now, None, Some(batch), "published", state.as_str())
+            tx.event(now, None, Some(batch), "published", &format!("{file}: {}", state.as_str()))
         })
         .await
     }

@@ -79,15 +79,31 @@ pub(super) fn set(
     tx.pauses_changed();
     if before.is_none() {
         let scope = scope_word(tx, scope)?;
-        tracing::warn!(
-            scope = %scope, reason = reason.as_str(), text = %text,
-            next_try = %wait.map_or_else(|| "-".to_owned(), |wait| format!("{}s", wait.as_secs())),
-            "pause"
-        );
         tx.event(now, None, None, "pause", &format!("{scope} {}: {text}", reason.as_str()))?;
+        let text = text.to_owned();
+        tx.log(move || {
+            tracing::warn!(
+                scope = %scope, reason = reason.as_str(), text = %text,
+                next_try = %wait.map_or_else(|| "-".to_owned(), |wait| format!("{}s", wait.as_secs())),
+                "pause"
+            );
+        });
     }
     tx.ring(Rung::SUBMIT);
     Ok(())
+}
+
+/// Pauses from now on, where it is paused for this reason already too: what is true of a pause that a copy brought along
+/// isn't true of this one, its age above all.
+pub(super) fn begin_anew(
+    tx: &Tx<'_>,
+    scope: Scope,
+    reason: PauseReason,
+    text: &str,
+    now: Timestamp,
+) -> Result<(), JournalError> {
+    tx.execute("DELETE FROM pauses WHERE scope = ?1 AND reason = ?2", (code(scope), reason.as_str()))?;
+    set(tx, scope, reason, text, now)
 }
 
 fn scope_word(tx: &Tx<'_>, scope: Scope) -> Result<String, JournalError> {
@@ -115,8 +131,8 @@ pub(super) fn end(
     if ended > 0 {
         tx.pauses_changed();
         let scope = scope_word(tx, scope)?;
-        tracing::info!(scope = %scope, reason = reason.as_str(), "pause ended");
         tx.event(now, None, None, "pause ended", &format!("{scope} {}", reason.as_str()))?;
+        tx.log(move || tracing::info!(scope = %scope, reason = reason.as_str(), "pause ended"));
         tx.ring(Rung::SUBMIT);
     }
     Ok(ended > 0)
@@ -192,6 +208,15 @@ impl Journal {
             set(tx, Scope::Service(service), PauseReason::Price, &text, now)
         })
         .await
+    }
+
+    /// At a start: a pause for the account is tried at once, however long the wait had become. The key, which a start alone
+    /// takes over, may be another one, and a try costs nothing. Whether it is can't be told: no trace of a key is kept.
+    ///
+    /// # Errors
+    /// The journal can't be written.
+    pub async fn try_account_at_once(&self, now: Timestamp) -> Result<(), JournalError> {
+        self.write(move |tx| try_now(tx, Scope::All, PauseReason::Account, now)).await
     }
 
     /// Ends a pause, if there is one.

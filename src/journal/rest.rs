@@ -18,6 +18,9 @@ use crate::types::{OrderId, Timestamp};
 /// With more than so many beginnings, those that are long over are forgotten.
 const KEPT: usize = 4096;
 
+/// A call that stayed without an answer makes others likely to, for so long.
+const TROUBLED: Duration = Duration::from_secs(3600);
+
 /// When doubts began, by the steady clock. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Rest(Arc<Mutex<Inner>>);
@@ -28,6 +31,8 @@ struct Inner {
     clock: Option<Clock>,
     opened: Duration,
     doubts: HashMap<OrderId, Duration>,
+    /// When the latest doubt of this process began.
+    latest: Option<Duration>,
     absences: HashMap<OrderId, Duration>,
 }
 
@@ -47,7 +52,15 @@ impl Rest {
                 inner.doubts.retain(|_, began| now.saturating_sub(*began) < quiet);
             }
             inner.doubts.insert(order, now);
+            inner.latest = Some(now);
         }
+    }
+
+    /// Whether a doubt has begun lately: another one can be on its way.
+    pub(super) fn is_troubled(&self) -> bool {
+        self.0.lock().is_ok_and(|inner| {
+            inner.latest.is_some_and(|at| inner.passed(Some(&at)).is_some_and(|passed| passed < TROUBLED))
+        })
     }
 
     /// It was absent from a first listing now.

@@ -124,6 +124,9 @@ impl Journal {
     }
 }
 
+/// What a person does about it: the end of its pause's text, and no answer to him who does it.
+pub(super) const ADVICE: &str = ". Drop the provider's export into reconcile, then say imeid resume";
+
 /// What an older copy lacks.
 const SINCE: &str = "what was sent since is not in it";
 
@@ -164,13 +167,13 @@ pub(super) fn begin(tx: &Tx<'_>, stamp: Option<&Stamp>, now: Timestamp) -> Resul
         }
         (None, _) => return Ok(false),
     };
-    let text = format!("{what}. Drop the provider's export into reconcile, then say imeid resume");
+    let text = format!("{what}{ADVICE}");
     let progress = Progress { copied_at: copied_at.millis(), text, cursor: 0, orders: 0 };
     keep(tx, &progress)?;
     tx.set_fact(WAS_COPY, stamp.map_or(&own, |stamp| &stamp.journal))?;
     tx.set_fact(JOURNAL_ID, &new_id())?;
     tx.execute("DELETE FROM facts WHERE key IN (?1, ?2)", [COPY_OF, COPIED_AT])?;
-    pause::set(tx, Scope::All, PauseReason::OlderCopy, &progress.text, now)?;
+    pause::begin_anew(tx, Scope::All, PauseReason::OlderCopy, &progress.text, now)?;
     books::alarm_without_order(tx, now, name, &progress.text)?;
     Ok(true)
 }

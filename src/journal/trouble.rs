@@ -10,22 +10,51 @@ impl Journal {
     /// text takes the place of the one before.
     ///
     /// # Errors
-    /// The journal can't be written.
+    /// The journal can't be written. It is said all the same, and kept in memory: to be called again.
     pub async fn trouble(&self, name: Alarm, text: String, now: Timestamp) -> Result<(), JournalError> {
-        self.write(move |tx| {
-            let known = tx.find(
-                "SELECT 1 FROM alarms WHERE name = ?1 AND text = ?2 AND gone_at IS NULL",
-                (name.as_str(), &text),
-                |_| Ok(()),
-            )?;
-            if known.is_some() {
-                return Ok(());
+        let is_said = self.unrecorded().get(name.as_str()) == Some(&text);
+        let to_write = text.clone();
+        let written = self
+            .write(move |tx| {
+                let known = tx.find(
+                    "SELECT 1 FROM alarms WHERE name = ?1 AND text = ?2 AND gone_at IS NULL",
+                    (name.as_str(), &to_write),
+                    |_| Ok(()),
+                )?;
+                if known.is_some() {
+                    return Ok(());
+                }
+                tx.execute(
+                    "UPDATE alarms SET gone_at = ?2 WHERE name = ?1 AND gone_at IS NULL",
+                    (name.as_str(), now.millis()),
+                )?;
+                if !is_said {
+                    books::log_alarm(tx, name, &to_write);
+                }
+                books::enter_alarm(tx, now, name, &to_write).map(drop)
+            })
+            .await;
+        match &written {
+            Ok(()) => {
+                self.drop_unrecorded(name.as_str());
             }
-            tx.execute(
-                "UPDATE alarms SET gone_at = ?2 WHERE name = ?1 AND gone_at IS NULL",
-                (name.as_str(), now.millis()),
-            )?;
-            books::alarm_without_order(tx, now, name, &text).map(drop)
+            Err(error) if self.keep_unrecorded(name.as_str(), &text) => {
+                tracing::error!(alarm = name.as_str(), "{text} (it can't be recorded: {error})");
+            }
+            Err(_) => {}
+        }
+        written
+    }
+
+    /// Such an alarm's text is another now, and its cause the same: it keeps its number and its time, and isn't said again.
+    /// False: there is none.
+    ///
+    /// # Errors
+    /// The journal can't be written.
+    pub async fn reword_trouble(&self, name: Alarm, text: String) -> Result<bool, JournalError> {
+        self.write(move |tx| {
+            let sql = "UPDATE alarms SET text = ?2 WHERE name = ?1 AND gone_at IS NULL";
+            Ok(tx.execute(sql, (name.as_str(), &text))? > 0)
         })
         .await
     }
@@ -33,15 +62,16 @@ impl Journal {
     /// The cause of such an alarm is gone. True: there was one.
     ///
     /// # Errors
-    /// The journal can't be written.
+    /// The journal can't be written: to be called again.
     pub async fn trouble_gone(&self, name: Alarm, now: Timestamp) -> Result<bool, JournalError> {
-        self.write(move |tx| {
+        let was_kept = self.drop_unrecorded(name.as_str());
+        let gone = self.write(move |tx| {
             let gone = tx.execute(
                 "UPDATE alarms SET gone_at = ?2 WHERE name = ?1 AND gone_at IS NULL",
                 (name.as_str(), now.millis()),
             )?;
             Ok(gone > 0)
-        })
-        .await
+        });
+        Ok(gone.await? || was_kept)
     }
 }

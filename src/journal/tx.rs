@@ -19,7 +19,11 @@ pub struct Tx<'a> {
     paused: Cell<bool>,
     /// Changes that are written once for the whole transaction.
     sums: RefCell<Sums>,
+    lines: RefCell<Vec<LogLine>>,
 }
+
+/// Writes a line into the log.
+pub(super) type LogLine = Box<dyn FnOnce()>;
 
 impl<'a> Tx<'a> {
     pub(super) fn new(connection: &'a Connection, rest: &'a Rest) -> Self {
@@ -29,7 +33,17 @@ impl<'a> Tx<'a> {
             rung: Cell::new(Rung::NONE),
             paused: Cell::new(false),
             sums: RefCell::default(),
+            lines: RefCell::default(),
         }
+    }
+
+    /// Logs this once the transaction is committed: what comes to nothing, or is run again, is not told before.
+    pub(super) fn log(&self, line: impl FnOnce() + 'static) {
+        self.lines.borrow_mut().push(Box::new(line));
+    }
+
+    pub(super) fn take_lines(&self) -> Vec<LogLine> {
+        self.lines.take()
     }
 
     /// Adds to sums that are written before the transaction ends, or before anything reads them.

@@ -14,9 +14,13 @@ use super::damage::Found;
 use super::opened::Opened;
 use super::rest::Rest;
 use super::standing::Standing;
-use super::tx::Tx;
+use super::tx::{LogLine, Tx};
+use super::unrecorded::Unrecorded;
+use super::wake::Rung;
 use super::{JournalError, Wakes, pause};
 use crate::durable::crash_point;
+use crate::gate::Pause;
+use crate::order::Alarm;
 
 /// At most this many operations in one transaction.
 const GROUP_OPERATIONS: usize = 512;
@@ -26,6 +30,9 @@ const GROUP_TIME: Duration = Duration::from_millis(4);
 pub(super) const LINGER: Duration = Duration::from_millis(1);
 /// Pause before an operation that must not be lost is tried again.
 const KEEP_TRYING_EVERY: Duration = Duration::from_secs(1);
+
+/// While answers are kept in memory.
+const ALARM: &str = Alarm::Journal.as_str();
 
 /// Something to write. `run` may be called more than once (each time on a clean transaction), `done` exactly once.
 pub(super) trait Operation: Send {
@@ -44,6 +51,8 @@ pub(super) struct Common {
     pub(super) damage: Found,
     pub(super) standing: Standing,
     pub(super) rest: Rest,
+    /// Alarms that are kept in memory.
+    pub(super) unrecorded: Unrecorded,
     /// Whether commits that nobody waits for linger.
     pub(super) lingers: Arc<AtomicBool>,
     pub(super) opened: Arc<Opened>,
@@ -60,6 +69,23 @@ pub(super) struct Writer {
     commits: u64,
     // Behind the connection, which must be closed before the opening ends.
     common: Common,
+}
+
+/// What follows from a transaction once it is committed.
+struct Follows {
+    rung: Rung,
+    /// As they are then, if one began, ended or changed.
+    pauses: Option<Vec<Pause>>,
+    lines: Vec<LogLine>,
+}
+
+impl Follows {
+    /// Writes what the transaction still has to write.
+    fn of(tx: &Tx<'_>) -> Result<Self, JournalError> {
+        tx.write_sums()?;
+        let pauses = tx.have_pauses_changed().then(|| pause::list(tx)).transpose()?;
+        Ok(Self { rung: tx.rung(), pauses, lines: tx.take_lines() })
+    }
 }
 
 impl Writer {
@@ -92,8 +118,19 @@ impl Writer {
         // SQLite checkpoints and removes the WAL as the last connection closes.
     }
 
+    fn committed(&mut self, follows: Follows) {
+        self.commits = self.commits.saturating_add(1);
+        crash_point("journal.commit.after");
+        if let Some(pauses) = follows.pauses {
+            self.common.standing.set(pauses);
+        }
+        follows.lines.into_iter().for_each(|line| line());
+        self.common.wakes.ring(follows.rung);
+    }
+
     fn tell_recorded(&mut self) {
         if self.kept.is_empty() && std::mem::take(&mut self.keeps) {
+            self.common.unrecorded.drop(ALARM, "");
             tracing::info!("the journal can be written again: the answers that were kept are recorded");
         }
     }
@@ -155,17 +192,10 @@ impl Writer {
                 Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
             }
         }
-        tx.write_sums()?;
-        let rung = tx.rung();
-        let pauses = tx.have_pauses_changed().then(|| pause::list(&tx)).transpose()?;
+        let follows = Follows::of(&tx)?;
         crash_point("journal.commit.before");
         transaction.commit()?;
-        self.commits = self.commits.saturating_add(1);
-        crash_point("journal.commit.after");
-        if let Some(pauses) = pauses {
-            self.common.standing.set(pauses);
-        }
-        self.common.wakes.ring(rung);
+        self.committed(follows);
         Ok(())
     }
 
@@ -175,10 +205,11 @@ impl Writer {
             Err(error) if operation.must_succeed() && error.can_pass() => {
                 // Said once, not every second for each of them.
                 if self.kept.is_empty() && !std::mem::replace(&mut self.keeps, true) {
-                    tracing::error!(
-                        alarm = "journal",
+                    let text = format!(
                         "the journal can't be written: answers are kept in memory and recorded when it can: {error}"
                     );
+                    tracing::error!(alarm = ALARM, "{text}");
+                    self.common.unrecorded.keep(ALARM, "", &text);
                 }
                 self.kept.push(operation);
             }
@@ -191,17 +222,10 @@ impl Writer {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let tx = Tx::new(&transaction, &self.common.rest);
         operation.run(&tx)?;
-        tx.write_sums()?;
-        let rung = tx.rung();
-        let pauses = tx.have_pauses_changed().then(|| pause::list(&tx)).transpose()?;
+        let follows = Follows::of(&tx)?;
         crash_point("journal.commit.before");
         transaction.commit()?;
-        self.commits = self.commits.saturating_add(1);
-        crash_point("journal.commit.after");
-        if let Some(pauses) = pauses {
-            self.common.standing.set(pauses);
-        }
-        self.common.wakes.ring(rung);
+        self.committed(follows);
         Ok(())
     }
 }

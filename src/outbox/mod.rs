@@ -105,10 +105,11 @@ impl Outbox {
         } else {
             self.journal.trouble(Alarm::Outbox, text.clone(), now).await
         };
-        if let Err(error) = done {
-            tracing::error!(alarm = "outbox", "{text} (the alarm can't be recorded: {error})");
+        match done {
+            Ok(()) => self.told = Some(text),
+            // It is tried again with the next look; until then it was said all the same.
+            Err(error) => tracing::debug!("an alarm can't be recorded or ended: {error}"),
         }
-        self.told = Some(text);
     }
 
     /// One look at every batch that isn't done; returns how long nothing can change by itself.

@@ -112,7 +112,7 @@ impl Publisher {
             }
         };
         self.remove(self.folder.join(format!("{}.partial.csv", batch.name))).await?;
-        self.journal.published(batch.id, done, self.clock.now()).await?;
+        self.journal.published(batch.id, name.clone(), done, self.clock.now()).await?;
         self.tell(&batch, &name, done);
         Ok(())
     }

@@ -89,7 +89,11 @@ impl Poll {
         let first = self.settings.borrow().config.poll.first_after;
         // Orders come due one by one; a short wait lets a call carry many of them.
         let gather = (first / 4).clamp(Duration::from_millis(20), Duration::from_secs(5));
-        match self.unit().await {
+        let done = self.unit().await;
+        if done.is_ok() {
+            self.journal.serves("poll");
+        }
+        match done {
             Ok(0) => match self.journal.read(|view| view.next_poll()).await {
                 Ok(Some(next)) => next.since(self.clock.now()).clamp(gather, LOOK_AGAIN),
                 _ => gather,
@@ -110,7 +114,7 @@ impl Poll {
                 }
             }
             Err(Stopped::Journal(error)) => {
-                tracing::error!(alarm = "journal", "polls can't be recorded: {error}");
+                self.journal.fails("poll", &format!("polls can't be recorded: {error}"));
                 Duration::from_secs(2)
             }
         }

@@ -98,9 +98,12 @@ impl Settle {
     pub async fn run(mut self, stop: CancellationToken) {
         loop {
             let pause = match self.unit().await {
-                Ok(pause) => pause,
+                Ok(pause) => {
+                    self.journal.serves("settle");
+                    pause
+                }
                 Err(error) => {
-                    tracing::error!(alarm = "journal", "doubts can't be settled: {error}");
+                    self.journal.fails("settle", &format!("doubts can't be settled: {error}"));
                     Duration::from_secs(2)
                 }
             };

@@ -2,6 +2,7 @@
 //! made of. [`Status::read`] reads it; serialised it is `status --json`, [`text`] prints it for people.
 
 mod batches;
+mod error;
 #[cfg(test)]
 mod tests;
 pub mod text;
@@ -15,8 +16,8 @@ use serde::{Serialize, Serializer};
 use crate::balance::Baseline;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::daemon::{self, Live};
-use crate::durable::{self, Holder, LockError, LockFile};
+use crate::daemon::{self, Live, Unrecorded};
+use crate::durable::{self, Holder, LockFile};
 use crate::gate::{Pause, Scope};
 use crate::inbox::{self, Waiting};
 use crate::journal::{AlarmLine, BatchState, DayMoney, JournalError, OrderCounts, ServiceQueue, View};
@@ -26,35 +27,10 @@ use crate::types::{Money, Timestamp};
 use crate::words;
 
 pub use batches::Batch;
+pub use error::StatusError;
 
 /// Batches that are done are told of, the last so many.
 const DONE_BATCHES: u32 = 20;
-
-/// Why a status could not be read.
-#[derive(Debug, thiserror::Error)]
-pub enum StatusError {
-    /// The journal is there and can't be read.
-    #[error("{0}{for_whom}", for_whom = for_whom(.0))]
-    Journal(#[from] JournalError),
-    /// Whether a daemon runs can't be told.
-    #[error("{0}; `imeid status` is for root and the user that imeid runs as")]
-    Lock(#[from] LockError),
-    /// The folder of the journal can't be looked into.
-    #[error("the journal {path}: {why}; `imeid status` is for root and the user that imeid runs as")]
-    Unreachable {
-        /// The journal.
-        path: String,
-        /// What the system says.
-        why: io::Error,
-    },
-}
-
-const fn for_whom(error: &JournalError) -> &'static str {
-    match error {
-        JournalError::Damaged { .. } => "",
-        _ => "; `imeid status` is for root and the user that imeid runs as",
-    }
-}
 
 /// How things stand.
 #[derive(Clone, Debug, Serialize)]
@@ -141,8 +117,8 @@ pub struct PauseLine {
     pub reason: &'static str,
     /// The provider's words, or ours.
     pub text: String,
-    /// Since when.
-    pub since: Timestamp,
+    /// Since when; `None`: nobody saw it begin.
+    pub since: Option<Timestamp>,
     /// When it is tried again; `None`: it waits for a person, or for its cause to be gone.
     pub next_try: Option<Timestamp>,
 }
@@ -150,8 +126,8 @@ pub struct PauseLine {
 /// An alarm.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Alarm {
-    /// Its number, for `imeid ack`.
-    pub n: i64,
+    /// Its number, for `imeid ack`; `None`: it can't be recorded, and goes when its cause does.
+    pub n: Option<i64>,
     /// Its name.
     pub name: String,
     /// What a person must know.
@@ -260,26 +236,38 @@ struct Told {
 }
 
 impl Told {
-    /// The disk brake can't be recorded on a disk that is full or can't be written: it is seen from here.
-    fn add_disk_pause(&mut self, config: &Config, journal_bytes: Option<u64>, now: Timestamp) {
-        let reason = PauseReason::Disk.as_str();
-        if journal_bytes.is_none() || self.pauses.iter().any(|pause| pause.reason == reason) {
-            return;
+    /// What the daemon keeps in its memory, as it can't be recorded.
+    fn add_unrecorded(&mut self, unrecorded: Vec<Unrecorded>) {
+        for alarm in unrecorded {
+            if alarm.name == PauseReason::Disk.as_str() {
+                self.add_disk_pause(alarm.text.clone(), Some(alarm.since));
+            }
+            self.alarms.push(alarm.into());
         }
+    }
+
+    fn add_disk_pause(&mut self, text: String, since: Option<Timestamp>) {
+        let reason = PauseReason::Disk.as_str();
+        if self.pauses.iter().all(|pause| pause.reason != reason) {
+            self.all_paused = true;
+            self.pauses.push(PauseLine { service: None, reason, text, since, next_try: None });
+        }
+    }
+
+    /// The disk brake can't be recorded on a disk that is full or can't be written: it is seen from here, before the
+    /// daemon has noted it, and without one.
+    fn add_what_the_disk_shows(&mut self, config: &Config) {
         let folder = config.journal.path.parent().unwrap_or(&config.journal.path);
         let (free, needed) = (durable::free_bytes(folder), config.journal.min_free_bytes);
-        let text = if durable::is_read_only(folder).is_ok_and(|is_so| is_so) {
-            format!(
+        if durable::is_read_only(folder).is_ok_and(|is_so| is_so) {
+            let text = format!(
                 "the filesystem of {} can only be read: once it can be written, it goes on by itself",
                 folder.display()
-            )
+            );
+            self.add_disk_pause(text, None);
         } else if let Some(free) = free.ok().filter(|free| *free < needed) {
-            words::disk_pause(free, needed)
-        } else {
-            return;
-        };
-        self.all_paused = true;
-        self.pauses.push(PauseLine { service: None, reason, text, since: now, next_try: None });
+            self.add_disk_pause(words::disk_pause(free, needed), None);
+        }
     }
 }
 
@@ -311,7 +299,12 @@ impl Status {
         told: Told,
     ) -> Self {
         let mut told = told;
-        told.add_disk_pause(config, journal_bytes, now);
+        if holder.is_some() {
+            told.add_unrecorded(Unrecorded::read(config));
+        }
+        if journal_bytes.is_some() {
+            told.add_what_the_disk_shows(config);
+        }
         let live = told.live.as_ref();
         let moving = live.filter(|live| live.per_1000_s > 0);
         let folder = config.journal.path.parent().unwrap_or(&config.journal.path);
@@ -361,7 +354,9 @@ fn tell(
 ) -> Result<Told, JournalError> {
     let names = view.service_names()?;
     let mut pauses = view.pauses()?;
-    pauses.extend(settings::left_waiting(view, config)?.iter().map(|queue| left_waiting(queue, config, now)));
+    let left = settings::left_waiting(view, config)?;
+    let recorded = pauses.len();
+    pauses.extend(left.iter().map(|queue| left_waiting(queue, config, now)));
     // A note of an earlier process says nothing of this one.
     let is_its_own = |live: &Live| holder.is_some_and(|holder| holder.pid == Some(live.pid));
     let live = Live::read(view)?.filter(is_its_own);
@@ -373,10 +368,15 @@ fn tell(
         Scope::All => None,
         Scope::Service(id) => Some(names.get(&id).cloned().unwrap_or_else(|| id.to_string())),
     };
+    let lines = pauses.iter().enumerate().map(|(n, pause)| {
+        // Nobody saw when the others' service left the configuration.
+        let since = Some(pause.since).filter(|_| n < recorded);
+        PauseLine { since, ..pause_line(pause, service(pause.scope)) }
+    });
     Ok(Told {
         live,
         all_paused: pauses.iter().any(|pause| pause.scope == Scope::All),
-        pauses: pauses.iter().map(|pause| pause_line(pause, service(pause.scope))).collect(),
+        pauses: lines.collect(),
         alarms: view.alarms()?.into_iter().map(Alarm::from).collect(),
         orders: view.order_counts()?.into(),
         today: view.day_money(day)?,
@@ -425,7 +425,7 @@ fn pause_line(pause: &Pause, service: Option<String>) -> PauseLine {
         service,
         reason: pause.reason.as_str(),
         text: pause.text.clone(),
-        since: pause.since,
+        since: Some(pause.since),
         next_try: pause.next_try,
     }
 }
@@ -443,7 +443,14 @@ fn money(today: &DayMoney, per_day: Option<Money>, at_rest: Option<Baseline>) ->
 impl From<AlarmLine> for Alarm {
     fn from(alarm: AlarmLine) -> Self {
         let AlarmLine { n, name, text, since } = alarm;
-        Self { n, name, text, since }
+        Self { n: Some(n), name, text, since }
+    }
+}
+
+impl From<Unrecorded> for Alarm {
+    fn from(alarm: Unrecorded) -> Self {
+        let Unrecorded { name, text, since } = alarm;
+        Self { n: None, name, text, since }
     }
 }
 

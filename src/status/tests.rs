@@ -132,6 +132,7 @@ impl Bench {
             per_1000_s: 8_333,
             p50_ms: 3_600,
             p99_ms: 9_000,
+            reconcile: Vec::new(),
             draining: false,
             inbox: vec![Waiting {
                 name: "late.csv".to_owned(),
@@ -177,7 +178,7 @@ async fn busy() -> (Bench, Status) {
     bench.batch("big", 100, 2).await;
     bench.plant("UPDATE batches SET state = 2, held_for = 'confirm_above' WHERE name = 'big'");
     bench.batch("last", 200, 0).await;
-    bench.journal.published(BatchId(3), true, NOW).await.unwrap();
+    bench.journal.published(BatchId(3), "a file".to_owned(), true, NOW).await.unwrap();
     let service = Scope::Service(bench.service);
     bench.journal.pause(service, PauseReason::Service, "Invalid value".to_owned(), NOW).await.unwrap();
     bench.plant(&format!(

@@ -8,6 +8,7 @@ use comfy_table::presets::NOTHING;
 use super::{Batch, DaemonState, PauseLine, Status};
 use crate::inbox::{Waiting, Why};
 use crate::journal::BatchState;
+use crate::order::PauseReason;
 use crate::types::{Money, Timestamp};
 use crate::words::{self, plain};
 
@@ -22,7 +23,11 @@ pub fn text(status: &Status) -> String {
         "Alarms",
         status.alarms.iter().map(|alarm| {
             let ago = words::span(status.at.since(alarm.since));
-            format!("{}: {} (for {ago}; seen? imeid ack {})", alarm.name, alarm.text, alarm.n)
+            let gone = match alarm.n {
+                Some(n) => format!("seen? imeid ack {n}"),
+                None => "until its cause is gone".to_owned(),
+            };
+            format!("{}: {} (for {ago}; {gone})", alarm.name, alarm.text)
         }),
     ));
     parts.extend(list("In the inbox", status.inbox.iter().map(|waiting| self::waiting(waiting, status))));
@@ -105,12 +110,24 @@ fn pause(pause: &PauseLine, now: Timestamp) -> String {
         Some(service) => format!("service {service}"),
         None => "everything".to_owned(),
     };
-    let ago = words::span(now.since(pause.since));
+    let ago = pause.since.map(|since| format!("for {}, ", words::span(now.since(since))));
     let next = match pause.next_try {
         Some(at) => format!("tried again in {}", words::span(at.since(now))),
-        None => "until its cause is gone or someone says so".to_owned(),
+        None => until(pause.reason).to_owned(),
     };
-    format!("{scope}: {}: {} (for {ago}, {next})", pause.reason, pause.text)
+    format!("{scope}: {}: {} ({}{next})", pause.reason, pause.text, ago.unwrap_or_default())
+}
+
+/// When a pause ends that isn't tried by itself.
+fn until(reason: &str) -> &'static str {
+    let is = |of: PauseReason| reason == of.as_str();
+    if is(PauseReason::Operator) || is(PauseReason::OlderCopy) {
+        "until someone says imeid resume"
+    } else if is(PauseReason::Cap) {
+        "until the day is over or per_day is higher"
+    } else {
+        "until its cause is gone"
+    }
 }
 
 fn waiting(waiting: &Waiting, status: &Status) -> String {
@@ -122,6 +139,7 @@ fn waiting(waiting: &Waiting, status: &Status) -> String {
     }
     let why = match waiting.why {
         Why::BeingWritten if !status.daemon.running => "waits for the daemon".to_owned(),
+        Why::WaitsForResume => "waits until someone says imeid resume".to_owned(),
         why => why.to_string(),
     };
     format!("{}: {why}, for {ago}", waiting.name)
@@ -177,6 +195,27 @@ fn mebibytes(bytes: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_pause_says_how_it_ends_and_its_age_where_it_is_known() {
+        let at = |seconds: i64| Timestamp::from_millis(seconds * 1_000);
+        let told = |reason: PauseReason, since, next_try| {
+            let text = "why".to_owned();
+            pause(&PauseLine { service: None, reason: reason.as_str(), text, since, next_try }, at(100))
+        };
+        for (reason, until) in [
+            (PauseReason::Operator, "until someone says imeid resume"),
+            (PauseReason::OlderCopy, "until someone says imeid resume"),
+            (PauseReason::Cap, "until the day is over or per_day is higher"),
+            (PauseReason::Disk, "until its cause is gone"),
+        ] {
+            let line = format!("everything: {}: why (for 40s, {until})", reason.as_str());
+            assert_eq!(told(reason, Some(at(60)), None), line);
+        }
+        assert_eq!(told(PauseReason::Disk, None, None), "everything: disk: why (until its cause is gone)");
+        let credit = told(PauseReason::Credit, Some(at(60)), Some(at(110)));
+        assert_eq!(credit, "everything: credit: why (for 40s, tried again in 10s)");
+    }
 
     #[test]
     fn a_long_name_keeps_both_its_ends_and_one_that_fits_stays() {

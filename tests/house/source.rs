@@ -7,7 +7,7 @@ use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 
 /// One Rust file below `src/`, without its tests.
 pub(crate) struct Source {
-    /// Its path from the project's folder: `src/journal/claim.rs`.
+    /// Its path from the project's folder: `src/journal/books.rs`.
     pub(crate) path: String,
     tokens: Vec<TokenTree>,
 }

@@ -8,7 +8,7 @@ use imeid::simulator::{Delay, Duplicates, Options, Share};
 use imeid::types::Money;
 use serde_json::Value;
 
-use crate::support::{Sim, Table, Workplace, file_of, imei, program};
+use crate::support::{Sim, Table, Workplace, file_of, imei, program, status};
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
@@ -30,10 +30,6 @@ fn fails(place: &Workplace, args: &[&str], code: i32) -> String {
     let output = place.run(args);
     assert_eq!(output.status.code(), Some(code), "{args:?}: {}", told(&output));
     text(&output.stderr)
-}
-
-fn status(place: &Workplace) -> Value {
-    serde_json::from_slice(&place.run(&["status", "--json"]).stdout).unwrap()
 }
 
 fn slow(millis: u64) -> Options {
@@ -165,6 +161,19 @@ fn a_result_is_written_again_from_the_journal_whole_or_as_far_as_it_is() {
 }
 
 #[test]
+fn a_word_about_several_pauses_is_one_line_in_the_log() {
+    let mut place = Workplace::new("http://127.0.0.1:9", &[]);
+    place.start();
+    done(&place, &["pause"]);
+    done(&place, &["pause", "--service", "iphone-check"]);
+    let said = done(&place, &["resume"]);
+    assert_eq!(said.lines().count(), 2, "{said}");
+    let line = format!("an operator's word done=true answer=\"{}\"\n", said.trim_end().replace('\n', "; "));
+    place.until("it is logged", |place| place.log().contains("answer=\"no longer paused"));
+    assert!(place.log().contains(&line), "{line}{}", place.log());
+}
+
+#[test]
 fn a_backup_beside_the_working_daemon_is_whole_and_never_takes_anothers_name() {
     let sim = Sim::start(slow(50));
     let mut place = Workplace::new(&sim.url(), &[NO_CANARY, ("submit", "workers = 4")]);
@@ -187,6 +196,12 @@ fn a_backup_beside_the_working_daemon_is_whole_and_never_takes_anothers_name() {
     let said = fails(&place, &["backup", file.to_str().unwrap()], 1);
     assert!(said.contains("never overwritten"), "{said}");
     assert_eq!(std::fs::read(&file).unwrap(), before);
+    std::os::unix::fs::symlink("inbox", place.path("another way")).unwrap();
+    for (folder, name) in [("inbox", "inbox"), ("another way", "inbox"), ("reconcile", "reconcile")] {
+        let said = fails(&place, &["backup", place.path(folder).join("copy.db").to_str().unwrap()], 2);
+        assert!(said.contains(&format!("lies in the folder {name}")) && said.contains("elsewhere"), "{said}");
+        assert!(!place.names(name).iter().any(|name| name.contains("copy.db")));
+    }
     fails(&place, &["backup", place.path("no/such/folder/journal.db").to_str().unwrap()], 1);
     place.result("stock.results.csv");
     assert_eq!((sim.ledger().charges, sim.ledger().paid_twice), (100, 0));
@@ -328,6 +343,7 @@ fn a_backup_that_is_put_back_sends_nothing_and_takes_no_file_until_someone_says_
         assert_eq!(sim.ledger().place_calls, 6, "nothing is sent");
         let said = place.run(&["resume"]);
         early += usize::from(told(&said).contains("a quiet period must pass first"));
+        assert!(!told(&said).contains("say imeid resume"), "he says it: {}", told(&said));
         said.status.success()
     });
     assert!(early > 0);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use imeid::simulator::{Delay, Duplicates, Options, Share};
 
-use crate::support::{Sim, Workplace, books_agree, file_of, imei};
+use crate::support::{Sim, Workplace, books_agree, file_of, imei, status};
 
 /// It would charge a duplicate, so that every order sent twice is seen.
 fn options(latency_ms: u64) -> Options {
@@ -24,7 +24,7 @@ fn workplace(sim: &Sim, workers: usize) -> Workplace {
 
 /// What `imeid status` tells of the workers: the limit and the ceiling.
 fn told_workers(place: &Workplace) -> (u64, u64) {
-    let status: serde_json::Value = serde_json::from_slice(&place.run(&["status", "--json"]).stdout).unwrap();
+    let status = status(place);
     let number = |key: &str| status["workers"][key].as_u64().unwrap();
     (number("limit"), number("ceiling"))
 }

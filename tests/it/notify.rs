@@ -85,7 +85,10 @@ fn the_status_line_says_what_is_going_on_from_start_to_stop() {
     let mut manager = start(&mut place, None);
     manager.until("it starts", |line| line == "STATUS=starting: opening the journal");
     manager.until("it looks", |line| line == "STATUS=starting: looking through the inbox");
-    manager.until("it is idle", |line| line.starts_with("STATUS=idle: no file open, 0.00 today"));
+    let next = manager.until("it says more", |_| true);
+    assert!(next.starts_with("STATUS=idle: no file open, 0.00 today"), "{next}");
+    let next = manager.until("it says more", |_| true);
+    assert_eq!(next, "READY=1", "ready when the status line is no more the start's");
     place.drop_file("stock.csv", &file_of((0..40).map(imei)));
     let is_working = |line: &str| line.starts_with("STATUS=working: stock ") && line.contains("/40 sent");
     let line = manager.until("it works", is_working);

@@ -7,10 +7,9 @@ use std::time::Duration;
 
 use imeid::simulator::{Account, Change, Delay, Duplicates, Options, Share};
 use rustix::process::Signal;
-use serde_json::Value;
 
 use crate::reconcile::{drop_export, export_of, exports_read};
-use crate::support::{Sim, Workplace, file_of, imei};
+use crate::support::{Sim, Workplace, file_of, imei, status};
 
 fn options() -> Options {
     Options {
@@ -19,10 +18,6 @@ fn options() -> Options {
         completion: Delay::Fixed(Duration::from_millis(100)),
         ..Options::default()
     }
-}
-
-fn status(place: &Workplace) -> Value {
-    serde_json::from_slice(&place.run(&["status", "--json"]).stdout).unwrap()
 }
 
 #[track_caller]
@@ -187,6 +182,11 @@ fn a_journal_that_is_lost_and_begun_anew_sends_nothing_until_someone_says_so() {
     );
     place.drop_file("again.csv", &file_of((0..3).map(imei)));
     place.until("files wait", |place| place.log().contains("files wait in the inbox until imeid resume"));
+    place.until("the file is shown, with the reason", |place| {
+        let inbox = &status(place)["inbox"];
+        (&inbox[0]["name"], &inbox[0]["why"]) == (&"again.csv".into(), &"waits for resume".into())
+    });
+    says(&place, &["status"], 3, &["again.csv: waits until someone says imeid resume, for "]);
     let before = exports_read(&place);
     drop_export(&place, "export.csv", &export_of(&sim));
     place.until("the export is read", |place| exports_read(place) > before);

@@ -61,3 +61,30 @@ fn orders_of_a_service_that_left_the_config_are_told_of_and_can_be_given_up() {
     assert_eq!(table.counts("imeid_status").into_iter().collect::<Vec<_>>(), [("cancelled", 3)]);
     assert!(!String::from_utf8(place.run(&["status"]).stdout).unwrap().contains("no longer configured"));
 }
+
+#[test]
+fn a_key_that_was_mended_is_tried_at_the_start_and_not_after_minutes() {
+    let sim = Sim::start(Options {
+        key: Some("the-right-one".to_owned()),
+        latency: Delay::Fixed(Duration::from_millis(20)),
+        completion: Delay::Fixed(Duration::from_millis(200)),
+        rejected: Share::from_ppm(0),
+        ..Options::default()
+    });
+    let mut place = Workplace::new(&sim.url(), &[]);
+    place.start();
+    place.drop_file("stock.csv", &file_of((0..3).map(imei)));
+    place.until("the pause is told", |place| place.log().contains("pause scope=all reason=account"));
+    assert!(place.stop().success());
+    // As after an hour of wrong tries.
+    let minutes = i64::try_from(Duration::from_secs(3600).as_millis()).unwrap();
+    let journal = rusqlite::Connection::open(place.path("state/journal.db")).unwrap();
+    let later = "UPDATE pauses SET tries = 9, next_try = since + ?1 WHERE reason = 'account'";
+    assert_eq!(journal.execute(later, [minutes]).unwrap(), 1);
+    drop(journal);
+    std::fs::write(place.path("api-key"), "the-right-one\n").unwrap();
+    place.start();
+    let table = place.result("stock.results.csv");
+    assert_eq!(table.counts("imeid_status").into_iter().collect::<Vec<_>>(), [("completed", 3)]);
+    assert!(place.log().contains("pause ended scope=all reason=account"), "{}", place.log());
+}

@@ -125,3 +125,39 @@ fn a_journal_that_is_none_is_an_error_with_code_1() {
     assert_eq!(output.status.code(), Some(1), "{told}");
     assert!(told.contains("journal"), "{told}");
 }
+
+#[test]
+fn what_waits_in_the_inbox_waits_since_then_after_a_restart_and_is_told_once() {
+    let sim = Sim::start(quick());
+    let mut place = Workplace::new(&sim.url(), &[]);
+    place.start();
+    for folder in ["inbox", "reconcile"] {
+        std::os::unix::fs::symlink("nowhere", place.path(folder).join("link")).unwrap();
+    }
+    std::fs::create_dir(place.path("inbox/strays")).unwrap();
+    let shown = |place: &Workplace| status(place).0["inbox"].clone();
+    place.until("they are shown", |place| shown(place).as_array().is_some_and(|inbox| inbox.len() == 2));
+    let told = |place: &Workplace| {
+        let log = place.log();
+        ["regular file, left alone name=link", "no service is configured for it, left alone name=strays"]
+            .map(|line| log.matches(line).count())
+    };
+    place.until("they are told of", |place| told(place) == [2, 1]);
+    place.until("all of it is noted", |place| {
+        let journal = rusqlite::Connection::open(place.path("state/journal.db")).unwrap();
+        let noted = "SELECT value FROM facts WHERE key = 'live'";
+        let noted: String = journal.query_row(noted, [], |row| row.get(0)).unwrap();
+        noted.matches(r#""name":"link""#).count() == 2
+    });
+    let before = shown(&place);
+    assert_eq!((&before[0]["name"], &before[0]["why"]), (&"link".into(), &"not a file".into()));
+    for _ in 0..2 {
+        // The second one isn't given the time to look.
+        place.kill();
+        place.start();
+    }
+    place.drop_file("stock.csv", &file_of([imei(1)]));
+    place.result("stock.results.csv");
+    place.until("the file is gone from the inbox", |place| shown(place) == before);
+    assert_eq!(told(&place), [2, 1], "{}", place.log());
+}

@@ -6,7 +6,7 @@ use std::time::Duration;
 use imeid::simulator::{Change, Delay, LedgerSummary, Options, Share};
 use imeid::types::Money;
 
-use crate::support::{Sim, Table, Workplace, file_of, imei, orders_until};
+use crate::support::{Sim, Table, Workplace, file_of, imei, orders_until, status};
 
 const FILES: u32 = 5;
 const ORDERS_A_FILE: u32 = 200;
@@ -121,9 +121,7 @@ fn a_thousand_orders_are_told_in_less_than_a_hundred_lines_that_add_up() {
     place.drop_file("stock4.csv", &file(4));
     let later = orders_until(&mut place, "outbox/stock4.results.csv");
     place.until("the balance is known at rest", |place| {
-        let status = place.run(&["status", "--json"]).stdout;
-        let status: serde_json::Value = serde_json::from_slice(&status).unwrap();
-        status["money"]["balance"] == sim.ledger().balance.to_string().as_str()
+        status(place)["money"]["balance"] == sim.ledger().balance.to_string().as_str()
     });
     // Money that nothing explains; it is looked for when the books have changed.
     sim.change(&Change { add_credit: Some(Money::from_micros(-5_000_000)), ..Change::default() });

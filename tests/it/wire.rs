@@ -12,7 +12,7 @@ use std::time::Duration;
 use imeid::simulator::{Delay, Duplicates, Options, Share};
 
 use crate::front::{Exchange, Front, Then, ok};
-use crate::support::{Sim, Workplace, books_agree, file_of, imei, orders_until};
+use crate::support::{Sim, Workplace, books_agree, file_of, imei, orders_until, status};
 
 const FLOOD_BYTES: usize = 200 << 20;
 
@@ -327,8 +327,7 @@ fn broken_handshake(name: &str, act: Hello) {
     let ended = place.stop();
     assert!(ended.success(), "{name}: {ended}\n{}", place.log());
     assert_eq!(doubts(&place), 0, "{name}:\n{}", place.log());
-    let status = place.run(&["status", "--json"]);
-    let status: serde_json::Value = serde_json::from_slice(&status.stdout).unwrap();
+    let status = status(&place);
     assert_eq!(
         (&status["orders"]["queued"], &status["orders"]["in_doubt"]),
         (&3.into(), &0.into()),

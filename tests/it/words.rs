@@ -54,6 +54,7 @@ fn a_cancelled_batch_comes_out_with_every_row_and_nothing_of_it_is_sent() {
     });
     let shown = text(&place.run(&["show", "stock"]).stdout);
     assert!(shown.contains(": cancel\n"), "{shown}");
+    assert!(shown.contains("  published: stock.results.csv: cancelled"), "{shown}");
     let again = place.run(&["cancel", "stock"]);
     assert_eq!(again.status.code(), Some(1));
     for file in ["stock.csv", "stock.results.csv"] {
@@ -157,4 +158,42 @@ fn what_is_not_known_or_not_said_whole_is_refused() {
     for args in [&["resolve", &imei(7)][..], &["resolve", &imei(7), "--order-id", "0"], &["retry"]] {
         assert_eq!(place.run(args).status.code(), Some(2), "{args:?}");
     }
+}
+
+#[test]
+fn a_batch_whose_name_is_an_imei_is_told_from_it() {
+    let sim = Sim::start(Options { credit: Money::ZERO, ..options() });
+    let mut place = Workplace::new(&sim.url(), &CHANGES);
+    place.start();
+    let (name, other) = (imei(1), imei(2));
+    place.drop_file(&format!("{name}.csv"), &file_of([name.clone(), other.clone()]));
+    // The file's result, dropped again, is a batch that has such a name too.
+    place.drop_file(&format!("{name}.results.csv"), &file_of([other]));
+    place.until("the pause is told", |place| place.log().contains("pause scope=all reason=credit"));
+    place.until("both are taken", |place| place.log().matches("file taken").count() == 2);
+    let (file, again) = (format!("{name}.csv"), format!("{name}.results"));
+
+    let shown = place.run(&["show", &name]);
+    assert!(text(&shown.stdout).starts_with(&format!("IMEI {name}\n")), "{}", told(&shown));
+    let hint = format!("imeid: a batch has this NAME too: imeid show {file}\n");
+    assert_eq!(text(&shown.stderr), hint);
+    for (named, batch) in [(&file, &name), (&again, &again)] {
+        let shown = place.run(&["show", named]);
+        assert!(text(&shown.stdout).starts_with(&format!("batch {batch}: ")), "{}", told(&shown));
+        assert_eq!(text(&shown.stderr), "");
+    }
+    let exported = place.run(&["export", &name]);
+    assert_eq!(text(&exported.stdout).lines().count(), 3, "{}", told(&exported));
+    for command in ["cancel", "retry"] {
+        let refused = place.run(&[command, &name]);
+        assert_eq!(refused.status.code(), Some(2), "{}", told(&refused));
+        let ways = format!("say {file} for the batch, or {name} with --service iphone-check for the IMEI");
+        assert!(text(&refused.stderr).contains(&ways), "{}", told(&refused));
+    }
+    let word = place.run(&["resolve", &name, "--not-ordered"]);
+    assert!(text(&word.stderr).contains("neither in doubt nor held"), "an IMEI's alone: {}", told(&word));
+    let cancelled = place.run(&["cancel", &name, "--service", "iphone-check"]);
+    assert_eq!(text(&cancelled.stdout), format!("IMEI {name} is cancelled\n"), "{}", told(&cancelled));
+    let cancelled = place.run(&["cancel", &file]);
+    assert!(text(&cancelled.stdout).starts_with(&format!("{name}: ")), "{}", told(&cancelled));
 }

@@ -360,18 +360,69 @@ async fn an_order_without_an_id_that_the_balance_contradicts_is_held() {
     bench.check_books();
 }
 
+impl Bench {
+    /// A claim of all there is, at a provider that lists its orders.
+    async fn claim_all(&self) -> Claimed {
+        let request = ClaimRequest { keep_witness: true, ..self.request(9) };
+        self.journal.begin_attempts(request, self.clock()).await.unwrap()
+    }
+
+    async fn take(&self, claimed: Claimed, from: u64) {
+        for (ticket, id) in claimed.tickets.into_iter().zip(from..) {
+            self.finish(ticket, Placed::Taken(ProviderOrderId(id))).await;
+        }
+    }
+}
+
 #[tokio::test]
 async fn the_last_order_is_kept_as_a_witness_until_the_doubts_are_quiet() {
     let bench = Bench::new().await;
     bench.batch("stock", &imeis(3)).await;
     bench.doubt_one().await;
-    let request = || ClaimRequest { keep_witness: true, ..bench.request(9) };
-    let claimed = bench.journal.begin_attempts(request(), bench.clock()).await.unwrap();
+    let claimed = bench.claim_all().await;
     assert_eq!(claimed.tickets.len(), 1);
     assert_eq!(claimed.blocked, Some(Blocked::Witness));
     assert_eq!(claimed.next_due, Some(bench.now().plus(QUIET)));
+    bench.take(claimed, 10).await;
     bench.pass(QUIET);
-    assert_eq!(bench.journal.begin_attempts(request(), bench.clock()).await.unwrap().tickets.len(), 1);
+    assert_eq!(bench.claim_all().await.tickets.len(), 1);
+}
+
+#[tokio::test]
+async fn where_calls_stay_unanswered_the_last_order_goes_alone() {
+    let bench = Bench::new().await;
+    bench.batch("stock", &imeis(5)).await;
+    bench.doubt_one().await;
+    bench.pass(QUIET);
+    let claimed = bench.claim_all().await;
+    assert_eq!((claimed.tickets.len(), claimed.blocked), (3, Some(Blocked::Witness)));
+    let waiting = bench.claim_all().await;
+    assert_eq!(
+        (waiting.tickets.len(), waiting.blocked),
+        (0, Some(Blocked::Witness)),
+        "any can become a doubt"
+    );
+    bench.take(claimed, 10).await;
+    assert_eq!(bench.claim_all().await.tickets.len(), 1);
+}
+
+#[tokio::test]
+async fn the_last_order_goes_alone_for_a_while_after_a_doubt_is_settled() {
+    let bench = Bench::new().await;
+    bench.journal.keep_steady(&bench.clock());
+    bench.batch("stock", &imeis(4)).await;
+    let doubt = bench.doubt_one().await;
+    bench.tell(doubt, Event::Listed(vec![ProviderOrderId(9)])).await;
+    assert_eq!(bench.claim_all().await.tickets.len(), 2);
+}
+
+#[tokio::test]
+async fn without_a_doubt_the_last_order_goes_with_the_others() {
+    let bench = Bench::new().await;
+    bench.journal.keep_steady(&bench.clock());
+    bench.batch("stock", &imeis(4)).await;
+    let claimed = bench.claim_all().await;
+    assert_eq!((claimed.tickets.len(), claimed.blocked), (4, None));
 }
 
 #[tokio::test]

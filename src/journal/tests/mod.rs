@@ -18,6 +18,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
+use rusqlite::Connection;
+
+use super::open::{SCHEMA, migrations};
 use super::*;
 use crate::clock::Clock;
 use crate::order::State;

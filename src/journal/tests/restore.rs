@@ -166,3 +166,27 @@ async fn a_file_that_was_being_taken_in_when_the_copy_was_made_is_taken_in_to_it
     }
     bench.recount();
 }
+
+#[tokio::test]
+async fn a_copy_of_one_that_waits_waits_a_quiet_period_of_its_own() {
+    let bench = Bench::new().await;
+    bench.batch("stock", &imeis(2)).await;
+    let bench = bench.put_back().await;
+    bench.start(None).await;
+    bench.pass(QUIET + Duration::from_secs(1));
+    let copied = bench.path.with_file_name("again.db");
+    std::fs::write(&copied, "").unwrap();
+    back_up(&bench.path, &copied, bench.now()).unwrap();
+    let bench = Bench { journal: Journal::open(&copied).unwrap(), path: copied, ..bench };
+    assert!(bench.start(None).await.is_some());
+    let pauses = bench.journal.pauses().await.unwrap();
+    assert_eq!((pauses.len(), pauses[0].since), (1, bench.now()), "{pauses:?}");
+    let early = bench.said(Said::Resume, Target::Everything).await;
+    assert!(!early.done && early.text.contains("a quiet period must pass first"), "{early:?}");
+    assert!(!early.text.contains("say imeid resume"), "{early:?}");
+    // One that only starts again goes on waiting.
+    bench.pass(QUIET);
+    assert_eq!(bench.start(None).await, None);
+    let said = bench.said(Said::Resume, Target::Everything).await;
+    assert!(said.done && !said.text.contains("say imeid resume"), "{said:?}");
+}

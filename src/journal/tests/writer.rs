@@ -18,6 +18,26 @@ async fn an_operation_that_fails_takes_no_other_with_it() {
 }
 
 #[tokio::test]
+async fn what_a_transaction_logs_is_told_once_and_only_if_it_is_committed() {
+    let bench = Bench::new().await;
+    let told = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let say = |line: &'static str, sql: &'static str| {
+        let told = Arc::clone(&told);
+        bench.journal.write(move |tx| {
+            let told = Arc::clone(&told);
+            tx.log(move || told.lock().unwrap().push(line));
+            tx.execute(sql, [])
+        })
+    };
+    let good = "UPDATE facts SET value = value";
+    // In one group, so that the good ones are run again.
+    let (first, bad, second) =
+        tokio::join!(say("first", good), say("bad", "INSERT INTO nowhere VALUES (1)"), say("second", good));
+    assert_eq!((first.is_ok(), bad.is_ok(), second.is_ok()), (true, false, true));
+    assert_eq!(*told.lock().unwrap(), ["first", "second"]);
+}
+
+#[tokio::test]
 async fn what_was_acknowledged_is_there_after_reopening() {
     let bench = Bench::new().await;
     bench.batch("stock", &imeis(3)).await;

@@ -22,6 +22,17 @@ fn a_journal_on_a_full_disk_keeps_answers_in_memory_and_sends_nothing_until_ther
     for word in ["everything: disk: 0 MiB are free", "make room", "goes on by itself"] {
         assert!(told.contains(word), "no {word:?} in {told}");
     }
+    place.until("the alarms are shown, with the pause's age", |place| {
+        let told = status(place).1;
+        let alarms = ["disk: pause scope", "disk: 0 MiB are free", "journal: the journal can't be written"];
+        let shown = alarms.map(|alarm| told.contains(alarm));
+        shown == [false, true, true] && told.contains("goes on by itself (for ") && !told.contains("(for 0s")
+    });
+    let json: serde_json::Value = serde_json::from_slice(&place.run(&["status", "--json"]).stdout).unwrap();
+    let (alarms, pause) = (&json["alarms"], &json["pauses"][0]);
+    assert_eq!((&alarms[0]["name"], &alarms[1]["name"]), (&"disk".into(), &"journal".into()), "{json}");
+    assert_eq!((&alarms[0]["n"], &alarms[0]["since"]), (&serde_json::Value::Null, &pause["since"]), "{json}");
+    assert!(pause["since"].is_string() && pause["reason"] == "disk", "{json}");
     // All that was on the wire is answered by then, and its workers are free again.
     let called = sim.ledger().place_calls;
     assert!(called < 40, "{called}");
@@ -40,6 +51,16 @@ fn a_journal_on_a_full_disk_keeps_answers_in_memory_and_sends_nothing_until_ther
     assert!(!log.contains("in doubt"), "every answer was recorded: {log}");
     assert!(log.contains("the answers that were kept are recorded"), "{log}");
     place.until("all is well", |place| status(place).0 == Some(0));
+    let log = place.log();
+    for (line, times) in [
+        ("ERROR pause scope=all reason=disk", 1),
+        ("WARN  pause scope=all reason=disk", 0),
+        ("pause ended scope=all reason=disk", 1),
+        ("answers are kept in memory", 1),
+    ] {
+        assert_eq!(log.matches(line).count(), times, "{line}: {log}");
+    }
+    assert!(log.matches("polls can't be recorded").count() <= 1, "{log}");
     assert!(place.stop().success());
 }
 

@@ -1,26 +1,23 @@
 //! Claiming: the next orders that the gate lets go, each with its attempt, in one commit.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
-use std::time::Duration;
+mod probes;
+mod queued;
 
-use super::balance::{self, Probing};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use super::books;
-use super::orders::{self, COLUMNS, Loaded, Rules, Telling};
+use super::orders::{self, Loaded, Rules, Telling};
 use super::pause;
 use super::rest;
-use super::settle;
 use super::ticket::{AttemptTicket, Claim};
 use super::tx::Tx;
 use super::{Journal, JournalError};
 use crate::clock::Clock;
 use crate::gate::{self, Brake, Pause, Scope};
-use crate::order::{Event, PauseReason, ProbeFacts, State, step};
+use crate::order::{Event, PauseReason, State};
 use crate::provider::PlaceOrder;
 use crate::types::{AttemptNo, BatchId, Money, ServiceId, Timestamp};
-
-/// A quiet period that is over by the wall clock only is looked at again after this long.
-const WITNESS_LOOK: Duration = Duration::from_millis(200);
 
 /// What may be claimed.
 #[derive(Clone, Debug)]
@@ -210,204 +207,8 @@ impl<'a> Claiming<'a> {
         Ok(usize::try_from(found.unwrap_or(0)).unwrap_or(usize::MAX))
     }
 
-    fn probes(&mut self) -> Result<(), JournalError> {
-        let Some(terms) = self.request.probe else { return Ok(()) };
-        if self.left == 0 {
-            return Ok(());
-        }
-        // Until one probe has shown what the provider does with a duplicate they go one at a time, and alone.
-        let alone = match balance::probing(self.tx)? {
-            Probing::Unsafe => return Ok(()),
-            Probing::Unproven => true,
-            Probing::Proven => false,
-        };
-        if alone && self.probes_in_flight()? > 0 {
-            return self.stand_aside();
-        }
-        // A service that can't go now must not keep the others' doubts from being probed: it is left out.
-        let mut left_out = BTreeSet::new();
-        while self.left > 0 {
-            let limit = if alone { 1 } else { self.left };
-            let asked = self.asked_for_probe(&left_out, limit)?;
-            let before = left_out.len();
-            for order in asked {
-                let service = order.service;
-                if self.left > 0 && !left_out.contains(&service) && !self.probe(order, terms, alone)? {
-                    left_out.insert(service);
-                }
-            }
-            if left_out.len() == before {
-                break;
-            }
-        }
-        self.wait_for_next_probe()
-    }
-
-    /// A probe that was asked for and isn't due yet is claimed when it is.
-    fn wait_for_next_probe(&mut self) -> Result<(), JournalError> {
-        let next: Option<Option<i64>> = self.tx.find(
-            "SELECT min(due_at) FROM orders WHERE state IN (1, 2, 4, 5) AND state = 2 AND probe_ok = 1 AND due_at > ?1",
-            [self.now.millis()],
-            |row| row.get(0),
-        )?;
-        if let Some(at) = next.flatten() {
-            // One that only seems far away, by a clock that was set, is begun anew by then.
-            self.wait_for(Timestamp::from_millis(at).min(self.now.plus(self.request.rules.quiet)));
-        }
-        Ok(())
-    }
-
-    /// Doubts that settle wants probed, those that have waited longest first.
-    fn asked_for_probe(
-        &self,
-        left_out: &BTreeSet<ServiceId>,
-        limit: usize,
-    ) -> Result<Vec<Loaded>, JournalError> {
-        let without: Vec<String> = left_out.iter().map(|service| service.0.to_string()).collect();
-        let sql = format!(
-            "SELECT {COLUMNS} FROM orders WHERE state IN (1, 2, 4, 5) AND state = 2 AND probe_ok = 1 AND due_at <= ?1 \
-             AND service NOT IN ({}) ORDER BY due_at, id LIMIT ?2",
-            without.join(", ")
-        );
-        self.select(&sql, (self.now.millis(), count(limit)))
-    }
-
-    /// Probes one doubt. False: nothing of its service can go now.
-    fn probe(&mut self, mut order: Loaded, terms: ProbeTerms, alone: bool) -> Result<bool, JournalError> {
-        let facts = ProbeFacts {
-            quiet_over: order.rested_after.is_some(),
-            can_list: false,
-            policy_probe: true,
-            older_order: settle::has_older(self.tx, &order)?,
-            within: order
-                .doubt_first
-                .is_some_and(|first| self.now.millis().saturating_sub(first.millis()) <= terms.within_ms),
-        };
-        // A pause or a reload can have come between settle's asking and now: settle holds what may go no more.
-        order.life.max_attempts = self.request.rules.max_attempts;
-        if step(&order.life, &Event::Probe(facts)).is_err() {
-            return Ok(true);
-        }
-        if !alone {
-            return self.claim(order, &Event::Probe(facts), Kind::Probe);
-        }
-        if gate::service(&self.pauses, order.service).is_none() && self.in_flight(None)? > 0 {
-            self.stand_aside()?;
-            return Ok(true);
-        }
-        let goes = self.claim(order, &Event::Probe(facts), Kind::FirstProbe)?;
-        if goes {
-            self.left = 0;
-        }
-        Ok(goes)
-    }
-
-    fn probes_in_flight(&self) -> Result<i64, JournalError> {
-        let found =
-            self.tx.find("SELECT count(*) FROM attempts WHERE verdict IS NULL AND kind = 1", [], |row| {
-                row.get(0)
-            })?;
-        Ok(found.unwrap_or(0))
-    }
-
-    /// Nothing goes until what is in flight has ended.
-    fn stand_aside(&mut self) -> Result<(), JournalError> {
-        self.draft.blocked = Some(Blocked::Probe);
-        self.left = 0;
-        Ok(())
-    }
-
-    fn queued(&mut self) -> Result<(), JournalError> {
-        let mut batches = self.batches_with_queued()?;
-        self.keep_a_witness(&batches)?;
-        // The batch after the one that was served last comes first.
-        let split = batches.partition_point(|(batch, _)| *batch <= self.request.after);
-        batches.rotate_left(split);
-        while self.left > 0 && !batches.is_empty() {
-            let share = self.left.div_ceil(batches.len());
-            let mut busy = Vec::new();
-            for batch in batches {
-                if self.left == 0 {
-                    break;
-                }
-                let took = self.claim_from(batch.0, share.min(self.left))?;
-                if took == share {
-                    busy.push(batch);
-                }
-            }
-            batches = busy;
-        }
-        Ok(())
-    }
-
-    fn batches_with_queued(&self) -> Result<Vec<(BatchId, i64)>, JournalError> {
-        let mut statement = self.tx.prepare(
-            "SELECT batches.id, tallies.n FROM batches JOIN tallies ON tallies.batch = batches.id \
-             WHERE batches.state NOT IN (4, 5) AND batches.state IN (1, 3) AND batches.cancelled_at IS NULL \
-             AND tallies.state = 0 AND tallies.link = 0 AND tallies.n > 0 ORDER BY batches.id",
-        )?;
-        let rows = statement.query_map([], |row| Ok((BatchId(row.get(0)?), row.get(1)?)))?;
-        Ok(rows.collect::<Result<_, _>>()?)
-    }
-
-    fn keep_a_witness(&mut self, batches: &[(BatchId, i64)]) -> Result<(), JournalError> {
-        if !self.request.keep_witness || self.left == 0 {
-            return Ok(());
-        }
-        let latest: Option<i64> = self
-            .tx
-            .find(
-                "SELECT max(doubt_since) FROM orders WHERE state IN (1, 2, 4, 5) AND state = 2 AND rested_after IS NULL",
-                [],
-                |row| row.get(0),
-            )?
-            .flatten();
-        let Some(until) = latest.map(|at| Timestamp::from_millis(at).plus(self.request.rules.quiet)) else {
-            return Ok(());
-        };
-        let queued: i64 = batches.iter().map(|(_, queued)| *queued).sum();
-        let spare = usize::try_from(queued.saturating_sub(1)).unwrap_or(0);
-        if spare < self.left {
-            self.left = spare;
-            self.draft.blocked = Some(Blocked::Witness);
-            // By the wall clock it may seem over already.
-            self.wait_for(
-                until.min(self.now.plus(self.request.rules.quiet)).max(self.now.plus(WITNESS_LOOK)),
-            );
-        }
-        Ok(())
-    }
-
     fn wait_for(&mut self, at: Timestamp) {
         self.draft.next_due = Some(self.draft.next_due.map_or(at, |due| due.min(at)));
-    }
-
-    fn claim_from(&mut self, batch: BatchId, share: usize) -> Result<usize, JournalError> {
-        let sql = format!(
-            "SELECT {COLUMNS} FROM orders WHERE state = 0 AND batch = ?1 AND due_at <= ?2 ORDER BY due_at, id LIMIT ?3"
-        );
-        let mut took = 0usize;
-        for order in self.select(&sql, (batch.0, self.now.millis(), count(share)))? {
-            if !self.claim(order, &Event::Claim, Kind::Order)? {
-                return Ok(took);
-            }
-            took = took.saturating_add(1);
-            self.draft.last = Some(batch);
-        }
-        if took < share {
-            let due: Option<i64> = self
-                .tx
-                .find(
-                    "SELECT min(due_at) FROM orders WHERE state = 0 AND batch = ?1 AND due_at > ?2",
-                    (batch.0, self.now.millis()),
-                    |row| row.get(0),
-                )?
-                .flatten();
-            if let Some(due) = due {
-                self.wait_for(Timestamp::from_millis(due));
-            }
-        }
-        Ok(took)
     }
 
     fn select(&self, sql: &str, params: impl rusqlite::Params) -> Result<Vec<Loaded>, JournalError> {

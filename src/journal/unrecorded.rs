@@ -1,0 +1,62 @@
+//! Alarms that can't be recorded: what they tell of is the disk that they would be recorded on. They are kept in memory
+//! until their cause is gone, or until they can be recorded after all.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::Journal;
+use crate::order::Alarm;
+
+/// One text for an alarm's name and whoever has it to tell. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Unrecorded(Arc<Mutex<BTreeMap<(&'static str, &'static str), String>>>);
+
+impl Unrecorded {
+    /// True: it wasn't kept yet with this text, and is to be told.
+    pub(super) fn keep(&self, name: &'static str, who: &'static str, text: &str) -> bool {
+        self.lock().insert((name, who), text.to_owned()).is_none_or(|before| before != text)
+    }
+
+    /// True: it was kept.
+    pub(super) fn drop(&self, name: &'static str, who: &'static str) -> bool {
+        self.lock().remove(&(name, who)).is_some()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<(&'static str, &'static str), String>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Journal {
+    /// Keeps an alarm that can't be recorded. True: it wasn't kept yet with this text, and is to be told.
+    pub fn keep_unrecorded(&self, name: &'static str, text: &str) -> bool {
+        self.shared.common.unrecorded.keep(name, "", text)
+    }
+
+    /// The cause of such an alarm is gone, or it is recorded. True: it was kept.
+    pub fn drop_unrecorded(&self, name: &'static str) -> bool {
+        self.shared.common.unrecorded.drop(name, "")
+    }
+
+    /// A stage can't do its work because of the journal, and why: an alarm until [`Journal::serves`]. Said once.
+    pub fn fails(&self, stage: &'static str, why: &str) {
+        let name = Alarm::Journal.as_str();
+        if !self.shared.common.unrecorded.lock().contains_key(&(name, stage)) {
+            tracing::error!(alarm = name, "{why}");
+            self.shared.common.unrecorded.keep(name, stage, why);
+        }
+    }
+
+    /// The stage can do its work.
+    pub fn serves(&self, stage: &'static str) {
+        self.shared.common.unrecorded.drop(Alarm::Journal.as_str(), stage);
+    }
+
+    /// The alarms that can't be recorded: one text for each name.
+    #[must_use]
+    pub fn unrecorded(&self) -> BTreeMap<&'static str, String> {
+        let kept = self.shared.common.unrecorded.lock();
+        // Of several that tell of one thing, the first.
+        kept.iter().rev().map(|((name, _), text)| (*name, text.clone())).collect()
+    }
+}
