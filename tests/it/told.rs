@@ -41,7 +41,8 @@ fn log_of(more: &[(&str, &str)]) -> String {
     place.until("all is settled", |place| {
         let status = place.run(&["status", "--json"]).stdout;
         let status: serde_json::Value = serde_json::from_slice(&status).unwrap();
-        status["orders"]["in_doubt"] == 0 && status["orders"]["ordered"] == 0
+        // An answer is told before it is recorded: until then its order is still being submitted.
+        ["submitting", "in_doubt", "ordered"].iter().all(|state| status["orders"][state] == 0)
     });
     assert!(place.stop().success());
     place.log()
