@@ -152,6 +152,59 @@ fn a_second_crash_while_the_first_is_mended_changes_nothing() {
     }
 }
 
+/// Some attempts are turned away, and what was said to them is worth nothing once their orders have ended. Only the time
+/// from rest on is looked at.
+#[test]
+fn a_crash_while_old_answers_are_pruned_keeps_every_proof() {
+    let setting = Setting { lists: true, power_cut: true };
+    let files = [small_file()];
+    let prune = |world: &mut World| -> Result<(), Crashed> {
+        if world.life.is_none() {
+            world.start()?;
+        }
+        for _ in 0..3 {
+            world.pass(Duration::from_secs(3_600))?;
+            world.turn()?;
+            world.check();
+        }
+        assert!(oracle::pruned(world) > 0, "nothing was pruned");
+        Ok(())
+    };
+    let mut points_of_it = 1;
+    let mut k = 0;
+    while k < points_of_it {
+        let mut world = world_that_prunes(setting);
+        assert_eq!(live(&mut world, &files), Ok(()));
+        let (at_rest, before) = (points::passed(), oracle::pruned(&world));
+        assert_eq!(before, 0, "it was pruned before it was old");
+        if k > 0 {
+            points::stop_at(k);
+            assert_eq!(prune(&mut world), Err(Crashed), "point {k}");
+            world.crash();
+        }
+        assert_eq!(prune(&mut world), Ok(()), "point {k}");
+        if k == 0 {
+            points_of_it = points::passed() - at_rest;
+            assert!(points::last(points_of_it).contains(&"journal.commit.before"));
+        }
+        k += 1;
+    }
+}
+
+fn world_that_prunes(setting: Setting) -> World {
+    let options = Options {
+        listing: setting.lists,
+        latency: Delay::Fixed(Duration::from_secs(2)),
+        completion: Delay::Uniform(Duration::from_secs(5), Duration::from_secs(20)),
+        faults: "429-before=4x".parse().unwrap(),
+        ..world::provider(1)
+    };
+    let mut world = World::new(options, Knobs { workers: 2, keep_answers: "3h", ..Knobs::default() });
+    world.loses = setting.power_cut;
+    fastrand::seed(1);
+    world
+}
+
 #[test]
 fn every_kind_of_point_is_passed() {
     let files = [small_file(), refused_file()];

@@ -57,7 +57,6 @@ pub(super) struct Unavailable {
 
 pub(super) const UNAVAILABLE: &[Unavailable] = &[
     unavailable("submit", "max_rate", Some("0"), is_zero),
-    unavailable("journal", "keep_answers", Some("\"forever\""), |value| value.as_str() == Some("forever")),
     unavailable("budget", "confirm_above", None, |_| false),
     unavailable("budget", "min_balance", Some("\"0\""), is_zero),
     unavailable("budget", "stop_loss", Some("0"), is_zero),

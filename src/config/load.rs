@@ -203,9 +203,11 @@ fn read_folders(section: &Section<'_>, base: &Path) -> Folders {
 }
 
 fn read_journal(section: &Section<'_>, base: &Path) -> JournalConfig {
+    let forever_or = section.text("keep_answers", "forever").filter(|found| found.value != "forever");
     JournalConfig {
         path: section.path("path", base).unwrap_or_else(|| PathBuf::from("/var/lib/imeid/journal.db")),
         min_free_bytes: section.size("min_free", "256MiB"),
+        keep_answers: forever_or.map(|_| section.duration("keep_answers", "90d", SECOND)),
     }
 }
 

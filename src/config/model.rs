@@ -101,6 +101,8 @@ pub struct JournalConfig {
     pub path: PathBuf,
     /// Bytes; with less free, nothing is submitted.
     pub min_free_bytes: u64,
+    /// Raw answers older than this that prove nothing are deleted; `None`: never.
+    pub keep_answers: Option<Duration>,
 }
 
 /// `[submit]`

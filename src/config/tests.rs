@@ -58,6 +58,7 @@ fn the_shipped_config_loads_with_the_defaults_that_the_design_names() {
     assert_eq!(config.submit.workers, 30);
     assert_eq!(config.in_doubt.quiet, Duration::from_secs(120));
     assert_eq!(config.journal.min_free_bytes, 256 << 20);
+    assert_eq!(config.journal.keep_answers, None);
 }
 
 #[test]
@@ -101,10 +102,6 @@ fn every_key_is_explained_in_the_shipped_config() {
     "max_rate is not available in this version yet: leave it out or set it to 0"
 )]
 #[case(
-    "[journal]\nkeep_answers = \"90d\"",
-    "keep_answers is not available in this version yet: leave it out or set it to \"forever\""
-)]
-#[case(
     "[budget]\nconfirm_above = \"500\"",
     "confirm_above is not available in this version yet: leave it out"
 )]
@@ -128,7 +125,7 @@ fn a_key_with_nothing_behind_it_yet_is_refused(#[case] rest: &str, #[case] expec
 
 #[test]
 fn such_a_key_may_say_off() {
-    let off = "[submit]\nmax_rate = 0\n[journal]\nkeep_answers = \"forever\"\n[budget]\n\
+    let off = "[submit]\nmax_rate = 0\n[budget]\n\
                min_balance = \"0\"\nstop_loss = 0.0\n[outbox]\nlayout = \"imeid\"\n[metrics]\n";
     assert!(errors(&with("", "", off)).is_empty());
 }
@@ -262,6 +259,7 @@ fn plain_http_is_for_loopback_unless_it_is_allowed(#[case] url: &str, #[case] li
 #[case("[poll]\nids_per_call = 1001", "ids_per_call must be from 1 to 1000")]
 #[case("[journal]\nmin_free = \"256\"", "min_free must be a size in quotes such as \"256MiB\"")]
 #[case("[journal]\nmin_free = 256", "min_free must be a size in quotes")]
+#[case("[journal]\nkeep_answers = \"always\"", "keep_answers must be a duration")]
 #[case("[budget]\nper_day = 2000", "written in quotes: per_day = \"2000\"")]
 #[case("[budget]\nper_day = \"0\"", "per_day must be more than 0")]
 #[case("[budget]\nper_day = \"2.000,00\"", "is not an amount in dollars")]

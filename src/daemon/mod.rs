@@ -10,6 +10,7 @@ pub mod log;
 mod manager;
 mod older_copy;
 mod progress;
+mod prune;
 mod reload;
 mod requests;
 mod signals;
@@ -386,7 +387,8 @@ impl Daemon {
             ok: disk,
             lock: Arc::clone(&self.lock),
         };
-        let stamp = older_copy::run(journal.clone(), settings(), rest.clone());
+        let stamp = older_copy::run(journal.clone(), clock.clone(), settings(), rest.clone());
+        let prune = prune::run(journal.clone(), clock.clone(), settings(), rest.clone());
         let requests = Requests {
             journal: journal.clone(),
             provider: Arc::clone(provider),
@@ -404,6 +406,7 @@ impl Daemon {
             self.stage("disk", disk.run(rest.clone())),
             self.stage("requests", requests.run(rest.clone())),
             self.stage("stamp", stamp),
+            self.stage("prune", prune),
         ];
         (self.stage("submit", submit.run(stop.clone())).1, others)
     }

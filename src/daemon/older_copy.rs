@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::durable;
-use crate::journal::{Journal, JournalError, Stamp};
+use crate::journal::{Journal, JournalError, Mark, Stamp};
 use crate::pulse;
 use crate::settings::Settings;
 
@@ -69,22 +69,29 @@ fn write(archive: &Path, stamp: &Stamp) -> io::Result<()> {
 }
 
 /// Keeps the stamp up to date until `stop`, and once more then.
-pub(super) async fn run(journal: Journal, settings: watch::Receiver<Arc<Settings>>, stop: CancellationToken) {
-    let mut written: Option<Stamp> = None;
+pub(super) async fn run(
+    journal: Journal,
+    clock: Clock,
+    settings: watch::Receiver<Arc<Settings>>,
+    stop: CancellationToken,
+) {
+    let (mut written, mut read) = (None, Mark::default());
     let mut broken = false;
     loop {
         let stopping = stop.is_cancelled();
         let archive = settings.borrow().config.folders.archive.clone();
-        match keep(&journal, &archive, written.clone()).await {
-            Ok(stamp) => {
+        let stamp = journal.read_if_changed(&mut read, clock.now(), |view| view.stamp()).await;
+        match keep(&archive, stamp, &written).await {
+            Ok(Some(stamp)) => {
                 written = Some(stamp);
                 broken = false;
             }
+            Ok(None) => {}
             Err(error) if !broken => {
                 tracing::warn!(folder = %archive.display(), "the stamp {NAME} can't be written, trying again: {error}");
-                broken = true;
+                (broken, read) = (true, Mark::default());
             }
-            Err(_) => {}
+            Err(_) => read = Mark::default(),
         }
         if stopping {
             return;
@@ -97,13 +104,18 @@ pub(super) async fn run(journal: Journal, settings: watch::Receiver<Arc<Settings
     }
 }
 
-/// Writes it if it isn't what was written last. Before the first attempt there is nothing to tell.
-async fn keep(journal: &Journal, archive: &Path, written: Option<Stamp>) -> io::Result<Stamp> {
-    let stamp = journal.read(|view| view.stamp()).await.map_err(io::Error::other)?;
+/// Writes the stamp if it isn't what was written last; `None`: the journal is as it was. Before the first attempt there is
+/// nothing to tell.
+async fn keep(
+    archive: &Path,
+    stamp: Result<Option<Stamp>, JournalError>,
+    written: &Option<Stamp>,
+) -> io::Result<Option<Stamp>> {
+    let Some(stamp) = stamp.map_err(io::Error::other)? else { return Ok(None) };
     if stamp.attempt == 0 || written.as_ref() == Some(&stamp) {
-        return Ok(stamp);
+        return Ok(Some(stamp));
     }
     let (archive, told) = (archive.to_owned(), stamp.clone());
     tokio::task::spawn_blocking(move || write(&archive, &told)).await.map_err(io::Error::other)??;
-    Ok(stamp)
+    Ok(Some(stamp))
 }

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::inbox::Waiting;
-use crate::journal::{BatchState, BatchWork, Journal, JournalError, Link, TallyState, View};
+use crate::journal::{BatchState, BatchWork, Journal, JournalError, Link, Mark, TallyState, View};
 use crate::meter::{Meter, Reading};
 use crate::order::State;
 use crate::pulse;
@@ -77,6 +77,8 @@ pub(super) struct Progress {
     heard: Heard,
     since: Timestamp,
     noted: Option<Live>,
+    /// What the journal told last, for which local day, and what it was read at.
+    doing: (Doing, i64, Mark),
     told: String,
     /// Set once the status line was told that follows the start's.
     shown: watch::Sender<bool>,
@@ -108,7 +110,8 @@ impl Progress {
         shown: watch::Sender<bool>,
     ) -> Self {
         let since = clock.now();
-        Self { journal, clock, settings, meter, heard, since, noted: None, told: String::new(), shown }
+        let doing = (Doing::default(), 0, Mark::default());
+        Self { journal, clock, settings, meter, heard, since, noted: None, doing, told: String::new(), shown }
     }
 
     /// Tells until `stop`.
@@ -163,8 +166,15 @@ impl Progress {
     async fn tell_status(&mut self, live: &Live) -> Result<(), JournalError> {
         let now = self.clock.now();
         let day = self.clock.local_day(now);
-        let doing = self.journal.read(move |view| Doing::read(view, day)).await?;
-        let doing = doing.on_disk(*self.heard.disk_ok.borrow(), now, self.journal.unrecorded().len());
+        let (doing, of_day, mark) = &mut self.doing;
+        if *of_day != day {
+            (*of_day, *mark) = (day, Mark::default());
+        }
+        let read = move |view: &View| Doing::read(view, day);
+        if let Some(read) = self.journal.read_if_changed(mark, now, read).await? {
+            *doing = read;
+        }
+        let doing = doing.clone().on_disk(*self.heard.disk_ok.borrow(), now, self.journal.unrecorded().len());
         let ceiling = self.settings.borrow().config.submit.workers;
         let line = doing.line(live, ceiling, *self.heard.refused.borrow());
         if line != self.told {

@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
-use crate::journal::{Journal, JournalError, Seen};
+use crate::journal::{Journal, JournalError, Mark, Seen, View};
 use crate::provider::Provider;
 use crate::pulse;
 use crate::settings::Settings;
@@ -72,24 +72,31 @@ impl Requests {
     /// Carries requests out until `stop`.
     pub(super) async fn run(self, stop: CancellationToken) {
         let mut asking = Asking::default();
+        let mut looked = Mark::default();
         loop {
-            if let Err(error) = self.unit(&mut asking).await {
+            if let Err(error) = self.unit(&mut asking, &mut looked).await {
+                looked = Mark::default();
                 tracing::warn!("what an operator said can't be carried out yet, trying again: {error}");
             }
             pulse::within(LOOK_EVERY);
             tokio::select! {
                 () = stop.cancelled() => return,
-                () = asking.heard() => {}
+                () = asking.heard() => looked = Mark::default(),
                 () = tokio::time::sleep(LOOK_EVERY) => {}
             }
         }
     }
 
     /// Carries out every request that waits, but for those that the provider is being asked about.
-    async fn unit(&self, asking: &mut Asking) -> Result<(), JournalError> {
+    /// `looked`: nothing was written since, and nothing waits.
+    async fn unit(&self, asking: &mut Asking, looked: &mut Mark) -> Result<(), JournalError> {
         let (journal, clock) = (&self.journal, &self.clock);
+        let open = |view: &View| Ok((view.open_requests()?, view.cancelled_batches()?));
+        let Some((requests, batches)) = journal.read_if_changed(looked, clock.now(), open).await? else {
+            return Ok(());
+        };
         let rules = Arc::clone(&self.settings.borrow().rules);
-        for request in journal.read(|view| view.open_requests()).await? {
+        for request in requests {
             let seen = match journal.read(move |view| view.id_to_look_up(request)).await? {
                 None => Seen::Unasked,
                 Some(id) => match asking.seen(request, id, &self.provider) {
@@ -101,7 +108,7 @@ impl Requests {
             // Several pauses are a line each for whoever asked, and one for the log.
             tracing::info!(done = answer.done, answer = %answer.text.replace('\n', "; "), "an operator's word");
         }
-        for batch in journal.read(|view| view.cancelled_batches()).await? {
+        for batch in batches {
             journal.sweep_cancelled(batch, clock.now(), (*rules).clone()).await?;
         }
         Ok(())

@@ -8,8 +8,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::task::JoinHandle;
-
 use crate::clock::Clock;
 use crate::durable;
 use crate::inbox::{Stamp, Taken, hash_file};
@@ -21,15 +19,14 @@ use crate::result::Header;
 use crate::settings::Settings;
 use crate::types::{BatchId, Money, OrderId, ServiceId, Timestamp};
 
+use super::ahead::Ahead;
 use super::reader::{OpenError, ReadError, Table};
 use super::reason::invalid_note;
 
 /// Rows whose IMEIs are sorted in memory at once: 32 bytes each, whatever the file's size.
 const SEGMENT_ROWS: u32 = 1_000_000;
-/// Orders and rows written in one operation: a slice of a few milliseconds, so that claims come between.
-const SLICE_ROWS: usize = 1000;
 /// Memory of so many sorted rows is given back at once.
-const GIVEN_BACK_ROWS: usize = 64 * SLICE_ROWS;
+const GIVEN_BACK_ROWS: usize = 64_000;
 /// What a call takes until one was measured, for the estimate: the provider's average.
 const USUAL_LATENCY: Duration = Duration::from_millis(3600);
 
@@ -100,7 +97,14 @@ impl Work {
             return Err(WorkError::NoService(self.taken.network_id.to_string()));
         };
         let (before, hash) = hash_file(&self.taken.path)?;
-        let mut table = match Table::open(durable::open_regular(&self.taken.path)?, service.luhn) {
+        let mut first: Vec<OrderFor> = Vec::new();
+        let note = |row, imei| {
+            if row <= SEGMENT_ROWS {
+                first.push(OrderFor { imei, row });
+            }
+        };
+        let file = durable::open_regular(&self.taken.path)?;
+        let mut table = match Table::open_and_tell(file, service.luhn, note) {
             Ok(table) => table,
             Err(OpenError::Refused(refusal)) => {
                 let reason = refusal.text(&self.taken.shown_name());
@@ -123,7 +127,7 @@ impl Work {
             occupied: occupied(&self.settings.config.folders.outbox, name_in_outbox)?,
         };
         let (batch, name) = self.journal.begin_batch(new, self.clock.now()).await?;
-        let counts = self.fill(batch, number, &mut table, &header).await?;
+        let counts = self.fill(batch, number, &mut table, &header, first).await?;
         // A writer that held the file open could have changed it after it was taken.
         if Stamp::of(&std::fs::symlink_metadata(&self.taken.path)?) != before {
             return Err(WorkError::Changed);
@@ -133,26 +137,25 @@ impl Work {
         self.archive(batch).await
     }
 
+    /// `first`: the first segment's rows, as they were judged.
     async fn fill(
         &self,
         batch: BatchId,
         service: ServiceId,
         table: &mut Table<File>,
         header: &Header,
+        first: Vec<OrderFor>,
     ) -> Result<Counts, WorkError> {
         let recheck = self.settings.service(service).and_then(|service| service.recheck_after);
         let finished_before = recheck.map(|after| self.clock.now().minus(after));
         let mut counts = Counts { rows: u64::from(table.row_count()), ..Counts::default() };
-        let mut from = 0u32;
+        let (mut from, mut judged) = (0u32, Some(first));
         while from < table.row_count() {
             let until = from.saturating_add(SEGMENT_ROWS);
-            let mut wanted: Vec<OrderFor> = Vec::new();
-            for row in table.rows()? {
-                let row = row.map_err(read_error)?;
-                if let (true, Ok(imei)) = (row.number > from && row.number <= until, row.imei) {
-                    wanted.push(OrderFor { imei, row: row.number });
-                }
-            }
+            let wanted = match judged.take() {
+                Some(first) => first,
+                None => segment(table, from, until)?,
+            };
             let mut linked = self.link(batch, service, wanted, finished_before).await?;
             linked.sort_unstable_by_key(|row| row.row);
             self.write_rows(batch, table, header, (from, until), &linked, &mut counts).await?;
@@ -174,7 +177,7 @@ impl Work {
         let mut linked: Vec<RowOrder> = Vec::new();
         let mut ahead = Ahead::default();
         while !wanted.is_empty() {
-            let mut slice = wanted.split_off(wanted.len().saturating_sub(SLICE_ROWS));
+            let mut slice = wanted.split_off(wanted.len().saturating_sub(ahead.rows));
             slice.reverse();
             let journal = self.journal.clone();
             let written = async move { journal.link_orders(batch, service, slice, finished_before).await };
@@ -197,7 +200,7 @@ impl Work {
         counts: &mut Counts,
     ) -> Result<(), WorkError> {
         let mut orders = linked.iter().peekable();
-        let mut slice = Vec::with_capacity(SLICE_ROWS);
+        let mut slice = Vec::new();
         let mut ahead = Ahead::default();
         for row in table.rows()? {
             let row = row.map_err(read_error)?;
@@ -218,7 +221,7 @@ impl Work {
             };
             *count = count.saturating_add(1);
             slice.push(NewRow { row: row.number, order, why_not, raw: row.raw });
-            if slice.len() >= SLICE_ROWS {
+            if slice.len() >= ahead.rows {
                 let (journal, rows) = (self.journal.clone(), std::mem::take(&mut slice));
                 ahead.write(async move { journal.insert_rows(batch, rows).await }).await?;
             }
@@ -283,37 +286,16 @@ impl Work {
     }
 }
 
-/// One slice on its way into the journal while the next is made: neither the file nor the disk waits for the other. No
-/// more than one, so that a claim never waits for two.
-struct Ahead<T>(Option<JoinHandle<Result<T, JournalError>>>);
-
-impl<T> Default for Ahead<T> {
-    fn default() -> Self {
-        Self(None)
-    }
-}
-
-impl<T: Send + 'static> Ahead<T> {
-    /// Sends a slice off; gives what became of the one before it.
-    async fn write(
-        &mut self,
-        slice: impl Future<Output = Result<T, JournalError>> + Send + 'static,
-    ) -> Result<Option<T>, JournalError> {
-        let before = self.0.replace(tokio::spawn(slice));
-        Self::written(before).await
-    }
-
-    /// What became of the last one.
-    async fn end(&mut self) -> Result<Option<T>, JournalError> {
-        Self::written(self.0.take()).await
-    }
-
-    async fn written(slice: Option<JoinHandle<Result<T, JournalError>>>) -> Result<Option<T>, JournalError> {
-        match slice {
-            Some(slice) => slice.await.unwrap_or(Err(JournalError::Closed)).map(Some),
-            None => Ok(None),
+/// The rows of one segment that hold an IMEI.
+fn segment(table: &mut Table<File>, from: u32, until: u32) -> Result<Vec<OrderFor>, WorkError> {
+    let mut wanted: Vec<OrderFor> = Vec::new();
+    for row in table.rows()? {
+        let row = row.map_err(read_error)?;
+        if let (true, Ok(imei)) = (row.number > from && row.number <= until, row.imei) {
+            wanted.push(OrderFor { imei, row: row.number });
         }
     }
+    Ok(wanted)
 }
 
 /// `error`, with the folder that it is about and what to do.

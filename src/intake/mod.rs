@@ -1,9 +1,11 @@
 //! Intake: complete files become batches, rows and orders; what can't is refused with a reason.
 //!
-//! A file is read three times, as a stream: judged as a whole, its IMEIs sorted to give each its order, its rows written.
+//! A file is read as a stream: judged as a whole, its IMEIs gathered as they pass and then sorted to give each its order;
+//! then read once more to write its rows. A file of more than a million rows is read twice for each further million.
 //! Until the last row is committed its batch is `taking`, and nothing of it is sent; every step can be done again, so a
 //! crash anywhere ends the same way (the table is in [`inbox`](crate::inbox)).
 
+mod ahead;
 mod file;
 mod reader;
 #[cfg(test)]

@@ -82,14 +82,23 @@ impl<F: Read + Seek> Table<F> {
     ///
     /// # Errors
     /// [`OpenError::Refused`] with the reason for people, or [`OpenError::Io`].
-    pub fn open(mut file: F, luhn: bool) -> Result<Self, OpenError> {
+    pub fn open(file: F, luhn: bool) -> Result<Self, OpenError> {
+        Self::open_and_tell(file, luhn, |_, _| {})
+    }
+
+    /// [`Table::open`], where `tell` hears the number and IMEI of every row that holds one, as it is judged: nothing of it
+    /// counts if the file is refused in the end.
+    ///
+    /// # Errors
+    /// As [`Table::open`].
+    pub fn open_and_tell(mut file: F, luhn: bool, tell: impl FnMut(u32, Imei)) -> Result<Self, OpenError> {
         let charset = scan(&mut file)?.map_err(Refusal::not_text)?;
         let guess = {
             let mut start = vec![0u8; SAMPLE_BYTES];
             let read = fill(&mut charset.reader(&mut file)?, &mut start)?;
             sniff(start.get(..read).unwrap_or_default(), read < SAMPLE_BYTES, luhn)
         };
-        let judged = judge(charset.reader(&mut file)?, &guess, luhn);
+        let judged = judge(charset.reader(&mut file)?, &guess, luhn, tell);
         let judged = judged.map_err(|error| match Refusal::of_split(error) {
             Ok(refusal) => OpenError::Refused(refusal),
             Err(error) => OpenError::Io(error),
@@ -151,7 +160,12 @@ struct Judged {
     first_bad: Option<(u64, String, ImeiError)>,
 }
 
-fn judge(text: impl Read, guess: &Guess, luhn: bool) -> Result<Judged, SplitError> {
+fn judge(
+    text: impl Read,
+    guess: &Guess,
+    luhn: bool,
+    mut tell: impl FnMut(u32, Imei),
+) -> Result<Judged, SplitError> {
     let splitter = Splitter::new(text, guess.delimiter);
     let mut walk = Walk::new(splitter, guess.sep_line, guess.header.as_ref().ok(), luhn)?;
     let mut judged = Judged::default();
@@ -163,7 +177,13 @@ fn judge(text: impl Read, guess: &Guess, luhn: bool) -> Result<Judged, SplitErro
         judged.rows = judged.rows.saturating_add(1);
         judged.width = judged.width.max(used);
         match walk.imei() {
-            Ok(_) => judged.valid = judged.valid.saturating_add(1),
+            Ok(imei) => {
+                judged.valid = judged.valid.saturating_add(1);
+                // Of more rows than a file may have nothing is told: it is refused.
+                if let Ok(number) = u32::try_from(judged.rows) {
+                    tell(number, imei);
+                }
+            }
             Err(error) if judged.first_bad.is_none() => {
                 judged.first_bad = Some((walk.record.line, walk.imei_cell().into_owned(), error));
             }

@@ -19,11 +19,11 @@ use super::{Journal, JournalError, Shared, Tx, Wakes, damage, pause, rest, resto
 const PREPARED_STATEMENTS: usize = 128;
 
 pub(super) fn migrations() -> Migrations<'static> {
-    Migrations::new(vec![M::up(include_str!("migrations/1.sql"))])
+    Migrations::new(vec![M::up(include_str!("migrations/1.sql")), M::up(include_str!("migrations/2.sql"))])
 }
 
 /// How many migrations this version knows.
-pub(super) const SCHEMA: usize = 1;
+pub(super) const SCHEMA: usize = 2;
 
 impl Journal {
     /// Opens the journal at `path`, creating it if there is none, brings its schema up to date and starts the writer.

@@ -161,7 +161,8 @@ impl View {
     /// # Errors
     /// What SQLite says.
     pub fn busy_batches(&self) -> Result<Vec<BatchWork>, JournalError> {
-        let sql = format!("{BATCH} WHERE state NOT IN (4, 5) ORDER BY id");
+        // The sign keeps SQLite from going through every batch that ever was for the order of their ids.
+        let sql = format!("{BATCH} WHERE state NOT IN (4, 5) ORDER BY +id");
         let batches = self.all(&sql, [], read_batch)?;
         batches.into_iter().map(|batch| self.with_tallies(batch)).collect()
     }

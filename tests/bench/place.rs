@@ -136,9 +136,8 @@ impl Place {
         }
         out.flush()?;
         drop(out);
-        // A link appears whole, as a rename would.
-        fs::hard_link(&written, self.path("inbox/stock.csv"))?;
-        Ok(fs::remove_file(&written)?)
+        // Renamed in, which the daemon sees: it settles for as long as the config says, and no longer.
+        Ok(imeid::durable::rename_within(&written, &self.path("inbox/stock.csv"))?)
     }
 
     pub(crate) fn has_result(&self) -> bool {

@@ -9,6 +9,7 @@ mod idle;
 mod load;
 mod machine;
 mod million;
+mod old;
 mod orders;
 mod place;
 mod table;
@@ -20,12 +21,13 @@ use table::Table;
 /// A figure: its name on the command line, and what measures it.
 type Figure = (&'static str, fn(&mut Table) -> Result<()>);
 
-const FIGURES: [Figure; 5] = [
+const FIGURES: [Figure; 6] = [
     ("36ms", orders::at_36_ms),
     ("3.6s", orders::at_3600_ms),
     ("zero", orders::at_zero_latency),
     ("million", million::measure),
     ("idle", idle::measure),
+    ("old", old::measure),
 ];
 
 fn main() -> Result<()> {

@@ -37,6 +37,8 @@ mod paused;
 #[cfg(test)]
 mod price;
 #[cfg(test)]
+mod pruned;
+#[cfg(test)]
 mod pulse;
 #[cfg(test)]
 mod reconcile;

@@ -12,6 +12,7 @@ use imeid::config::Config;
 use imeid::daemon::{self, Opened};
 use imeid::inbox::{self, Scanner, TakeError, Taken};
 use imeid::intake::Work;
+use imeid::journal::PruneFrom;
 use imeid::meter::Meter;
 use imeid::outbox::Outbox;
 use imeid::poll::{Poll, Stopped};
@@ -40,11 +41,19 @@ pub(crate) struct Units {
     pub(crate) poll: bool,
     pub(crate) pauses: bool,
     pub(crate) outbox: bool,
+    pub(crate) prune: bool,
 }
 
 impl Units {
-    pub(crate) const ALL: Self =
-        Self { intake: true, submit: true, settle: true, poll: true, pauses: true, outbox: true };
+    pub(crate) const ALL: Self = Self {
+        intake: true,
+        submit: true,
+        settle: true,
+        poll: true,
+        pauses: true,
+        outbox: true,
+        prune: true,
+    };
 }
 
 /// A process. Dropping it ends its calls first, then its journal.
@@ -175,6 +184,21 @@ impl Life {
         }
         if units.outbox {
             alive(|| self.runtime.block_on(self.outbox.unit()))?.unwrap();
+        }
+        if units.prune {
+            self.prune()?;
+        }
+        Ok(())
+    }
+
+    /// A pass that deletes old raw answers, where the configuration says so.
+    fn prune(&mut self) -> Result<(), Crashed> {
+        let Some(keep) = self.now_in_force().config.journal.keep_answers else { return Ok(()) };
+        let (journal, now) = (&self.opened.journal, self.clock.now());
+        let mut from = Some(PruneFrom::default());
+        while let Some(next) = from {
+            let slice = journal.prune_answers(next, now.minus(keep), now);
+            from = alive(|| self.runtime.block_on(slice))?.unwrap().next;
         }
         Ok(())
     }

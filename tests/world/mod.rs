@@ -52,11 +52,20 @@ pub(crate) struct Knobs {
     pub(crate) hold: bool,
     pub(crate) list_recent: &'static str,
     pub(crate) per_day: Option<&'static str>,
+    pub(crate) keep_answers: &'static str,
 }
 
 impl Default for Knobs {
     fn default() -> Self {
-        Self { workers: 3, max_attempts: 3, canary: 0, hold: false, list_recent: "auto", per_day: None }
+        Self {
+            workers: 3,
+            max_attempts: 3,
+            canary: 0,
+            hold: false,
+            list_recent: "auto",
+            per_day: None,
+            keep_answers: "forever",
+        }
     }
 }
 
@@ -132,13 +141,13 @@ impl World {
     }
 
     pub(crate) fn config(&self) -> Config {
-        let Knobs { workers, max_attempts, canary, hold, list_recent, per_day } = &self.knobs;
+        let Knobs { workers, max_attempts, canary, hold, list_recent, per_day, keep_answers } = &self.knobs;
         let policy = if *hold { "hold" } else { "probe" };
         let budget = per_day.map_or(String::new(), |cap| format!("per_day = \"{cap}\""));
         let mut text = format!(
             "[provider]\nbase_url = \"https://provider.invalid\"\nuser_id = \"reseller\"\nlist_recent = \"{list_recent}\"\n\
              [folders]\ninbox = \"inbox\"\noutbox = \"outbox\"\nreconcile = \"reconcile\"\narchive = \"archive\"\n\
-             rejected = \"rejected\"\n[journal]\npath = \"state/journal.db\"\n\
+             rejected = \"rejected\"\n[journal]\npath = \"state/journal.db\"\nkeep_answers = \"{keep_answers}\"\n\
              [submit]\nworkers = {workers}\nmax_attempts = {max_attempts}\ncanary = {canary}\n\
              [in_doubt]\npolicy = \"{policy}\"\n[budget]\n{budget}\n"
         );

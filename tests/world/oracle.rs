@@ -25,6 +25,7 @@ pub(crate) fn check(world: &mut World) {
     tallies(&life.view);
     rows(world);
     nothing_illegal(&life.view);
+    proofs(&life.view);
     assert_eq!(world.wire.raced(), None, "two requests for one IMEI raced each other");
     outbox::check(world);
 }
@@ -278,6 +279,33 @@ fn rows(world: &World) {
 fn nothing_illegal(view: &Connection) {
     let alarms = strings(view, "SELECT text FROM alarms WHERE name IN ('illegal_event', 'journal')");
     assert!(alarms.is_empty(), "alarms: {alarms:?}");
+}
+
+/// What proves that an order exists, and what carries its result, is never pruned, nor anything of an order in work.
+fn proofs(view: &Connection) {
+    let unproven = strings(
+        view,
+        "SELECT 'order ' || order_id || ' attempt ' || n FROM charges WHERE via = 'placed' AND n IS NOT NULL AND NOT EXISTS \
+         (SELECT 1 FROM answers a WHERE a.order_id = charges.order_id AND a.n = charges.n AND a.kind = 'placed')",
+    );
+    assert!(unproven.is_empty(), "charged without the answer that says so: {unproven:?}");
+    let bare = strings(
+        view,
+        "SELECT 'order ' || id FROM orders WHERE state IN (6, 7) AND NOT EXISTS \
+         (SELECT 1 FROM answers WHERE order_id = orders.id AND kind IN ('status', 'export'))",
+    );
+    assert!(bare.is_empty(), "results without the answer that carries them: {bare:?}");
+    let early = strings(
+        view,
+        "SELECT 'order ' || order_id FROM events JOIN orders ON orders.id = order_id WHERE what = 'answers pruned' AND state < 6",
+    );
+    assert!(early.is_empty(), "pruned while in work: {early:?}");
+}
+
+/// How many orders had answers pruned.
+pub(crate) fn pruned(world: &World) -> usize {
+    let view = &world.life.as_ref().unwrap().view;
+    strings(view, "SELECT DISTINCT order_id FROM events WHERE what = 'answers pruned'").len()
 }
 
 fn strings(view: &Connection, sql: &str) -> Vec<String> {

@@ -216,3 +216,69 @@ async fn a_file_that_was_written_to_after_it_was_taken_is_an_alarm() {
     archived(7).await.unwrap();
     assert_eq!(bench.number("SELECT count(*) FROM alarms WHERE name = 'file_changed' AND batch = 1"), 1);
 }
+
+/// Rows and orders go into the journal by groups: whatever stands in a group, each row gets the order of its IMEI.
+#[tokio::test]
+async fn in_groups_too_each_row_gets_the_order_of_its_imei() {
+    let bench = Bench::new().await;
+    let known: Vec<Imei> = (0..60).filter(|n| n % 7 == 0).map(imei).collect();
+    bench.batch("known", &known).await;
+    // Repeats in the middle of a group and across two; known ones among the first; a rest that is no group.
+    let mut list: Vec<Imei> = (0..100).rev().map(imei).collect();
+    list.extend([imei(9), imei(9), imei(50)]);
+    list.extend((120..170).map(imei));
+    let (batch, _) =
+        bench.journal.begin_batch(bench.new_batch("stock", list.len()), bench.now()).await.unwrap();
+    for _ in 0..2 {
+        // The second time as after a crash: nothing changes.
+        bench.fill(batch, &list).await;
+        assert_eq!(bench.number("SELECT count(*) FROM orders"), 150);
+        assert_eq!(bench.number("SELECT count(*) FROM rows WHERE id >> 32 = 2"), 153);
+    }
+    bench.journal.open_batch(batch, bench.now()).await.unwrap();
+    for (imei, row) in list.iter().zip(1u32..) {
+        let (of, first_row, link): (i64, i64, i64) = bench
+            .journal
+            .read_here(|view| {
+                view.find(
+                    "SELECT o.imei, o.first_row, rows.link FROM rows JOIN orders o ON o.id = rows.order_id WHERE rows.id = ?1",
+                    [RowId::new(batch, row).0],
+                    |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+                )
+            })
+            .unwrap()
+            .unwrap();
+        assert_eq!(u64::try_from(of), Ok(imei.as_u64()), "row {row}");
+        assert_eq!(
+            link == 0,
+            first_row == RowId::new(batch, row).0,
+            "row {row}: its own order, or another's"
+        );
+    }
+    let own = bench.number("SELECT count(*) FROM rows WHERE id >> 32 = 2 AND link = 0");
+    assert_eq!(own, 150 - 9);
+    bench.check_books();
+}
+
+#[tokio::test]
+async fn a_group_of_rows_of_which_some_are_there_is_counted_once() {
+    let bench = Bench::new().await;
+    let list = imeis(64);
+    let (batch, _) = bench.journal.begin_batch(bench.new_batch("stock", 64), bench.now()).await.unwrap();
+    let wanted: Vec<OrderFor> =
+        list.iter().zip(1u32..).map(|(imei, row)| OrderFor { imei: *imei, row }).collect();
+    let linked = bench.journal.link_orders(batch, bench.service, wanted, None).await.unwrap();
+    let row = |row: &RowOrder| NewRow {
+        row: row.row,
+        order: Some((row.order, row.link)),
+        why_not: None,
+        raw: vec![7],
+    };
+    // The first twenty were committed before a crash.
+    let rows: Vec<NewRow> = linked.iter().map(row).collect();
+    bench.journal.insert_rows(batch, rows[..20].to_vec()).await.unwrap();
+    bench.journal.insert_rows(batch, rows).await.unwrap();
+    bench.journal.open_batch(batch, bench.now()).await.unwrap();
+    assert_eq!(bench.tallies(batch), [(TallyState::Order(State::Queued), Link::Own, 64)]);
+    bench.check_books();
+}
