@@ -14,6 +14,8 @@ mod prune;
 mod reload;
 mod requests;
 mod signals;
+#[cfg(test)]
+mod tests;
 mod unrecorded;
 mod watch_disk;
 
@@ -143,8 +145,13 @@ async fn work(
     stop: CancellationToken,
     outside: Outside,
 ) -> Result<(), DaemonError> {
-    let Opened { journal, settings, lock, _inbox_lock } = open(config, &clock).await?;
-    let daemon = Daemon {
+    let opened = open(config, &clock).await?;
+    daemon_of(opened, provider, clock, outside).run(stop).await
+}
+
+fn daemon_of(opened: Opened, provider: Arc<dyn Provider>, clock: Clock, outside: Outside) -> Daemon {
+    let Opened { journal, settings, lock, _inbox_lock } = opened;
+    Daemon {
         journal,
         provider,
         clock,
@@ -153,9 +160,9 @@ async fn work(
         pulse: Pulse::default(),
         refused: watch::channel(false).0,
         lock: Arc::new(lock),
+        _inbox_lock,
         outside,
-    };
-    daemon.run(stop).await
+    }
 }
 
 /// What a daemon works on, recovered from the last one's end.
@@ -214,6 +221,8 @@ struct Daemon {
     refused: watch::Sender<bool>,
     /// The journal's.
     lock: Arc<LockFile>,
+    /// Held for as long as it works.
+    _inbox_lock: LockFile,
     outside: Outside,
 }
 
@@ -235,6 +244,7 @@ impl Daemon {
             _ = is_shown.wait_for(|shown| *shown) => self.tell_ready(),
             () = stop.cancelled() => {}
             _ = self.journal.damaged() => {}
+            () = self.journal.writer_gone() => {}
         }
         let mut damaged = None;
         // Its promises are the stages': it ends with this.
@@ -255,6 +265,8 @@ impl Daemon {
                 damaged = Some(error);
                 None
             }
+            // Half alive is worse here too: what is sent couldn't be recorded.
+            () = self.journal.writer_gone() => Some("journal"),
             name = first_ended(&mut others) => Some(name),
             _ = &mut submit => Some("submit"),
             () = self.reload_when_told() => None,

@@ -209,6 +209,12 @@ impl Journal {
         self.shared.common.damage.is_found()
     }
 
+    /// Waits until its writer's thread has ended, which only a fault in it makes it do while this is there: nothing is
+    /// recorded any more then, and every write fails.
+    pub async fn writer_gone(&self) {
+        self.shared.common.writer_gone.cancelled().await;
+    }
+
     /// Where it lies.
     #[must_use]
     pub fn path(&self) -> &Path {

@@ -9,6 +9,7 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use rusqlite_migration::{M, Migrations};
+use tokio_util::sync::CancellationToken;
 
 use super::opened::Opened;
 use super::writer::{self, Common};
@@ -76,11 +77,18 @@ impl Journal {
             unrecorded: unrecorded::Unrecorded::default(),
             lingers: Arc::new(AtomicBool::new(false)),
             opened: Arc::new(opened),
+            writer_gone: CancellationToken::new(),
         };
         let writer = writer::Writer::new(connection, receiver, common.clone());
+        let gone = common.writer_gone.clone().drop_guard();
+        let work = move || {
+            // However it ends, a panic too.
+            let _gone = gone;
+            writer.run();
+        };
         let thread = std::thread::Builder::new()
             .name("journal".to_owned())
-            .spawn(move || writer.run())
+            .spawn(work)
             .map_err(|error| JournalError::Unreachable { path: path.to_owned(), why: error.to_string() })?;
         let shared = Shared {
             path: path.to_owned(),

@@ -177,6 +177,9 @@ pub(super) fn advance(
     if tally_before != tally_after {
         move_tallies(tx, order, tally_before, tally_after)?;
     }
+    // Before the commit: one that fails is tried again, and told again.
+    let (imei, what, text) = (order.imei, telling.what, telling.text);
+    tracing::debug!(order = %order.id, %imei, what, from = from.as_str(), to = to.as_str(), text, "moved");
     if !telling.quiet {
         let detail = if telling.text.is_empty() {
             format!("{} -> {}", from.as_str(), to.as_str())

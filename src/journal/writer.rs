@@ -9,6 +9,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, TransactionBehavior};
+use tokio_util::sync::CancellationToken;
 
 use super::damage::Found;
 use super::opened::Opened;
@@ -56,6 +57,8 @@ pub(super) struct Common {
     /// Whether commits that nobody waits for linger.
     pub(super) lingers: Arc<AtomicBool>,
     pub(super) opened: Arc<Opened>,
+    /// Cancelled once the writer's thread has ended.
+    pub(super) writer_gone: CancellationToken,
 }
 
 pub(super) struct Writer {

@@ -39,6 +39,7 @@ fn log_of(more: &[(&str, &str)]) -> String {
     });
     // What is in doubt is looked at, and what was ordered is asked after.
     place.until("all is settled", |place| {
+        // An answer is told before it is recorded: until then its order is still being submitted.
         let orders = &status(place)["orders"];
         ["submitting", "in_doubt", "ordered"].iter().all(|state| orders[*state] == 0)
     });
@@ -47,7 +48,7 @@ fn log_of(more: &[(&str, &str)]) -> String {
 }
 
 /// What only whoever looks for a fault wants to read, a line each.
-const DECISIONS: [&str; 11] = [
+const DECISIONS: [&str; 12] = [
     "left alone: its name is that of no finished file name=notes.tmp",
     "complete name=stock.csv",
     "taken out of the inbox file=",
@@ -59,6 +60,7 @@ const DECISIONS: [&str; 11] = [
     "a look at what is in doubt doubts=1 ",
     "asked after orders asked=",
     "told of an order order=",
+    "what=status from=ordered to=completed",
 ];
 
 #[test]
