@@ -84,7 +84,7 @@ fn finish(tx: &Tx<'_>, claim: &Claim, reply: &Reply<Placed>) -> Result<Recorded,
             .effects
             .iter()
             .any(|effect| matches!(effect, Effect::PauseAll(_) | Effect::PauseService(_)));
-        if !brake && passes(&outcome) {
+        if !brake && passes(&outcome) && tx.is_finding_out()? {
             pause::passed(tx, order.service, now)?;
         }
         if text == RETURNED {
