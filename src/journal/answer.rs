@@ -30,6 +30,17 @@ impl Journal {
         ticket: AttemptTicket,
         reply: Reply<Placed>,
     ) -> oneshot::Receiver<Result<Recorded, JournalError>> {
+        self.finish_attempt_holding(ticket, reply, ())
+    }
+
+    /// [`finish_attempt`](Self::finish_attempt), with something that is dropped once it is recorded, or can't be: so
+    /// nobody has to be woken for it.
+    pub fn finish_attempt_holding(
+        &self,
+        ticket: AttemptTicket,
+        reply: Reply<Placed>,
+        held: impl Send + 'static,
+    ) -> oneshot::Receiver<Result<Recorded, JournalError>> {
         let (tell, told) = oneshot::channel();
         let Some(claim) = ticket.spend() else { return told };
         let order = claim.order;
@@ -40,7 +51,7 @@ impl Journal {
                     // In the journal its attempt is still in flight: the next start takes it as in doubt.
                     tracing::error!(alarm = "journal", %order, "an answer can't be recorded: {error}");
                 }
-                drop(tell.send(done));
+                drop((tell.send(done), held));
             },
         );
         told

@@ -22,7 +22,7 @@ use super::slots::Slots;
 
 /// Until calls have been measured they are taken for slow, so that nothing is claimed ahead.
 const FIRST_LATENCY: Duration = Duration::from_secs(4);
-/// Answers that are not committed yet: at most so many, then the workers wait.
+/// Answers that are not committed yet and that no worker waits for: at most so many.
 const UNCOMMITTED: usize = 64;
 
 /// The workers of one run of the daemon, and what was learnt of the provider. Lost in a crash without harm.
@@ -186,7 +186,7 @@ impl Pool {
         let imei = ticket.imei();
         let Some(call) = OnItsWay::begin(self) else { return };
         self.meter.began(self.clock.now());
-        let sent = attempt::send(ticket, &*self.provider, &self.journal).await;
+        let sent = attempt::send(ticket, &*self.provider, &self.journal, &self.uncommitted).await;
         let Some(sent) = sent else { return };
         self.meter.ended(self.clock.now(), sent.took);
         call.ended(ended(&sent.outcome, sent.http), sent.took);
@@ -208,16 +208,10 @@ impl Pool {
             self.compare_balance(service, before, price).await;
             return;
         }
-        self.leave_to_the_journal(sent.recorded).await;
-    }
-
-    /// The answer is committed without this worker, as long as not too many are.
-    async fn leave_to_the_journal<T: Send + 'static>(&self, recorded: tokio::sync::oneshot::Receiver<T>) {
-        let Ok(permit) = Arc::clone(&self.uncommitted).acquire_owned().await else { return };
-        tokio::spawn(async move {
-            let _ = recorded.await;
-            drop(permit);
-        });
+        // The answer is committed without this worker, as long as not too many wait for that.
+        if !sent.had_room {
+            let _ = sent.recorded.await;
+        }
     }
 
     /// The gate, once more, just before the connection.
