@@ -87,7 +87,7 @@ async fn what_nobody_waits_for_lingers_until_somebody_waits_or_it_is_enough_for_
     let waited_for = bench.journal.set_fact("waited for", "1".to_owned());
     tokio::time::timeout(PATIENCE, waited_for).await.unwrap().unwrap();
     assert!(hears_of_one(), "it went with what was waited for");
-    let enough = super::writer::LINGER_OPERATIONS;
+    let enough = crate::journal::writer::LINGER_OPERATIONS;
     for n in 1..=enough {
         record(format!("{n} of many"));
     }
