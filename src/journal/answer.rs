@@ -30,6 +30,17 @@ impl Journal {
         ticket: AttemptTicket,
         reply: Reply<Placed>,
     ) -> oneshot::Receiver<Result<Recorded, JournalError>> {
+        self.finish_attempt_holding(ticket, reply, ())
+    }
+
+    /// [`finish_attempt`](Self::finish_attempt), with something that is dropped once it is recorded, or can't be: so
+    /// nobody has to be woken for it.
+    pub fn finish_attempt_holding(
+        &self,
+        ticket: AttemptTicket,
+        reply: Reply<Placed>,
+        held: impl Send + 'static,
+    ) -> oneshot::Receiver<Result<Recorded, JournalError>> {
         let (tell, told) = oneshot::channel();
         let Some(claim) = ticket.spend() else { return told };
         let (order, attempt, imei) = (claim.order, claim.n, claim.place.imei);
@@ -48,7 +59,7 @@ impl Journal {
                         tracing::error!(alarm = "journal", %order, "an answer can't be recorded: {error}");
                     }
                 }
-                drop(tell.send(done));
+                drop((tell.send(done), held));
             },
         );
         told
@@ -92,7 +103,7 @@ fn finish(tx: &Tx<'_>, claim: &Claim, reply: &Reply<Placed>) -> Result<Recorded,
             .effects
             .iter()
             .any(|effect| matches!(effect, Effect::PauseAll(_) | Effect::PauseService(_)));
-        if !brake && passes(&outcome) {
+        if !brake && passes(&outcome) && tx.is_finding_out()? {
             pause::passed(tx, order.service, now)?;
         }
         if text == RETURNED {

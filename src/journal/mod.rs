@@ -61,7 +61,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
+use std::thread::{JoinHandle, Thread};
 
 use tokio::sync::oneshot;
 
@@ -112,6 +112,8 @@ struct Shared {
     operations: Mutex<Option<Sender<Box<dyn writer::Operation>>>>,
     readers: Mutex<Vec<View>>,
     common: Common,
+    /// The writer's, to be woken while it lingers.
+    thread: Thread,
     writer: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -125,6 +127,7 @@ impl Drop for Shared {
         if let Ok(mut sender) = self.operations.lock() {
             sender.take();
         }
+        self.thread.unpark();
         let writer = self.writer.lock().ok().and_then(|mut writer| writer.take());
         // The last holder can be the writer itself, telling someone who is gone: it ends by itself then.
         let is_elsewhere = |writer: &JoinHandle<()>| writer.thread().id() != std::thread::current().id();
@@ -186,10 +189,14 @@ where
 }
 
 impl Journal {
-    /// From now on the commit of what nobody waits for (answers) waits a millisecond for more, so that one sync serves
+    /// From now on the commit of what nobody waits for (answers) waits a few milliseconds for more, so that one sync serves
     /// many. For the daemon at work; a caller that does one thing after the other only loses time by it.
     pub fn linger(&self) {
-        self.shared.common.lingers.store(true, Ordering::Relaxed);
+        self.linger_for(writer::LINGER_MS);
+    }
+
+    fn linger_for(&self, millis: u64) {
+        self.shared.common.linger_ms.store(millis, Ordering::Relaxed);
     }
 
     /// The stages' bells.
@@ -223,6 +230,7 @@ impl Journal {
 
     fn send(&self, operation: Box<dyn writer::Operation>) {
         crash_point("journal.ask");
+        let wakes = self.shared.common.is_time_to_write(operation.is_waited_for());
         let refused = match self.shared.operations.lock() {
             Ok(sender) => match sender.as_ref() {
                 Some(sender) => sender.send(operation).err().map(|refused| refused.0),
@@ -230,6 +238,9 @@ impl Journal {
             },
             Err(_) => Some(operation),
         };
+        if wakes {
+            self.shared.thread.unpark();
+        }
         if let Some(operation) = refused {
             operation.done(Err(JournalError::Closed));
         }

@@ -1,7 +1,6 @@
 //! Opening: a file that is no journal, is damaged or is newer is refused before anything in it changes.
 
 use std::path::Path;
-use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -75,7 +74,8 @@ impl Journal {
             standing,
             rest,
             unrecorded: unrecorded::Unrecorded::default(),
-            lingers: Arc::new(AtomicBool::new(false)),
+            linger_ms: Arc::default(),
+            sent: Arc::default(),
             opened: Arc::new(opened),
             writer_gone: CancellationToken::new(),
         };
@@ -95,6 +95,7 @@ impl Journal {
             operations: Mutex::new(Some(sender)),
             readers: Mutex::new(Vec::new()),
             common,
+            thread: thread.thread().clone(),
             writer: Mutex::new(Some(thread)),
         };
         Ok(Self { shared: Arc::new(shared) })

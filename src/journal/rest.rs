@@ -98,8 +98,16 @@ impl Journal {
     }
 }
 
+/// Whether anything rests at all.
+const ANY: &str = "SELECT 1 WHERE EXISTS (SELECT 1 FROM orders WHERE state IN (1, 2, 4, 5) AND state = 2) \
+     OR EXISTS (SELECT 1 FROM orders WHERE presumed > 0 AND provider_id IS NOT NULL)";
+
 /// Notes every doubt whose quiet period is over, and begins those anew that seem to be from the future.
 pub(super) fn note(tx: &Tx<'_>, now: Timestamp, quiet: Duration) -> Result<(), JournalError> {
+    // Asked at every claim, and nearly always in vain.
+    if tx.find(ANY, [], |_| Ok(()))?.is_none() {
+        return Ok(());
+    }
     let soon = now.plus(quiet).millis();
     // A clock that differs by less, or an answer recorded a moment ago, only makes it wait a little longer.
     tx.execute(

@@ -17,6 +17,8 @@ pub struct Tx<'a> {
     rung: Cell<Rung>,
     /// Whether a pause began, ended or changed.
     paused: Cell<bool>,
+    /// Whether a pause lets one order go to find out, once that was looked up.
+    finds_out: Cell<Option<bool>>,
     /// Changes that are written once for the whole transaction.
     sums: RefCell<Sums>,
     lines: RefCell<Vec<LogLine>>,
@@ -32,6 +34,7 @@ impl<'a> Tx<'a> {
             rest,
             rung: Cell::new(Rung::NONE),
             paused: Cell::new(false),
+            finds_out: Cell::new(None),
             sums: RefCell::default(),
             lines: RefCell::default(),
         }
@@ -71,6 +74,18 @@ impl<'a> Tx<'a> {
     /// Whoever is about to send must know of the pauses as they are now once the transaction is committed.
     pub(super) fn pauses_changed(&self) {
         self.paused.set(true);
+        self.finds_out.set(None);
+    }
+
+    /// Whether a pause lets one order go to find out whether it has ended. Asked after every order, and nearly always in
+    /// vain: one look serves the transaction until a pause changes.
+    pub(super) fn is_finding_out(&self) -> Result<bool, JournalError> {
+        if let Some(known) = self.finds_out.get() {
+            return Ok(known);
+        }
+        let found = self.find("SELECT 1 FROM pauses WHERE one = 1 LIMIT 1", [], |_| Ok(()))?.is_some();
+        self.finds_out.set(Some(found));
+        Ok(found)
     }
 
     pub(super) const fn have_pauses_changed(&self) -> bool {

@@ -28,7 +28,7 @@ fn connect(path: &Path, how: OpenFlags) -> Result<Connection, JournalError> {
         .map_err(|error| JournalError::Unreachable { path: path.to_owned(), why: error.to_string() })?;
     connection.busy_timeout(Duration::from_secs(10))?;
     connection.pragma_update(None, "query_only", "ON")?;
-    connection.pragma_update(None, "cache_size", -4096)?;
+    connection.pragma_update(None, "cache_size", -1024)?;
     connection.set_prepared_statement_cache_capacity(64);
     Ok(connection)
 }

@@ -34,7 +34,11 @@ impl Key {
         let key = self.expose().as_bytes();
         let mut clean = Vec::new();
         let (mut copied, mut at) = (0, 0);
-        while let Some(rest) = body.get(at..).filter(|rest| !rest.is_empty()) {
+        // Nothing else can begin the key, and most of a body is something else.
+        let may_begin = |byte: &u8| key.first() == Some(byte) || matches!(byte, b'%' | b'&' | b'\\');
+        while let Some(next) = body.get(at..).and_then(|rest| rest.iter().position(may_begin)) {
+            at = at.saturating_add(next);
+            let rest = body.get(at..).unwrap_or_default();
             let taken = match spelled(key, rest) {
                 Found::Whole(bytes) => bytes,
                 Found::Cut(characters) if !is_whole && characters > HARMLESS_BYTES => rest.len(),

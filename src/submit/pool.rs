@@ -22,7 +22,7 @@ use super::slots::Slots;
 
 /// Until calls have been measured they are taken for slow, so that nothing is claimed ahead.
 const FIRST_LATENCY: Duration = Duration::from_secs(4);
-/// Answers that are not committed yet: at most so many, then the workers wait.
+/// Answers that are not committed yet and that no worker waits for: at most so many.
 const UNCOMMITTED: usize = 64;
 
 /// The workers of one run of the daemon, and what was learnt of the provider. Lost in a crash without harm.
@@ -33,6 +33,8 @@ pub struct Pool {
     meter: Arc<Meter>,
     /// Attempts claimed and not ended.
     out: AtomicUsize,
+    /// With fewer out than this there may be something to claim.
+    few: AtomicUsize,
     /// Calls on the wire at once.
     slots: Slots,
     uncommitted: Arc<Semaphore>,
@@ -62,6 +64,7 @@ impl Pool {
             clock,
             meter,
             out: AtomicUsize::new(0),
+            few: AtomicUsize::new(usize::MAX),
             slots: Slots::new(),
             uncommitted: Arc::new(Semaphore::new(UNCOMMITTED)),
             pausing: AtomicUsize::new(0),
@@ -74,6 +77,7 @@ impl Pool {
 
     /// How many attempts to claim now, with what is configured.
     pub fn want(&self, config: &SubmitConfig, now: Timestamp) -> usize {
+        self.few.store(usize::MAX, Ordering::Release);
         if let Ok(mut state) = self.state.lock() {
             state.pace.set(config.workers, config.adaptive);
             self.open(&state.pace);
@@ -91,9 +95,14 @@ impl Pool {
         } else {
             pace::ahead(limit, state.latency.or(FIRST_LATENCY), state.commit.or(Duration::ZERO))
         };
-        let missing = limit.saturating_add(ahead).saturating_sub(self.out.load(Ordering::Acquire));
         // With attempts in hand there is time to claim many in one commit.
-        if missing > ahead / 2 { missing } else { 0 }
+        let (all, few) = (limit.saturating_add(ahead), limit.saturating_add(ahead.div_ceil(2)));
+        let out = self.out.load(Ordering::Acquire);
+        if out < few {
+            return all - out;
+        }
+        self.few.store(few, Ordering::Release);
+        0
     }
 
     /// As many slots as the limit of the moment.
@@ -144,7 +153,7 @@ impl Pool {
         self.abort.cancel();
     }
 
-    /// Rings when an attempt has ended.
+    /// Rings when an attempt has ended and there may be something to claim.
     pub async fn freed(&self) {
         self.freed.notified().await;
     }
@@ -165,8 +174,10 @@ impl Pool {
             () = self.abort.cancelled() => {}
             () = self.work_to_the_end(ticket, shared_account) => {}
         }
-        self.out.fetch_sub(1, Ordering::AcqRel);
-        self.freed.notify_one();
+        let out = self.out.fetch_sub(1, Ordering::AcqRel).saturating_sub(1);
+        if out < self.few.load(Ordering::Acquire) {
+            self.freed.notify_one();
+        }
     }
 
     async fn work_to_the_end(&self, ticket: AttemptTicket, shared_account: bool) {
@@ -186,7 +197,7 @@ impl Pool {
         let imei = ticket.imei();
         let Some(call) = OnItsWay::begin(self) else { return };
         self.meter.began(self.clock.now());
-        let sent = attempt::send(ticket, &*self.provider, &self.journal).await;
+        let sent = attempt::send(ticket, &*self.provider, &self.journal, &self.uncommitted).await;
         let Some(sent) = sent else { return };
         self.meter.ended(self.clock.now(), sent.took);
         call.ended(ended(&sent.outcome, sent.http), sent.took);
@@ -208,16 +219,10 @@ impl Pool {
             self.compare_balance(service, before, price).await;
             return;
         }
-        self.leave_to_the_journal(sent.recorded).await;
-    }
-
-    /// The answer is committed without this worker, as long as not too many are.
-    async fn leave_to_the_journal<T: Send + 'static>(&self, recorded: tokio::sync::oneshot::Receiver<T>) {
-        let Ok(permit) = Arc::clone(&self.uncommitted).acquire_owned().await else { return };
-        tokio::spawn(async move {
-            let _ = recorded.await;
-            drop(permit);
-        });
+        // The answer is committed without this worker, as long as not too many wait for that.
+        if !sent.had_room {
+            let _ = sent.recorded.await;
+        }
     }
 
     /// The gate, once more, just before the connection.
@@ -249,6 +254,9 @@ impl Pool {
         let (is_out, limit) = (state.pace.is_out(), state.pace.limit());
         self.open(&state.pace);
         drop(state);
+        if limit != before {
+            self.few.store(usize::MAX, Ordering::Release);
+        }
         match (was_out, is_out) {
             (false, true) => {
                 tracing::warn!("the provider doesn't answer orders: one at a time until it does");

@@ -248,3 +248,37 @@ async fn more_workers_after_a_reload_work_at_once() {
     stop.cancel();
     running.await.unwrap();
 }
+
+#[tokio::test]
+async fn each_worker_that_comes_free_gets_the_next_order_however_they_end() {
+    const ORDERS: usize = 60;
+    const WORKERS: usize = 4;
+    let folder = tempfile::tempdir().unwrap();
+    let clock = Clock::system();
+    let (journal, _) = journal_with(folder.path(), u32::try_from(ORDERS).unwrap(), clock.now()).await;
+    let provider = Arc::new(Gated { begun: AtomicUsize::new(0), may_end: Semaphore::new(0) });
+    let submit = Submit {
+        journal: journal.clone(),
+        provider: Arc::clone(&provider) as Arc<dyn Provider>,
+        clock,
+        settings: watch::channel(settings_with(&journal, WORKERS).await).1,
+        can_list: watch::channel(Some(false)).1,
+        meter: Arc::default(),
+        disk_ok: watch::channel(true).1,
+    };
+    let stop = CancellationToken::new();
+    let running = tokio::spawn(submit.run(stop.clone()));
+    let mut ended = 0;
+    // One by one, two at once, three, all of them, and again.
+    for at_once in (1..=WORKERS).cycle() {
+        assert!(have_begun(&provider, ORDERS.min(ended + WORKERS)).await, "after {ended}");
+        if ended == ORDERS {
+            break;
+        }
+        let more = at_once.min(ORDERS - ended);
+        provider.may_end.add_permits(more);
+        ended += more;
+    }
+    stop.cancel();
+    running.await.unwrap();
+}

@@ -89,3 +89,40 @@ async fn the_ledger_and_the_events_only_grow() {
         assert!(bench.journal.write(move |tx| tx.execute(sql, [])).await.is_err(), "{sql}");
     }
 }
+
+#[tokio::test]
+async fn what_nobody_waits_for_lingers_until_somebody_waits_or_it_is_enough_for_a_commit() {
+    const FOR_EVER_MS: u64 = 3_600_000;
+    const PATIENCE: Duration = Duration::from_secs(60);
+    let bench = Bench::new().await;
+    bench.journal.linger_for(FOR_EVER_MS);
+    let (told, hears) = std::sync::mpsc::channel();
+    let record = |key: String| {
+        let told = told.clone();
+        let run = move |tx: &Tx<'_>| tx.set_fact(&key, "1");
+        bench.journal.record(run, move |done| {
+            let _ = told.send(done.is_ok());
+        });
+    };
+    let hears_of_one = || hears.recv_timeout(PATIENCE).unwrap();
+    record("first".to_owned());
+    let waited_for = bench.journal.set_fact("waited for", "1".to_owned());
+    tokio::time::timeout(PATIENCE, waited_for).await.unwrap().unwrap();
+    assert!(hears_of_one(), "it went with what was waited for");
+    let enough = crate::journal::writer::LINGER_OPERATIONS;
+    for n in 1..=enough {
+        record(format!("{n} of many"));
+    }
+    assert!((0..enough).all(|_| hears_of_one()));
+    // The end is waited for too.
+    record("last".to_owned());
+    let Bench { _folder: folder, path, journal, .. } = bench;
+    let closed = tokio::task::spawn_blocking(move || drop(journal));
+    tokio::time::timeout(PATIENCE, closed).await.unwrap().unwrap();
+    assert!(hears_of_one());
+    let again = Journal::open(&path).unwrap();
+    for key in ["first", "1 of many", "last"] {
+        assert_eq!(again.read_here(|view| view.fact(key)).unwrap(), Some("1".to_owned()), "{key}");
+    }
+    drop(folder);
+}
