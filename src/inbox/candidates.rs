@@ -103,7 +103,7 @@ impl Candidates {
         self.settle = settle;
     }
 
-    /// No file that stays unchanged waits longer.
+    /// No file that stays unchanged, and that nobody is known to have open, waits longer.
     #[must_use]
     pub fn longest(&self) -> Duration {
         self.settle.saturating_mul(UNSEEN_FACTOR)

@@ -13,7 +13,7 @@ pub enum StatusError {
     #[error("{}", for_whom(matches!(.0, JournalError::Unreachable { .. }), .0))]
     Journal(#[from] JournalError),
     /// Whether a daemon runs can't be told.
-    #[error("{}", for_whom(is_denied(.0), .0))]
+    #[error("{}", of_lock(.0))]
     Lock(#[from] LockError),
     /// The folder of the journal can't be looked into.
     #[error("{}", for_whom(.why.kind() == io::ErrorKind::PermissionDenied, &format_args!("the journal {path}: {why}")))]
@@ -25,8 +25,13 @@ pub enum StatusError {
     },
 }
 
-fn is_denied(error: &LockError) -> bool {
-    matches!(error, LockError::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied)
+fn of_lock(error: &LockError) -> String {
+    match error {
+        LockError::Io { path, source } if source.kind() == io::ErrorKind::PermissionDenied => {
+            for_whom(true, &format_args!("{}: {source}", path.display()))
+        }
+        other => other.to_string(),
+    }
 }
 
 fn for_whom(is_denied: bool, error: &dyn fmt::Display) -> String {
@@ -51,6 +56,7 @@ mod tests {
         for error in [lock(denied()), why(denied())] {
             let told = error.to_string();
             assert!(told.starts_with(for_whom) && told.contains("/var/lib/imeid/journal.db"), "{told}");
+            assert!(!told.contains("writable"), "he has nothing to mend: {told}");
         }
         for error in [lock(io::Error::other("broken")), why(io::Error::other("broken"))] {
             let told = error.to_string();
