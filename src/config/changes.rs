@@ -61,13 +61,14 @@ fn keys(config: &Config) -> Vec<Key> {
         outbox,
         log,
     } = config;
-    let JournalConfig { path, min_free_bytes } = journal;
+    let JournalConfig { path, min_free_bytes, keep_answers } = journal;
     let OutboxConfig { held_after, publish_after, partial_every } = outbox;
     let mut keys = provider_keys(provider);
     keys.extend(folder_keys(folders));
     keys.extend([
         ("path in [journal]", path.display().to_string()),
         ("min_free in [journal]", show_size(*min_free_bytes)),
+        ("keep_answers in [journal]", keep_answers.map_or_else(|| "forever".to_owned(), show_duration)),
     ]);
     keys.extend(submit_keys(submit));
     keys.extend(poll_keys(poll));
