@@ -78,7 +78,7 @@ fn knobs(rng: &mut Rng, lists: bool) -> Knobs {
         list_recent,
         per_day: (rng.u8(0..5) == 0).then_some("1.50"),
         // Not drawn: the seeds that are known go on telling the same stories.
-        keep_answers: if workers % 2 == 0 { "10m" } else { "forever" },
+        keep_answers: if workers.is_multiple_of(2) { "10m" } else { "forever" },
     }
 }
 
