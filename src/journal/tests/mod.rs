@@ -6,6 +6,7 @@ mod cleared;
 mod doubts;
 mod exports;
 mod intake;
+mod listings;
 mod pauses;
 mod plans;
 mod presumed;
