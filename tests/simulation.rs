@@ -414,7 +414,7 @@ fn a_list_that_is_empty_though_an_order_of_ours_is_unfinished_is_done_without() 
 fn a_list_that_is_empty_for_a_day_while_orders_are_taken_and_finished_is_done_without() {
     let mut world = listing_nothing(seconds(60));
     doubt_one(&mut world, 0);
-    minutes(&mut world, 24 * 60 + 10);
+    minutes(&mut world, 25 * 60);
     assert_eq!(doubts_and_alarms(&world), (1, 0), "what was taken before may be finished, and left out");
     drop(world);
     let mut world = listing_nothing(seconds(60));

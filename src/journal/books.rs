@@ -2,6 +2,11 @@
 //!
 //! Every amount that is reserved, presumed or charged stands behind a row of `attempts`; the ledger has a line for
 //! every move, and `totals` its sums, by day and by batch.
+//!
+//! - [`attempts`]: their rows. [`alarms`]: what people must see.
+
+mod alarms;
+mod attempts;
 
 use std::time::Duration;
 
@@ -12,9 +17,15 @@ use super::pause;
 use super::sums::Amounts;
 use super::tx::Tx;
 use crate::gate::Scope;
-use crate::order::{Alarm, Effect, Released, Source};
+use crate::order::{Effect, Released, Source};
 use crate::schedule;
-use crate::types::{BatchId, Money, OrderId, ProviderOrderId, ServiceId, Timestamp};
+use crate::types::{Money, OrderId, ProviderOrderId, ServiceId, Timestamp};
+
+use alarms::alarm_text;
+pub(super) use alarms::{
+    alarm, alarm_about_batch, alarm_is_gone, alarm_without_order, enter_alarm, log_alarm,
+};
+use attempts::{AttemptRow, in_flight, oldest, set_verdict, source};
 
 /// Does what an effect says.
 pub(super) fn apply(
@@ -93,12 +104,6 @@ enum Account {
     None,
 }
 
-struct AttemptRow {
-    n: u32,
-    price: Money,
-    day: i64,
-}
-
 /// Enters a claimed attempt: the row and its reservation. The caller has stepped the order, which gave it its number.
 pub(super) fn begin(
     tx: &Tx<'_>,
@@ -128,72 +133,6 @@ fn end_in_flight(tx: &Tx<'_>, order: &Loaded, now: Timestamp, verdict: Verdict) 
             move_money(tx, order, &row, now, Account::Reserved, Account::None)
         }
         _ => Ok(()),
-    }
-}
-
-fn in_flight(tx: &Tx<'_>, order: OrderId) -> Result<Option<AttemptRow>, JournalError> {
-    tx.find(
-        "SELECT n, price, day FROM attempts WHERE order_id = ?1 AND verdict IS NULL",
-        [order.0],
-        read_attempt,
-    )
-}
-
-fn oldest(tx: &Tx<'_>, order: OrderId, verdict: Verdict) -> Result<Option<AttemptRow>, JournalError> {
-    tx.find(
-        "SELECT n, price, day FROM attempts WHERE order_id = ?1 AND verdict = ?2 ORDER BY n LIMIT 1",
-        (order.0, verdict.code()),
-        read_attempt,
-    )
-}
-
-/// The oldest attempt that is charged and whose id isn't known.
-fn oldest_unnamed(tx: &Tx<'_>, order: OrderId) -> Result<Option<AttemptRow>, JournalError> {
-    tx.find(
-        "SELECT n, price, day FROM attempts WHERE order_id = ?1 AND verdict = 0 \
-         AND n NOT IN (SELECT n FROM charges WHERE order_id = ?1 AND n IS NOT NULL) ORDER BY n LIMIT 1",
-        [order.0],
-        read_attempt,
-    )
-}
-
-fn read_attempt(row: &rusqlite::Row<'_>) -> rusqlite::Result<AttemptRow> {
-    Ok(AttemptRow { n: row.get(0)?, price: Money::from_micros(row.get(1)?), day: row.get(2)? })
-}
-
-fn set_verdict(
-    tx: &Tx<'_>,
-    order: OrderId,
-    n: u32,
-    verdict: Verdict,
-    now: Timestamp,
-) -> Result<(), JournalError> {
-    tx.execute_one(
-        "an attempt's verdict",
-        "UPDATE attempts SET verdict = ?3, ended_at = coalesce(ended_at, ?4) WHERE order_id = ?1 AND n = ?2",
-        (order.0, n, verdict.code(), now.millis()),
-    )
-}
-
-/// The attempt that a charge or a presumption is about, and where its price stands.
-fn source(tx: &Tx<'_>, order: OrderId, from: Source) -> Result<Option<(AttemptRow, Account)>, JournalError> {
-    let row = match from {
-        Source::InFlight => in_flight(tx, order)?.map(|row| (row, Account::Reserved)),
-        Source::Unaccounted => oldest(tx, order, Verdict::Unknown)?.map(|row| (row, Account::Reserved)),
-        Source::Presumed => oldest(tx, order, Verdict::Presumed)?.map(|row| (row, Account::Presumed)),
-        Source::Inferred => {
-            let mut found = None;
-            for verdict in [Verdict::Absent, Verdict::Word, Verdict::Once] {
-                found = found.or(oldest(tx, order, verdict)?);
-            }
-            found.map(|row| (row, Account::None))
-        }
-        Source::Booked => oldest_unnamed(tx, order)?.map(|row| (row, Account::Charged)),
-        Source::None => return Ok(None),
-    };
-    match row {
-        Some(found) => Ok(Some(found)),
-        None => Err(JournalError::Unknown(format!("order {order} has no attempt {from:?}"))),
     }
 }
 
@@ -407,89 +346,5 @@ fn name_earlier(tx: &Tx<'_>, order: &mut Loaded) -> Result<(), JournalError> {
         |row| row.get(0).map(OrderId),
     )?;
     order.earlier = earlier;
-    Ok(())
-}
-
-fn alarm_text(name: Alarm, order: &Loaded) -> String {
-    match name {
-        Alarm::DoubleCharge => {
-            format!("IMEI {} was ordered twice at the provider (order {})", order.imei, order.id)
-        }
-        Alarm::StatusChanged => {
-            format!("the provider changed a finished status of IMEI {} (order {})", order.imei, order.id)
-        }
-        Alarm::IllegalEvent
-        | Alarm::Journal
-        | Alarm::Balance
-        | Alarm::FileGone
-        | Alarm::FileChanged
-        | Alarm::Intake
-        | Alarm::Outbox
-        | Alarm::OlderCopy
-        | Alarm::OtherJournal
-        | Alarm::Listing => format!("order {}", order.id),
-    }
-}
-
-/// Says an alarm once it is recorded.
-pub(super) fn log_alarm(tx: &Tx<'_>, name: Alarm, text: &str) {
-    let text = text.to_owned();
-    tx.log(move || tracing::error!(alarm = name.as_str(), "{text}"));
-}
-
-/// Puts an alarm where people see it until its cause is gone or someone has seen it.
-pub(super) fn alarm(
-    tx: &Tx<'_>,
-    now: Timestamp,
-    name: Alarm,
-    text: &str,
-    order: &Loaded,
-) -> Result<(), JournalError> {
-    log_alarm(tx, name, text);
-    tx.execute(
-        "INSERT INTO alarms (at, name, text, order_id, batch) VALUES (?1, ?2, ?3, ?4, ?5)",
-        (now.millis(), name.as_str(), text, order.id.0, order.batch.0),
-    )?;
-    Ok(())
-}
-
-/// An alarm about a batch as a whole.
-pub(super) fn alarm_about_batch(
-    tx: &Tx<'_>,
-    now: Timestamp,
-    name: Alarm,
-    text: &str,
-    batch: BatchId,
-) -> Result<(), JournalError> {
-    let n = alarm_without_order(tx, now, name, text)?;
-    tx.execute_one("an alarm's batch", "UPDATE alarms SET batch = ?2 WHERE n = ?1", (n, batch.0))
-}
-
-/// An alarm about no order in particular. Gives its number.
-pub(super) fn alarm_without_order(
-    tx: &Tx<'_>,
-    now: Timestamp,
-    name: Alarm,
-    text: &str,
-) -> Result<i64, JournalError> {
-    log_alarm(tx, name, text);
-    enter_alarm(tx, now, name, text)
-}
-
-/// Such an alarm, without a word in the log.
-pub(super) fn enter_alarm(tx: &Tx<'_>, now: Timestamp, name: Alarm, text: &str) -> Result<i64, JournalError> {
-    tx.execute(
-        "INSERT INTO alarms (at, name, text) VALUES (?1, ?2, ?3)",
-        (now.millis(), name.as_str(), text),
-    )?;
-    Ok(tx.connection().last_insert_rowid())
-}
-
-/// The cause of every open alarm of this name is gone.
-pub(super) fn alarm_is_gone(tx: &Tx<'_>, name: Alarm, now: Timestamp) -> Result<(), JournalError> {
-    tx.execute(
-        "UPDATE alarms SET gone_at = ?2 WHERE gone_at IS NULL AND acked_at IS NULL AND name = ?1",
-        (name.as_str(), now.millis()),
-    )?;
     Ok(())
 }

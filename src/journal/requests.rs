@@ -4,13 +4,10 @@
 //! crash between two of them leaves it open; done again, what is done already changes nothing. The answer is written
 //! with the last slice.
 
-use std::path::Path;
-use std::time::Duration;
+mod letter_box;
 
-use rusqlite::{Connection, OpenFlags, OptionalExtension};
 use serde::{Deserialize, Serialize};
 
-use super::opened::Opened;
 use super::orders::{self, Rules};
 use super::resolve::Seen;
 use super::tx::Tx;
@@ -18,6 +15,9 @@ use super::view::View;
 use super::{Journal, JournalError, cancel, operator, resolve, retry};
 use crate::gate::Scope;
 use crate::types::{BatchId, Imei, ProviderOrderId, ServiceId, Timestamp};
+
+pub use letter_box::LetterBox;
+use letter_box::insert;
 
 /// What an operator says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -147,58 +147,6 @@ impl Request {
         };
         format!("{}: {}{seen}", self.who, self.said.told())
     }
-}
-
-/// The journal's letter box for commands that run beside the daemon: they can leave requests, and write nothing else.
-pub struct LetterBox {
-    connection: Connection,
-    // Behind the connection, which must be closed first.
-    _opened: Opened,
-}
-
-impl LetterBox {
-    /// Opens the letter box of the journal at `path`.
-    ///
-    /// # Errors
-    /// There is no journal, it is of another version, or it can't be written.
-    pub fn open(path: &Path) -> Result<Self, JournalError> {
-        let (opened, _) = Opened::begin(path, || Ok(()))?;
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(path, flags)
-            .map_err(|error| JournalError::Unreachable { path: path.to_owned(), why: error.to_string() })?;
-        connection.busy_timeout(Duration::from_secs(10))?;
-        connection.pragma_update(None, "synchronous", "FULL")?;
-        super::refuse_newer(&connection, path)?;
-        Ok(Self { connection, _opened: opened })
-    }
-
-    /// Leaves a request; returns its number once it is durable.
-    ///
-    /// # Errors
-    /// The journal can't be written.
-    pub fn leave(&self, new: &NewRequest, now: Timestamp) -> Result<i64, JournalError> {
-        insert(&self.connection, new, now)
-    }
-
-    /// The answer to a request, once there is one.
-    ///
-    /// # Errors
-    /// The journal can't be read.
-    pub fn answer(&self, id: i64) -> Result<Option<RequestAnswer>, JournalError> {
-        let text: Option<Option<String>> = self
-            .connection
-            .query_row("SELECT answer FROM requests WHERE id = ?1", [id], |row| row.get(0))
-            .optional()?;
-        text.flatten().map(|text| read_json(&text)).transpose()
-    }
-}
-
-fn insert(connection: &Connection, new: &NewRequest, now: Timestamp) -> Result<i64, JournalError> {
-    connection.execute(
-        "INSERT INTO requests (at, who, word, target) VALUES (?1, ?2, ?3, ?4)",
-        (now.millis(), &new.who, json(&new.said)?, json(&new.target)?),
-    )?;
-    Ok(connection.last_insert_rowid())
 }
 
 fn json(value: &impl Serialize) -> Result<String, JournalError> {

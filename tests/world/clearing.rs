@@ -28,6 +28,8 @@ pub(crate) struct Story {
     later_files: u32,
     /// When the last of them was dropped, in unix milliseconds.
     later_at: i64,
+    /// The last export shows all that clears the charge: once it is read, it has.
+    must_clear: bool,
 }
 
 fn file(name: &str, n: u32, of: std::ops::Range<u32>) -> Dropped {
@@ -99,7 +101,10 @@ impl Story {
             return;
         }
         let is_seen = usize::try_from(self.later_files).is_ok_and(|files| files == world.exports());
+        let is_read = self.by_export && is_seen && world.are_exports_read();
+        assert!(!(is_read && self.must_clear && says(world, &presumed())), "an export was read in vain");
         if self.by_export && is_there && !is_seen {
+            self.must_clear = self.shows_enough(world);
             world.drop_export();
         } else if self.later_files < LATER_FILES && says(world, &open) && world.are_exports_read() {
             self.later_files += 1;
@@ -107,6 +112,19 @@ impl Story {
             let last = self.last_of_later();
             world.drop_file(file("later", 1 + self.later_files, last - 1..last + 1));
         }
+    }
+
+    /// Whether the provider shows finished orders and others, and an order of the last file that we have the id of.
+    fn shows_enough(&self, world: &World) -> bool {
+        let orders = world.wire.orders();
+        let is_pending = |status: &str| ["Pending", "In Process"].contains(&status);
+        let pending = orders.iter().filter(|order| is_pending(&order.status)).count();
+        let last = files::imei(self.last_of_later());
+        let is_known = format!("imei = {last} AND provider_id IS NOT NULL AND charged = 1 AND attempts = 1");
+        // A crash can have begun the doubt anew since the file was dropped.
+        let is_young = format!("presumed > 0 AND doubt_since > {}", self.later_at - 250_000);
+        let is_fresh = says(world, &is_known) && !says(world, &is_young) && !says(world, "state = 2");
+        pending > 0 && pending < orders.len() && is_fresh
     }
 
     /// The number of the last IMEI of the last of the files that came later.

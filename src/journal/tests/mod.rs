@@ -6,6 +6,7 @@ mod cleared;
 mod doubts;
 mod exports;
 mod intake;
+mod listings;
 mod mark;
 mod pauses;
 mod plans;

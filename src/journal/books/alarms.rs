@@ -1,0 +1,96 @@
+//! What a person must see, until its cause is gone or someone has seen it.
+
+use super::super::JournalError;
+use super::super::orders::Loaded;
+use super::super::tx::Tx;
+use crate::order::Alarm;
+use crate::types::{BatchId, Timestamp};
+
+pub(super) fn alarm_text(name: Alarm, order: &Loaded) -> String {
+    match name {
+        Alarm::DoubleCharge => {
+            format!("IMEI {} was ordered twice at the provider (order {})", order.imei, order.id)
+        }
+        Alarm::StatusChanged => {
+            format!("the provider changed a finished status of IMEI {} (order {})", order.imei, order.id)
+        }
+        Alarm::IllegalEvent
+        | Alarm::Journal
+        | Alarm::Balance
+        | Alarm::FileGone
+        | Alarm::FileChanged
+        | Alarm::Intake
+        | Alarm::Outbox
+        | Alarm::OlderCopy
+        | Alarm::OtherJournal
+        | Alarm::Listing => format!("order {}", order.id),
+    }
+}
+
+/// Says an alarm once it is recorded.
+pub(in super::super) fn log_alarm(tx: &Tx<'_>, name: Alarm, text: &str) {
+    let text = text.to_owned();
+    tx.log(move || tracing::error!(alarm = name.as_str(), "{text}"));
+}
+
+/// Puts an alarm where people see it until its cause is gone or someone has seen it.
+pub(in super::super) fn alarm(
+    tx: &Tx<'_>,
+    now: Timestamp,
+    name: Alarm,
+    text: &str,
+    order: &Loaded,
+) -> Result<(), JournalError> {
+    log_alarm(tx, name, text);
+    tx.execute(
+        "INSERT INTO alarms (at, name, text, order_id, batch) VALUES (?1, ?2, ?3, ?4, ?5)",
+        (now.millis(), name.as_str(), text, order.id.0, order.batch.0),
+    )?;
+    Ok(())
+}
+
+/// An alarm about a batch as a whole.
+pub(in super::super) fn alarm_about_batch(
+    tx: &Tx<'_>,
+    now: Timestamp,
+    name: Alarm,
+    text: &str,
+    batch: BatchId,
+) -> Result<(), JournalError> {
+    let n = alarm_without_order(tx, now, name, text)?;
+    tx.execute_one("an alarm's batch", "UPDATE alarms SET batch = ?2 WHERE n = ?1", (n, batch.0))
+}
+
+/// An alarm about no order in particular. Gives its number.
+pub(in super::super) fn alarm_without_order(
+    tx: &Tx<'_>,
+    now: Timestamp,
+    name: Alarm,
+    text: &str,
+) -> Result<i64, JournalError> {
+    log_alarm(tx, name, text);
+    enter_alarm(tx, now, name, text)
+}
+
+/// Such an alarm, without a word in the log.
+pub(in super::super) fn enter_alarm(
+    tx: &Tx<'_>,
+    now: Timestamp,
+    name: Alarm,
+    text: &str,
+) -> Result<i64, JournalError> {
+    tx.execute(
+        "INSERT INTO alarms (at, name, text) VALUES (?1, ?2, ?3)",
+        (now.millis(), name.as_str(), text),
+    )?;
+    Ok(tx.connection().last_insert_rowid())
+}
+
+/// The cause of every open alarm of this name is gone.
+pub(in super::super) fn alarm_is_gone(tx: &Tx<'_>, name: Alarm, now: Timestamp) -> Result<(), JournalError> {
+    tx.execute(
+        "UPDATE alarms SET gone_at = ?2 WHERE gone_at IS NULL AND acked_at IS NULL AND name = ?1",
+        (name.as_str(), now.millis()),
+    )?;
+    Ok(())
+}

@@ -1,0 +1,89 @@
+//! The rows of attempts: which one an effect is about, and how it ended.
+
+use super::super::JournalError;
+use super::super::codes::Verdict;
+use super::super::tx::Tx;
+use super::Account;
+use crate::order::Source;
+use crate::types::{Money, OrderId, Timestamp};
+
+/// An attempt, as far as its money goes.
+pub(super) struct AttemptRow {
+    pub(super) n: u32,
+    pub(super) price: Money,
+    pub(super) day: i64,
+}
+
+pub(super) fn in_flight(tx: &Tx<'_>, order: OrderId) -> Result<Option<AttemptRow>, JournalError> {
+    tx.find(
+        "SELECT n, price, day FROM attempts WHERE order_id = ?1 AND verdict IS NULL",
+        [order.0],
+        read_attempt,
+    )
+}
+
+pub(super) fn oldest(
+    tx: &Tx<'_>,
+    order: OrderId,
+    verdict: Verdict,
+) -> Result<Option<AttemptRow>, JournalError> {
+    tx.find(
+        "SELECT n, price, day FROM attempts WHERE order_id = ?1 AND verdict = ?2 ORDER BY n LIMIT 1",
+        (order.0, verdict.code()),
+        read_attempt,
+    )
+}
+
+/// The oldest attempt that is charged and whose id isn't known.
+fn oldest_unnamed(tx: &Tx<'_>, order: OrderId) -> Result<Option<AttemptRow>, JournalError> {
+    tx.find(
+        "SELECT n, price, day FROM attempts WHERE order_id = ?1 AND verdict = 0 \
+         AND n NOT IN (SELECT n FROM charges WHERE order_id = ?1 AND n IS NOT NULL) ORDER BY n LIMIT 1",
+        [order.0],
+        read_attempt,
+    )
+}
+
+fn read_attempt(row: &rusqlite::Row<'_>) -> rusqlite::Result<AttemptRow> {
+    Ok(AttemptRow { n: row.get(0)?, price: Money::from_micros(row.get(1)?), day: row.get(2)? })
+}
+
+pub(super) fn set_verdict(
+    tx: &Tx<'_>,
+    order: OrderId,
+    n: u32,
+    verdict: Verdict,
+    now: Timestamp,
+) -> Result<(), JournalError> {
+    tx.execute_one(
+        "an attempt's verdict",
+        "UPDATE attempts SET verdict = ?3, ended_at = coalesce(ended_at, ?4) WHERE order_id = ?1 AND n = ?2",
+        (order.0, n, verdict.code(), now.millis()),
+    )
+}
+
+/// The attempt that a charge or a presumption is about, and where its price stands.
+pub(super) fn source(
+    tx: &Tx<'_>,
+    order: OrderId,
+    from: Source,
+) -> Result<Option<(AttemptRow, Account)>, JournalError> {
+    let row = match from {
+        Source::InFlight => in_flight(tx, order)?.map(|row| (row, Account::Reserved)),
+        Source::Unaccounted => oldest(tx, order, Verdict::Unknown)?.map(|row| (row, Account::Reserved)),
+        Source::Presumed => oldest(tx, order, Verdict::Presumed)?.map(|row| (row, Account::Presumed)),
+        Source::Inferred => {
+            let mut found = None;
+            for verdict in [Verdict::Absent, Verdict::Word, Verdict::Once] {
+                found = found.or(oldest(tx, order, verdict)?);
+            }
+            found.map(|row| (row, Account::None))
+        }
+        Source::Booked => oldest_unnamed(tx, order)?.map(|row| (row, Account::Charged)),
+        Source::None => return Ok(None),
+    };
+    match row {
+        Some(found) => Ok(Some(found)),
+        None => Err(JournalError::Unknown(format!("order {order} has no attempt {from:?}"))),
+    }
+}

@@ -1,0 +1,89 @@
+//! Orders that are none of ours: the export tells of them and of their results, and nothing was paid by us.
+
+use rusqlite::OptionalExtension;
+use serde::{Deserialize, Serialize};
+
+use super::super::JournalError;
+use super::super::codes::state_code;
+use super::super::orders::{self, Loaded, Rules, Telling};
+use super::super::poll;
+use super::super::tx::Tx;
+use super::Sorted;
+use super::row::{ExportRow, ExportedCells};
+use crate::order::{Event, Exported, State};
+use crate::types::{Imei, OrderId, ServiceId, Timestamp};
+
+/// Enters an order that isn't ours, with its result: no row stands for it, and nothing was paid by us.
+pub(super) fn remember(
+    tx: &Tx<'_>,
+    row: &ExportRow,
+    service: ServiceId,
+    imei: Imei,
+    now: Timestamp,
+    rules: &Rules,
+) -> Result<Sorted, JournalError> {
+    if !row.is_finished() {
+        return Ok(Sorted::Unfinished);
+    }
+    tx.execute(
+        "INSERT INTO orders (service, imei, batch, first_row, state) VALUES (?1, ?2, 0, 0, ?3)",
+        (service.0, i64::try_from(imei.as_u64()).unwrap_or(0), state_code(State::Queued)),
+    )?;
+    let mut order = orders::load(tx, OrderId(tx.connection().last_insert_rowid()))?;
+    // Years of them: the order and its result are there, an event of each would say the same again.
+    answer_elsewhere(tx, &mut order, row, now, rules, true)?;
+    Ok(Sorted::Remembered)
+}
+
+/// Gives an order that isn't ours the row's result, where it has none or an older one. A completed check beats a
+/// rejection.
+pub(super) fn answer_elsewhere(
+    tx: &Tx<'_>,
+    order: &mut Loaded,
+    row: &ExportRow,
+    now: Timestamp,
+    rules: &Rules,
+    quiet: bool,
+) -> Result<(), JournalError> {
+    if order.life.has_result && !is_better(tx, order.id, row)? {
+        return Ok(());
+    }
+    let text = format!("line {} of an export, ordered on {}", row.line, row.cells.date);
+    let telling = Telling { what: "exported", text: &text, via: "export", quiet };
+    let event = Event::Exported(Exported::One(row.status()));
+    if orders::advance(tx, order, &event, now, rules, &telling)?.is_some() {
+        set_result(tx, order.id, row)?;
+    }
+    Ok(())
+}
+
+fn is_better(tx: &Tx<'_>, order: OrderId, row: &ExportRow) -> Result<bool, JournalError> {
+    let known: Option<String> = tx
+        .prepare("SELECT exported FROM results WHERE order_id = ?1")?
+        .query_row([order.0], |row| row.get(0))
+        .optional()?
+        .flatten();
+    let Some(known) = known.and_then(|known| serde_json::from_str::<Dated>(&known).ok()) else {
+        return Ok(true);
+    };
+    Ok((!row.cells.rejected, row.told_at) > (!known.cells.rejected, known.told_at))
+}
+
+/// An export's cells with their date as a number, as `results.exported` keeps them.
+#[derive(Serialize, Deserialize)]
+struct Dated {
+    #[serde(flatten)]
+    cells: ExportedCells,
+    told_at: Option<i64>,
+}
+
+pub(super) fn set_result(tx: &Tx<'_>, order: OrderId, row: &ExportRow) -> Result<(), JournalError> {
+    poll::set_code(tx, order, &row.code)?;
+    let dated = Dated { cells: row.cells.clone(), told_at: row.told_at };
+    let exported = serde_json::to_string(&dated).map_err(|error| JournalError::Unknown(error.to_string()))?;
+    tx.execute_one(
+        "an export's result",
+        "UPDATE results SET exported = ?2 WHERE order_id = ?1",
+        (order.0, exported),
+    )
+}

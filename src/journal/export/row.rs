@@ -1,0 +1,67 @@
+//! A row of an export, as it is read, and as it is kept.
+
+use serde::{Deserialize, Serialize};
+
+use crate::types::{Imei, ProviderStatus, ServiceId};
+
+/// What an export's row says of the check beside its code.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExportedCells {
+    /// `CARRIER`
+    pub carrier: String,
+    /// `SIMLOCK`
+    pub simlock: String,
+    /// `MODEL`
+    pub model: String,
+    /// `FMI`
+    pub fmi: String,
+    /// `IMEI 2`
+    pub imei2: String,
+    /// `ORDER DATE` as it stands, in the provider's own, unknown time zone.
+    pub date: String,
+    /// The provider gave it back.
+    pub rejected: bool,
+}
+
+/// A row of an export.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExportRow {
+    /// Its line in the file, from 1.
+    pub line: u64,
+    /// The service that its title stands for.
+    pub service: i64,
+    /// Its IMEI.
+    pub imei: u64,
+    /// 1 pending, 2 completed, 3 rejected.
+    pub status: u8,
+    /// `CODE`
+    pub code: String,
+    /// What else it says.
+    pub cells: ExportedCells,
+    /// `ORDER DATE` in milliseconds, read as if it were UTC; `None`: can't be read.
+    pub told_at: Option<i64>,
+    /// Between which times of our clock, in unix milliseconds, it was ordered, once its date is placed.
+    pub placed: Option<(i64, i64)>,
+    /// The row as it stands, as one CSV record.
+    pub raw: String,
+}
+
+impl ExportRow {
+    /// How far it is.
+    #[must_use]
+    pub const fn status(&self) -> ProviderStatus {
+        match self.status {
+            2 => ProviderStatus::Completed,
+            3 => ProviderStatus::Rejected,
+            _ => ProviderStatus::Pending,
+        }
+    }
+
+    pub(super) const fn is_finished(&self) -> bool {
+        matches!(self.status(), ProviderStatus::Completed | ProviderStatus::Rejected)
+    }
+
+    pub(super) fn key(&self) -> Option<(ServiceId, Imei)> {
+        Imei::from_u64(self.imei).map(|imei| (ServiceId(self.service), imei))
+    }
+}

@@ -1,0 +1,156 @@
+//! Orders of ours that wait for evidence, settled by the rows that can be theirs.
+
+use super::super::JournalError;
+use super::super::kept;
+use super::super::orders::{self, Loaded, Rules, Telling};
+use super::super::tx::Tx;
+use super::elsewhere::set_result;
+use super::row::ExportRow;
+use super::{SettledBy, Unmatched, orders_of, waits_for_evidence};
+use crate::order::{Event, Exported, State};
+use crate::types::{OrderId, ProviderStatus, Timestamp};
+
+/// Settles the order of one key.
+pub(in super::super) fn settle(
+    tx: &Tx<'_>,
+    rows: &[ExportRow],
+    now: Timestamp,
+    rules: &Rules,
+) -> Result<Vec<SettledBy>, JournalError> {
+    let Some((service, imei)) = rows.first().and_then(ExportRow::key) else { return Ok(Vec::new()) };
+    let all = orders_of(tx, service, imei)?;
+    let Some((newest, older)) = all.split_last() else { return Ok(vec![SettledBy::Settled; rows.len()]) };
+    if newest.life.state == State::Submitting {
+        return keep_for_the_answer(tx, newest.clone(), rows, now, rules);
+    }
+    if !waits_for_evidence(newest) {
+        // Settled since by something better.
+        return Ok(vec![SettledBy::Settled; rows.len()]);
+    }
+    let from = first_attempt(tx, newest, older)?;
+    let others = taken_by(tx, older)?;
+    let judged: Vec<Option<Unmatched>> = rows.iter().map(|row| judge(row, from, &others)).collect();
+    let own: Vec<&ExportRow> =
+        rows.iter().zip(&judged).filter(|(_, why)| why.is_none()).map(|(row, _)| row).collect();
+    let mut order = newest.clone();
+    match &own[..] {
+        [] => {}
+        [one] => settle_by_one(tx, &mut order, one, now, rules)?,
+        several => settle_by_several(tx, &mut order, several, now, rules)?,
+    }
+    Ok(judged.into_iter().map(|why| why.map_or(SettledBy::Settled, SettledBy::Unmatched)).collect())
+}
+
+fn keep_for_the_answer(
+    tx: &Tx<'_>,
+    mut order: Loaded,
+    rows: &[ExportRow],
+    now: Timestamp,
+    rules: &Rules,
+) -> Result<Vec<SettledBy>, JournalError> {
+    for row in rows {
+        let telling = Telling { what: "exported", text: "kept for its answer", via: "export", quiet: true };
+        let event = Event::Exported(Exported::One(row.status()));
+        orders::advance(tx, &mut order, &event, now, rules, &telling)?;
+        kept::keep(tx, row, order.service, order.imei, now)?;
+    }
+    Ok(vec![SettledBy::Kept; rows.len()])
+}
+
+/// When the first attempt began that the export can be about: of those whose outcome isn't proven, and, where its answer
+/// never came, of the one that is charged. A charge that stands for the key's other orders began with theirs.
+fn first_attempt(tx: &Tx<'_>, newest: &Loaded, older: &[Loaded]) -> Result<Option<Timestamp>, JournalError> {
+    let mut first: Option<i64> = None;
+    let mut look = |order: OrderId, verdicts: &str| -> Result<(), JournalError> {
+        let sql = format!(
+            "SELECT min(claimed_at) FROM attempts WHERE order_id = ?1 AND (kind < 2 OR verdict = 3) AND verdict IN ({verdicts})"
+        );
+        let found: Option<i64> = tx.find(&sql, [order.0], |row| row.get(0))?.flatten();
+        first = match (first, found) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        };
+        Ok(())
+    };
+    look(newest.id, "0, 3, 4, 5, 6, 7")?;
+    for order in older {
+        look(order.id, "3, 4, 5, 6, 7")?;
+    }
+    Ok(first.map(Timestamp::from_millis))
+}
+
+/// When the key's older orders were taken: rows from then are theirs.
+fn taken_by(tx: &Tx<'_>, older: &[Loaded]) -> Result<Vec<(i64, i64)>, JournalError> {
+    let mut taken = Vec::new();
+    for order in older {
+        let mut statement = tx.prepare(
+            "SELECT claimed_at, coalesce(ended_at, claimed_at) FROM attempts WHERE order_id = ?1 AND kind < 2 AND verdict = 0",
+        )?;
+        let found = statement.query_map([order.id.0], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        for attempt in found {
+            taken.push(attempt?);
+        }
+    }
+    Ok(taken)
+}
+
+/// Why a row can't be the order's, if it can't.
+fn judge(row: &ExportRow, from: Option<Timestamp>, others: &[(i64, i64)]) -> Option<Unmatched> {
+    let Some(from) = from else { return Some(Unmatched::NoAttempt) };
+    let Some((earliest, latest)) = row.placed else { return Some(Unmatched::NoDate) };
+    if others.iter().any(|(begun, ended)| earliest <= *ended && latest >= *begun) {
+        return Some(Unmatched::OlderOrder);
+    }
+    (latest < from.millis()).then_some(Unmatched::Before)
+}
+
+fn settle_by_one(
+    tx: &Tx<'_>,
+    order: &mut Loaded,
+    row: &ExportRow,
+    now: Timestamp,
+    rules: &Rules,
+) -> Result<(), JournalError> {
+    let pending = row.status() == ProviderStatus::Pending;
+    if pending && order.life.state == State::OrderedNoId && order.life.charged > 0 {
+        return Ok(());
+    }
+    let text = format!("line {} of an export, ordered on {}", row.line, row.cells.date);
+    let telling = Telling { what: "exported", text: &text, via: "export", quiet: false };
+    let event = Event::Exported(Exported::One(row.status()));
+    if orders::advance(tx, order, &event, now, rules, &telling)?.is_none() {
+        return Ok(());
+    }
+    keep_raw(tx, order.id, row, now)?;
+    if row.is_finished() { set_result(tx, order.id, row) } else { Ok(()) }
+}
+
+fn settle_by_several(
+    tx: &Tx<'_>,
+    order: &mut Loaded,
+    rows: &[&ExportRow],
+    now: Timestamp,
+    rules: &Rules,
+) -> Result<(), JournalError> {
+    // Read again, or known from a listing: the alarm was raised then.
+    if order.life.state == State::Held && order.life.charged >= 2 {
+        return Ok(());
+    }
+    let lines: Vec<String> = rows.iter().map(|row| row.line.to_string()).collect();
+    let text = format!("lines {} of an export are all of this IMEI", lines.join(", "));
+    let telling = Telling { what: "exported", text: &text, via: "export", quiet: false };
+    orders::advance(tx, order, &Event::Exported(Exported::Several), now, rules, &telling)?;
+    for row in rows {
+        keep_raw(tx, order.id, row, now)?;
+    }
+    tx.execute("UPDATE orders SET held_for = ?2 WHERE id = ?1", (order.id.0, &text))?;
+    Ok(())
+}
+
+fn keep_raw(tx: &Tx<'_>, order: OrderId, row: &ExportRow, now: Timestamp) -> Result<(), JournalError> {
+    tx.execute(
+        "INSERT INTO answers (order_id, at, kind, body) VALUES (?1, ?2, 'export', ?3)",
+        (order.0, now.millis(), row.raw.as_bytes()),
+    )?;
+    Ok(())
+}
