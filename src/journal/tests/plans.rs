@@ -17,8 +17,8 @@ async fn no_hot_statement_scans_a_table_that_grows() {
         "SELECT id FROM orders WHERE presumed > 0 AND provider_id IS NOT NULL AND rested_after IS NULL AND doubt_since > 5",
         "SELECT id FROM orders WHERE presumed > 0 AND provider_id IS NOT NULL AND state <> 1 ORDER BY rested_after, id",
         "SELECT max(doubt_since) FROM orders WHERE presumed > 0 AND provider_id IS NOT NULL",
-        "SELECT 1 WHERE EXISTS (SELECT 1 FROM orders WHERE state IN (1, 2, 4, 5) AND state = 2) \
-             OR EXISTS (SELECT 1 FROM orders WHERE presumed > 0 AND provider_id IS NOT NULL)",
+        "SELECT 1 FROM orders WHERE state IN (1, 2, 4, 5) AND state = 2 UNION ALL SELECT 1 FROM orders \
+             WHERE presumed > 0 AND provider_id IS NOT NULL LIMIT 1",
         "SELECT id FROM orders WHERE state IN (1, 2, 4, 5) AND state = 1",
         "SELECT count(*) FROM orders WHERE state IN (1, 2, 4, 5) AND state = 1 AND (NULL IS NULL OR service = 1)",
         "SELECT id FROM orders WHERE state = 0 AND inferred > 0 ORDER BY id",
