@@ -104,3 +104,16 @@ async fn what_nobody_waits_for_lingers_until_somebody_waits_or_it_is_enough_for_
     }
     drop(folder);
 }
+
+#[tokio::test]
+async fn the_writer_is_woken_by_whoever_waits_and_by_enough_for_a_commit() {
+    use crate::journal::writer::LINGER_OPERATIONS;
+    let bench = Bench::new().await;
+    let common = &bench.journal.shared.common;
+    common.sent.store(0, Ordering::Release);
+    assert!(common.is_time_to_write(true), "who waits");
+    assert!((2..LINGER_OPERATIONS).all(|_| !common.is_time_to_write(false)), "too few");
+    assert!(common.is_time_to_write(false), "enough");
+    bench.journal.set_fact("written", "1".to_owned()).await.unwrap();
+    assert!(!common.is_time_to_write(false), "a commit begins anew");
+}
