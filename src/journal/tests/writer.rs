@@ -80,7 +80,9 @@ async fn what_nobody_waits_for_lingers_until_somebody_waits_or_it_is_enough_for_
     let record = |key: String| {
         let told = told.clone();
         let run = move |tx: &Tx<'_>| tx.set_fact(&key, "1");
-        bench.journal.record(run, move |done| drop(told.send(done.is_ok())));
+        bench.journal.record(run, move |done| {
+            let _ = told.send(done.is_ok());
+        });
     };
     let hears_of_one = || hears.recv_timeout(PATIENCE).unwrap();
     record("first".to_owned());
@@ -95,8 +97,12 @@ async fn what_nobody_waits_for_lingers_until_somebody_waits_or_it_is_enough_for_
     // The end is waited for too.
     record("last".to_owned());
     let Bench { _folder: folder, path, journal, .. } = bench;
-    let closed = tokio::task::spawn_blocking(move || drop(journal));
-    tokio::time::timeout(PATIENCE, closed).await.unwrap().unwrap();
+    let (closes, closed) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        drop(journal);
+        let _ = closes.send(());
+    });
+    closed.recv_timeout(PATIENCE).unwrap();
     assert!(hears_of_one());
     let again = Journal::open(&path).unwrap();
     for key in ["first", "1 of many", "last"] {
