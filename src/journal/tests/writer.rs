@@ -117,12 +117,29 @@ async fn what_nobody_waits_for_lingers_until_somebody_waits_or_it_is_enough_for_
     // The end is waited for too.
     record("last".to_owned());
     let Bench { _folder: folder, path, journal, .. } = bench;
-    let closed = tokio::task::spawn_blocking(move || drop(journal));
-    tokio::time::timeout(PATIENCE, closed).await.unwrap().unwrap();
+    let (closes, closed) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        drop(journal);
+        let _ = closes.send(());
+    });
+    closed.recv_timeout(PATIENCE).unwrap();
     assert!(hears_of_one());
     let again = Journal::open(&path).unwrap();
     for key in ["first", "1 of many", "last"] {
         assert_eq!(again.read_here(|view| view.fact(key)).unwrap(), Some("1".to_owned()), "{key}");
     }
     drop(folder);
+}
+
+#[tokio::test]
+async fn the_writer_is_woken_by_whoever_waits_and_by_enough_for_a_commit() {
+    use crate::journal::writer::LINGER_OPERATIONS;
+    let bench = Bench::new().await;
+    let common = &bench.journal.shared.common;
+    common.sent.store(0, Ordering::Release);
+    assert!(common.is_time_to_write(true), "who waits");
+    assert!((2..LINGER_OPERATIONS).all(|_| !common.is_time_to_write(false)), "too few");
+    assert!(common.is_time_to_write(false), "enough");
+    bench.journal.set_fact("written", "1".to_owned()).await.unwrap();
+    assert!(!common.is_time_to_write(false), "a commit begins anew");
 }
