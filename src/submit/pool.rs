@@ -168,15 +168,12 @@ impl Pool {
     /// The unit: sends one attempt as soon as a slot is free, unless something has come up against it by then. The
     /// caller has [taken it in](Pool::take_in).
     pub async fn work(&self, ticket: AttemptTicket, shared_account: bool) {
+        let _out = Out(self);
         tokio::select! {
             biased;
             // Dropping the ticket puts its order in doubt.
             () = self.abort.cancelled() => {}
             () = self.work_to_the_end(ticket, shared_account) => {}
-        }
-        let out = self.out.fetch_sub(1, Ordering::AcqRel).saturating_sub(1);
-        if out < self.few.load(Ordering::Acquire) {
-            self.freed.notify_one();
         }
     }
 
@@ -355,6 +352,18 @@ fn ended(outcome: &Placed, http: Option<u16>) -> Ended {
 
 /// While it lives nothing is claimed, and what is claimed goes back unsent.
 struct Held<'a>(&'a AtomicUsize);
+
+/// An attempt that was taken in is no longer out, however its work ends: a panic must not leave fewer slots for ever.
+struct Out<'a>(&'a Pool);
+
+impl Drop for Out<'_> {
+    fn drop(&mut self) {
+        let out = self.0.out.fetch_sub(1, Ordering::AcqRel).saturating_sub(1);
+        if out < self.0.few.load(Ordering::Acquire) {
+            self.0.freed.notify_one();
+        }
+    }
+}
 
 impl<'a> Held<'a> {
     fn new(count: &'a AtomicUsize) -> Self {

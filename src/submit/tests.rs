@@ -138,6 +138,24 @@ async fn what_waits_for_a_worker_when_a_person_pauses_goes_back_unsent() {
     assert_eq!((counts.queued, counts.submitting, counts.in_doubt, counts.ordered), (2, 0, 0, 1));
 }
 
+#[tokio::test]
+async fn a_call_that_panics_takes_no_slot_with_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = Clock::system();
+    let (journal, request) = journal_with(folder.path(), 1, clock.now()).await;
+    let provider = Arc::new(Gated { begun: AtomicUsize::new(0), may_end: Semaphore::new(0) });
+    // To wait for a permit of it panics.
+    provider.may_end.close();
+    let pool = Arc::new(Pool::new(journal.clone(), provider, clock.clone(), Arc::default()));
+    let before = pool.want(&one_worker(), clock.now());
+    let ticket = journal.begin_attempts(request, clock.clone()).await.unwrap().tickets.pop().unwrap();
+    pool.take_in();
+    let working = Arc::clone(&pool);
+    let ended = tokio::spawn(async move { working.work(ticket, true).await }).await;
+    assert!(ended.unwrap_err().is_panic());
+    assert_eq!(pool.want(&one_worker(), clock.now()), before);
+}
+
 /// Waits for what the stage does by itself.
 async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let looks = async {
