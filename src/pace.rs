@@ -18,25 +18,15 @@ use crate::types::Timestamp;
 
 pub use limit::CallNo;
 
-/// Calls shorter than this wait for a commit for a good part of their time, if they have to.
-const SHORT: Duration = Duration::from_millis(100);
-/// Calls longer than this hardly notice.
-const LONG: Duration = Duration::from_secs(1);
-
 /// How many attempts are claimed beyond the free workers, so that none waits for a commit: twice what is sent during one
-/// commit. Calls that take equally long end together, and each of them needs the next attempt at once: where they are
-/// short, a generation more, where they take up to a second half of one. Never more than two generations. At the real
+/// commit, half a generation more where a call takes under a second, and never more than two generations. At the real
 /// 3.6 s this is 0 or 1, so that a crash leaves little more in doubt than the calls in flight.
 #[must_use]
 pub fn ahead(workers: usize, latency: Duration, commit: Duration) -> usize {
     let latency_us = latency.as_micros().max(1);
     let during = u128::try_from(workers).unwrap_or(0).saturating_mul(2).saturating_mul(commit.as_micros())
         / latency_us;
-    let spare = match latency {
-        _ if latency < SHORT => workers,
-        _ if latency < LONG => workers / 2,
-        _ => 0,
-    };
+    let spare = if latency < Duration::from_secs(1) { workers / 2 } else { 0 };
     usize::try_from(during).unwrap_or(usize::MAX).saturating_add(spare).min(workers.saturating_mul(2))
 }
 
