@@ -4,48 +4,45 @@
 //! every stage finds its work as always. A stage that ends by itself takes the daemon down: half alive is worse.
 
 mod account;
+mod error;
 mod key;
 mod line;
 pub mod log;
 mod manager;
 mod older_copy;
+mod open;
 mod progress;
 mod prune;
 mod reload;
 mod requests;
 mod signals;
+mod stages;
 #[cfg(test)]
 mod tests;
 mod unrecorded;
 mod watch_disk;
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use sd_notify::NotifyState;
 use tokio::sync::{Notify, watch};
-use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::clock::Clock;
-use crate::config::{Config, Folders, KeyError, read_api_key};
-use crate::durable::{self, LockError, LockFile};
-use crate::inbox::{self, Inbox};
-use crate::intake::{Intake, Told};
-use crate::journal::{Journal, JournalError};
+use crate::config::{Config, read_api_key};
+use crate::durable::LockFile;
+use crate::journal::Journal;
 use crate::meter::Meter;
-use crate::outbox::Outbox;
-use crate::poll::Poll;
-use crate::provider::{ClientError, GsmFusion, Provider};
+use crate::provider::{GsmFusion, Provider};
 use crate::pulse::Pulse;
-use crate::settings::{self, Settings};
-use crate::settle::{OnceTold, Reconcile, Settle};
-use crate::submit::Submit;
+use crate::settings::Settings;
 
 pub use account::{Remembered, remembered};
+pub use error::DaemonError;
 pub(crate) use manager::tell_status;
 pub use older_copy::recover;
+pub use open::{Opened, journal_lock, open};
 pub use progress::{LIVE_FACT, Live, eta};
 pub(crate) use reload::tell_refused;
 pub(crate) use signals::stop_on_signals;
@@ -54,52 +51,8 @@ pub use unrecorded::Unrecorded;
 use key::KeyInUse;
 use log::LogHandle;
 use manager::Watchdog;
-use progress::{Heard, Progress};
 use reload::Reload;
-use requests::Requests;
-use watch_disk::DiskWatch;
-
-/// Why the daemon didn't start, or ended.
-#[derive(Debug, thiserror::Error)]
-pub enum DaemonError {
-    /// Another one has the journal or the inbox.
-    #[error("{0}")]
-    Locked(#[from] LockError),
-    /// The journal.
-    #[error(transparent)]
-    Journal(#[from] JournalError),
-    /// The API key: what is configured can't work.
-    #[error(transparent)]
-    Key(#[from] KeyError),
-    /// The HTTP client: what is configured can't work.
-    #[error(transparent)]
-    Client(#[from] ClientError),
-    /// A folder isn't there and can't be made, or can't be used.
-    #[error("the folder {path}: {why}")]
-    Folder {
-        /// Which.
-        path: PathBuf,
-        /// What the system says.
-        why: std::io::Error,
-    },
-    /// The account's name stands for another provider.
-    #[error("{0}")]
-    OtherProvider(Remembered),
-    /// Signals can't be received.
-    #[error("signals can't be received: {0}")]
-    Signals(std::io::Error),
-    /// A stage ended by itself.
-    #[error("the stage {0} ended by itself")]
-    Stage(&'static str),
-}
-
-impl DaemonError {
-    /// Whether the configuration is at fault, so that starting again changes nothing.
-    #[must_use]
-    pub const fn is_config(&self) -> bool {
-        matches!(self, Self::Key(_) | Self::Client(_) | Self::OtherProvider(_))
-    }
-}
+use stages::first_ended;
 
 /// Runs the daemon until a signal stops it; SIGHUP has it read its configuration anew, and open its log file anew.
 ///
@@ -165,51 +118,6 @@ fn daemon_of(opened: Opened, provider: Arc<dyn Provider>, clock: Clock, outside:
     }
 }
 
-/// What a daemon works on, recovered from the last one's end.
-#[derive(Debug)]
-pub struct Opened {
-    /// The journal: nothing in it is in flight.
-    pub journal: Journal,
-    /// The configuration, with the journal's numbers.
-    pub settings: Arc<Settings>,
-    /// The journal's. Held for as long as it works.
-    lock: LockFile,
-    _inbox_lock: LockFile,
-}
-
-/// Makes the folders, locks them, opens the journal and recovers: what was in flight when the last process ended is in
-/// doubt.
-///
-/// # Errors
-/// Another daemon has them, or something can't be made, opened or written.
-pub async fn open(config: Config, clock: &Clock) -> Result<Opened, DaemonError> {
-    make_folders(&config)?;
-    let [lock, inbox_lock] = lock(&config)?;
-    sweep(&config);
-    let journal = Journal::open(&config.journal.path)?;
-    journal.keep_steady(clock);
-    account::check(&journal, &config).await?;
-    let settings = Arc::new(Settings::new(config, &journal).await?);
-    let lost = recover(&journal, &settings, clock).await?;
-    if lost > 0 {
-        tracing::warn!(orders = lost, "in flight when the last process ended: in doubt");
-    }
-    journal.try_account_at_once(clock.now()).await?;
-    warn_of_left_waiting(&journal, &settings).await?;
-    Ok(Opened { journal, settings, lock, _inbox_lock: inbox_lock })
-}
-
-/// Orders that no stage will ever send are told of: nothing else would.
-async fn warn_of_left_waiting(journal: &Journal, settings: &Arc<Settings>) -> Result<(), JournalError> {
-    let in_force = Arc::clone(settings);
-    let queues = journal.read(move |view| settings::left_waiting(view, &in_force.config)).await?;
-    for queue in queues {
-        let why = settings::why_left_waiting(&queue, &settings.config);
-        tracing::warn!(service = %queue.name, orders = queue.orders, "{why}");
-    }
-    Ok(())
-}
-
 struct Daemon {
     journal: Journal,
     provider: Arc<dyn Provider>,
@@ -225,9 +133,6 @@ struct Daemon {
     _inbox_lock: LockFile,
     outside: Outside,
 }
-
-/// A stage that runs, with its name.
-type Stage = (&'static str, JoinHandle<()>);
 
 impl Daemon {
     async fn run(self, stop: CancellationToken) -> Result<(), DaemonError> {
@@ -313,170 +218,6 @@ impl Daemon {
             let is_taken_over = reload.run().await;
             self.refused.send_replace(!is_taken_over);
             manager::tell(&[NotifyState::Ready]);
-        }
-    }
-
-    fn start(
-        &self,
-        left: Live,
-        shown: watch::Sender<bool>,
-        stop: &CancellationToken,
-        rest: &CancellationToken,
-    ) -> (JoinHandle<()>, Vec<Stage>) {
-        let (scanned, is_scanned) = watch::channel(false);
-        let (can_list, lists) = watch::channel(None);
-        let (disk, disk_ok) = watch::channel(true);
-        let settings = || self.settings.subscribe();
-        let submit = Submit {
-            journal: self.journal.clone(),
-            provider: Arc::clone(&self.provider),
-            clock: self.clock.clone(),
-            settings: settings(),
-            can_list: lists,
-            meter: Arc::clone(&self.meter),
-            disk_ok: disk_ok.clone(),
-        };
-        let config = self.settings.borrow().config.clone();
-        let inbox = Inbox::new(inbox::Settings::of_inbox(&config), self.clock.clone()).take_up(left.inbox);
-        let waiting = inbox.waiting();
-        let intake = Intake {
-            journal: self.journal.clone(),
-            clock: self.clock.clone(),
-            settings: settings(),
-            inbox,
-            meter: Arc::clone(&self.meter),
-            scanned,
-            told: Told::default(),
-        };
-        let (journal, provider, clock) = (&self.journal, &self.provider, &self.clock);
-        let poll = Poll::new(journal.clone(), Arc::clone(provider), clock.clone(), settings());
-        let settle = Settle::new(
-            journal.clone(),
-            Arc::clone(provider),
-            clock.clone(),
-            settings(),
-            can_list,
-            Arc::clone(&self.meter),
-        );
-        let exports =
-            Inbox::new(inbox::Settings::of_reconcile(&config), clock.clone()).take_up(left.reconcile);
-        let exports_waiting = exports.waiting();
-        let reconcile = Reconcile {
-            journal: journal.clone(),
-            provider: Arc::clone(provider),
-            clock: clock.clone(),
-            settings: settings(),
-            inbox: exports,
-            told: OnceTold::default(),
-        };
-        let outbox = Outbox::new(journal.clone(), clock.clone(), settings());
-        let meter = Arc::clone(&self.meter);
-        let heard = Heard {
-            waiting,
-            reconcile: exports_waiting,
-            scanned: is_scanned,
-            disk_ok,
-            refused: self.refused.subscribe(),
-            draining: stop.clone(),
-        };
-        let progress = Progress::new(journal.clone(), clock.clone(), settings(), meter, heard, shown);
-        let disk = DiskWatch {
-            journal: journal.clone(),
-            clock: clock.clone(),
-            settings: settings(),
-            ok: disk,
-            lock: Arc::clone(&self.lock),
-        };
-        let stamp = older_copy::run(journal.clone(), clock.clone(), settings(), rest.clone());
-        let prune = prune::run(journal.clone(), clock.clone(), settings(), rest.clone());
-        let requests = Requests {
-            journal: journal.clone(),
-            provider: Arc::clone(provider),
-            clock: clock.clone(),
-            settings: settings(),
-        };
-        let others = vec![
-            // A stop takes nothing more in.
-            self.stage("intake", intake.run(stop.clone())),
-            self.stage("poll", poll.run(rest.clone())),
-            self.stage("settle", settle.run(stop.clone())),
-            self.stage("reconcile", reconcile.run(stop.clone())),
-            self.stage("outbox", outbox.run(rest.clone())),
-            self.stage("progress", progress.run(rest.clone())),
-            self.stage("disk", disk.run(rest.clone())),
-            self.stage("requests", requests.run(rest.clone())),
-            self.stage("stamp", stamp),
-            self.stage("prune", prune),
-        ];
-        (self.stage("submit", submit.run(stop.clone())).1, others)
-    }
-
-    /// Starts a stage that the watchdog looks after.
-    fn stage(&self, name: &'static str, work: impl Future<Output = ()> + Send + 'static) -> Stage {
-        let pulse = self.pulse.clone();
-        (name, tokio::spawn(async move { pulse.attend(name, work).await }))
-    }
-}
-
-/// The name of the first stage that ends.
-async fn first_ended(stages: &mut [Stage]) -> &'static str {
-    std::future::poll_fn(|context| {
-        for (name, stage) in stages.iter_mut() {
-            if std::pin::Pin::new(stage).poll(context).is_ready() {
-                return std::task::Poll::Ready(*name);
-            }
-        }
-        std::task::Poll::Pending
-    })
-    .await
-}
-
-/// Makes what is missing of the folders, for the group too.
-fn make_folders(config: &Config) -> Result<(), DaemonError> {
-    let Folders { inbox, outbox, reconcile, archive, rejected, .. } = &config.folders;
-    let services = config
-        .services
-        .iter()
-        .filter(|service| service.folder != ".")
-        .map(|service| inbox.join(&service.folder));
-    let journal = config.journal.path.parent().map(Path::to_owned);
-    for path in [inbox, outbox, reconcile, archive, rejected].into_iter().cloned().chain(services) {
-        make_folder(&path, 0o2775)?;
-    }
-    journal.map_or(Ok(()), |path| make_folder(&path, 0o700))
-}
-
-fn make_folder(path: &Path, mode: u32) -> Result<(), DaemonError> {
-    if path.is_dir() {
-        return Ok(());
-    }
-    if let Some(parent) = path.parent() {
-        std::fs::create_dir_all(parent).map_err(|why| DaemonError::Folder { path: path.to_owned(), why })?;
-    }
-    durable::make_dir(path, mode).map_err(|why| DaemonError::Folder { path: path.to_owned(), why })
-}
-
-/// The lock of whoever writes the journal: the daemon, or a command while there is none.
-#[must_use]
-pub fn journal_lock(config: &Config) -> PathBuf {
-    let mut beside = config.journal.path.clone().into_os_string();
-    beside.push(".lock");
-    PathBuf::from(beside)
-}
-
-/// One daemon a journal, and one an inbox.
-fn lock(config: &Config) -> Result<[LockFile; 2], DaemonError> {
-    let journal = LockFile::acquire(&journal_lock(config))?;
-    let inbox = LockFile::acquire(&config.folders.inbox.join(".imeid.lock"))?;
-    Ok([journal, inbox])
-}
-
-/// Removes temporary files that a crash left.
-fn sweep(config: &Config) {
-    let Folders { outbox, archive, rejected, .. } = &config.folders;
-    for folder in [outbox, archive, rejected] {
-        if let Err(error) = durable::remove_leftovers(folder) {
-            tracing::warn!(folder = %folder.display(), "temporary files of a crash can't be removed: {error}");
         }
     }
 }

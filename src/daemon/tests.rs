@@ -2,6 +2,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::*;
+use crate::journal::JournalError;
 use crate::provider::{BoxFuture, PlaceOrder};
 use crate::types::{
     AccountInfo, CallError, NotTaken, Placed, ProviderOrder, ProviderOrderId, ProviderService, Reply,

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::Alarm;
 use crate::types::{NotTaken, Placed, ProviderOrderId, ProviderStatus};
 
 /// Something that happened to an order, with the facts its meaning depends on.
@@ -293,56 +294,6 @@ impl PauseReason {
     #[must_use]
     pub const fn is_retried(self) -> bool {
         !matches!(self, Self::Operator | Self::OlderCopy | Self::Cap | Self::Disk)
-    }
-}
-
-/// What a person must see.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Alarm {
-    /// Two orders at the provider for one of ours.
-    DoubleCharge,
-    /// A finished order changed its status.
-    StatusChanged,
-    /// An event that the table has no row for.
-    IllegalEvent,
-    /// The journal's own rules caught a mistake.
-    Journal,
-    /// The balance fell by more than the books explain.
-    Balance,
-    /// A file that was taken is gone before it was read.
-    FileGone,
-    /// A file was written to after it was taken.
-    FileChanged,
-    /// A file can't be taken, or put into `archive/` or `rejected/`.
-    Intake,
-    /// Results can't be put into the outbox.
-    Outbox,
-    /// The journal is an older copy.
-    OlderCopy,
-    /// Another journal worked with these folders.
-    OtherJournal,
-    /// Doubts wait for the provider's listing, and it doesn't come.
-    Listing,
-}
-
-impl Alarm {
-    /// The alarm's name in logs and in `status`.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::DoubleCharge => "double_charge",
-            Self::StatusChanged => "status_changed",
-            Self::IllegalEvent => "illegal_event",
-            Self::Journal => "journal",
-            Self::Balance => "balance",
-            Self::FileGone => "file_gone",
-            Self::FileChanged => "file_changed",
-            Self::Intake => "intake",
-            Self::Outbox => "outbox",
-            Self::OlderCopy => "older_copy",
-            Self::OtherJournal => "other_journal",
-            Self::Listing => "listing",
-        }
     }
 }
 

@@ -45,14 +45,16 @@
 //! | any | what is already known; an operator's word without a row | stays | nothing; he is told why |
 //! | any other pair | | [`Illegal`] | unchanged; the caller raises an alarm |
 
+mod alarm;
 mod event;
 mod step;
 #[cfg(test)]
 mod tests;
 
+pub use alarm::Alarm;
 pub use event::{
-    Absence, Alarm, Answer, BalanceFacts, Effect, Event, Exported, HoldFacts, KeyFacts, NoIdFacts,
-    PauseReason, ProbeFacts, Released, Source, Word,
+    Absence, Answer, BalanceFacts, Effect, Event, Exported, HoldFacts, KeyFacts, NoIdFacts, PauseReason,
+    ProbeFacts, Released, Source, Word,
 };
 pub use step::{Illegal, Step, step};
 

@@ -1,0 +1,51 @@
+//! Why the daemon doesn't start, or ended.
+
+use std::path::PathBuf;
+
+use super::account::Remembered;
+use crate::config::KeyError;
+use crate::durable::LockError;
+use crate::journal::JournalError;
+use crate::provider::ClientError;
+
+/// Why the daemon didn't start, or ended.
+#[derive(Debug, thiserror::Error)]
+pub enum DaemonError {
+    /// Another one has the journal or the inbox.
+    #[error("{0}")]
+    Locked(#[from] LockError),
+    /// The journal.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The API key: what is configured can't work.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The HTTP client: what is configured can't work.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// A folder isn't there and can't be made, or can't be used.
+    #[error("the folder {path}: {why}")]
+    Folder {
+        /// Which.
+        path: PathBuf,
+        /// What the system says.
+        why: std::io::Error,
+    },
+    /// The account's name stands for another provider.
+    #[error("{0}")]
+    OtherProvider(Remembered),
+    /// Signals can't be received.
+    #[error("signals can't be received: {0}")]
+    Signals(std::io::Error),
+    /// A stage ended by itself.
+    #[error("the stage {0} ended by itself")]
+    Stage(&'static str),
+}
+
+impl DaemonError {
+    /// Whether the configuration is at fault, so that starting again changes nothing.
+    #[must_use]
+    pub const fn is_config(&self) -> bool {
+        matches!(self, Self::Key(_) | Self::Client(_) | Self::OtherProvider(_))
+    }
+}

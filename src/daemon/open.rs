@@ -1,0 +1,111 @@
+//! Opening what the daemon works on: folders, locks, the journal, and what the last process left in it.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::DaemonError;
+use super::account;
+use super::older_copy::recover;
+use crate::clock::Clock;
+use crate::config::{Config, Folders};
+use crate::durable::{self, LockFile};
+use crate::journal::{Journal, JournalError};
+use crate::settings::{self, Settings};
+
+/// What a daemon works on, recovered from the last one's end.
+#[derive(Debug)]
+pub struct Opened {
+    /// The journal: nothing in it is in flight.
+    pub journal: Journal,
+    /// The configuration, with the journal's numbers.
+    pub settings: Arc<Settings>,
+    /// The journal's. Held for as long as it works.
+    pub(super) lock: LockFile,
+    pub(super) _inbox_lock: LockFile,
+}
+
+/// Makes the folders, locks them, opens the journal and recovers: what was in flight when the last process ended is in
+/// doubt.
+///
+/// # Errors
+/// Another daemon has them, or something can't be made, opened or written.
+pub async fn open(config: Config, clock: &Clock) -> Result<Opened, DaemonError> {
+    make_folders(&config)?;
+    let [lock, inbox_lock] = lock(&config)?;
+    sweep(&config);
+    let journal = Journal::open(&config.journal.path)?;
+    journal.keep_steady(clock);
+    account::check(&journal, &config).await?;
+    let settings = Arc::new(Settings::new(config, &journal).await?);
+    let lost = recover(&journal, &settings, clock).await?;
+    if lost > 0 {
+        tracing::warn!(orders = lost, "in flight when the last process ended: in doubt");
+    }
+    journal.try_account_at_once(clock.now()).await?;
+    warn_of_left_waiting(&journal, &settings).await?;
+    Ok(Opened { journal, settings, lock, _inbox_lock: inbox_lock })
+}
+
+/// Orders that no stage will ever send are told of: nothing else would.
+pub(super) async fn warn_of_left_waiting(
+    journal: &Journal,
+    settings: &Arc<Settings>,
+) -> Result<(), JournalError> {
+    let in_force = Arc::clone(settings);
+    let queues = journal.read(move |view| settings::left_waiting(view, &in_force.config)).await?;
+    for queue in queues {
+        let why = settings::why_left_waiting(&queue, &settings.config);
+        tracing::warn!(service = %queue.name, orders = queue.orders, "{why}");
+    }
+    Ok(())
+}
+
+/// Makes what is missing of the folders, for the group too.
+pub(super) fn make_folders(config: &Config) -> Result<(), DaemonError> {
+    let Folders { inbox, outbox, reconcile, archive, rejected, .. } = &config.folders;
+    let services = config
+        .services
+        .iter()
+        .filter(|service| service.folder != ".")
+        .map(|service| inbox.join(&service.folder));
+    let journal = config.journal.path.parent().map(Path::to_owned);
+    for path in [inbox, outbox, reconcile, archive, rejected].into_iter().cloned().chain(services) {
+        make_folder(&path, 0o2775)?;
+    }
+    journal.map_or(Ok(()), |path| make_folder(&path, 0o700))
+}
+
+fn make_folder(path: &Path, mode: u32) -> Result<(), DaemonError> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    if let Some(parent) = path.parent() {
+        std::fs::create_dir_all(parent).map_err(|why| DaemonError::Folder { path: path.to_owned(), why })?;
+    }
+    durable::make_dir(path, mode).map_err(|why| DaemonError::Folder { path: path.to_owned(), why })
+}
+
+/// The lock of whoever writes the journal: the daemon, or a command while there is none.
+#[must_use]
+pub fn journal_lock(config: &Config) -> PathBuf {
+    let mut beside = config.journal.path.clone().into_os_string();
+    beside.push(".lock");
+    PathBuf::from(beside)
+}
+
+/// One daemon a journal, and one an inbox.
+fn lock(config: &Config) -> Result<[LockFile; 2], DaemonError> {
+    let journal = LockFile::acquire(&journal_lock(config))?;
+    let inbox = LockFile::acquire(&config.folders.inbox.join(".imeid.lock"))?;
+    Ok([journal, inbox])
+}
+
+/// Removes temporary files that a crash left.
+fn sweep(config: &Config) {
+    let Folders { outbox, archive, rejected, .. } = &config.folders;
+    for folder in [outbox, archive, rejected] {
+        if let Err(error) = durable::remove_leftovers(folder) {
+            tracing::warn!(folder = %folder.display(), "temporary files of a crash can't be removed: {error}");
+        }
+    }
+}
