@@ -126,6 +126,12 @@ fn body(notice: &Notice<'_>) -> String {
             "No service is configured for this place, so imeid can't know what to order.".to_owned(),
             format!("Move the files to where a service is configured for: {}.", notice.folders),
         ),
+        Some(Why::NotAvailable) => (
+            "Its name ends in .go or .stop, which makes it a word to imeid about another file, and this version takes \
+             none yet. Nothing was let go or stopped by it."
+                .to_owned(),
+            "Remove it. Whoever looks after imeid can stop a file: \"imeid cancel NAME\".".to_owned(),
+        ),
         Some(Why::WaitsForResume) => (
             "imeid's journal is an older copy of itself, and no file is taken before a person has made sure of what was \
              ordered since."
@@ -138,8 +144,12 @@ fn body(notice: &Notice<'_>) -> String {
             "Nothing: it is taken when imeid goes on. \"imeid status\" says why it waits.".to_owned(),
         ),
     };
+    let since = match notice.why {
+        Some(Why::NotAvailable) => "",
+        _ => "It has lain in the inbox for more than ten minutes. Nothing of it was ordered.\n\n",
+    };
     format!(
-        "It has lain in the inbox for more than ten minutes. Nothing of it was ordered.\n\nWhy: {why}\n\nWhat to do: \
+        "{since}Why: {why}\n\nWhat to do: \
          {mend}\n\nThis note goes by itself when the file is taken or removed.\n"
     )
 }
@@ -161,6 +171,7 @@ mod tests {
             Some(Why::Unreadable),
             Some(Why::NotAFile),
             Some(Why::NoSuchService),
+            Some(Why::NotAvailable),
             Some(Why::WaitsForResume),
             None,
         ] {

@@ -51,7 +51,7 @@ pub struct Scanner {
 struct Known {
     name: OsString,
     shown: String,
-    /// `None`: complete, or a word to imeid.
+    /// `None`: complete.
     why: Option<Why>,
     since: Timestamp,
     /// Here or by an earlier process; what came while nobody looked, when it came.
@@ -75,7 +75,6 @@ enum Found {
     Ready(Ready),
     /// Complete, and offered not long ago.
     Offered,
-    Control,
 }
 
 /// A look that is under way.
@@ -197,7 +196,7 @@ impl Scanner {
             return Some(Found::Waits(Why::NotAFile, None));
         }
         if is_control(name) {
-            return Some(Found::Control);
+            return Some(Found::Waits(Why::NotAvailable, None));
         }
         let Some(network_id) = service else {
             return Some(Found::Waits(Why::NoSuchService, None));
@@ -256,7 +255,7 @@ impl Scanner {
             .or_insert_with(|| Known::new(name, shown, came.min(now), earlier.remove(shown), now));
         let is_new = known.look == 0;
         known.look = self.look;
-        known.quiet = matches!(found, Found::Control) || shown == ".";
+        known.quiet = shown == ".";
         let (why, error) = match found {
             Found::Waits(why, error) => (Some(why), error),
             Found::Settling(until) => {
@@ -269,16 +268,6 @@ impl Scanner {
                 (None, None)
             }
             Found::Offered => (None, None),
-            Found::Control => {
-                if is_new {
-                    let name = shown;
-                    tracing::warn!(
-                        name,
-                        "files ending in .go or .stop are not available in this version yet"
-                    );
-                }
-                (None, None)
-            }
         };
         if known.why != why {
             let since = if is_new && known.why.is_none() { known.since } else { now };
@@ -322,7 +311,9 @@ impl Scanner {
             let from = if known.why.is_some() { known.first_seen } else { known.since };
             let had_its_time =
                 known.why != Some(Why::BeingWritten) || now.since(known.seen_here) >= settled_by;
-            !known.quiet && !known.noticed && had_its_time && now.since(from) >= NOTICE_AFTER
+            // Whoever dropped a word waits for what it does: that it does nothing is told at once.
+            let is_due = known.why == Some(Why::NotAvailable) || now.since(from) >= NOTICE_AFTER;
+            !known.quiet && !known.noticed && had_its_time && is_due
         };
         for known in self.known.values_mut().filter(due) {
             let note = Notice { shown: &known.shown, name: &known.name, why: known.why, folders: &folders };
@@ -331,6 +322,10 @@ impl Scanner {
                 Ok(false) => known.noticed = true,
                 Ok(true) => {
                     known.noticed = true;
+                    if known.why == Some(Why::NotAvailable) {
+                        // It was said as it was found.
+                        continue;
+                    }
                     let why = known.why.map_or_else(|| "complete".to_owned(), |why| why.to_string());
                     tracing::warn!(name = %known.shown, %why, "not taken for ten minutes: see the note in rejected");
                 }
@@ -386,6 +381,10 @@ impl Known {
             (Some(Why::NoSuchService), _) => {
                 tracing::warn!(%name, "no service is configured for it, left alone")
             }
+            (Some(Why::NotAvailable), _) => tracing::warn!(
+                %name,
+                "files ending in .go or .stop do nothing in this version yet: `imeid cancel` stops a file"
+            ),
             (Some(Why::WaitsForResume), _) => tracing::debug!(%name, "waits for `imeid resume`"),
             (Some(Why::BeingWritten), _) => tracing::debug!(%name, "waits until it has stayed unchanged"),
             (None, _) => tracing::debug!(%name, "complete"),

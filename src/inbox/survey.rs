@@ -42,16 +42,11 @@ fn look_into(settings: &Settings, folder: &Path, prefix: &str, has_service: bool
         let shown = format!("{prefix}{}", name.to_string_lossy());
         if prefix.is_empty() && metadata.is_dir() && is_service_folder(settings, &name) {
             look_into(settings, &entry.path(), &format!("{shown}/"), true, found);
-        } else if !is_passed_over(&name, &metadata) {
+        } else if !ignored(&name) {
             let why = why(&entry, &metadata, has_service);
             found.push(Waiting { name: shown, why, since: changed_at(&metadata) });
         }
     }
-}
-
-/// What programs leave, and words to imeid about other files.
-fn is_passed_over(name: &OsStr, metadata: &Metadata) -> bool {
-    ignored(name) || (metadata.is_file() && is_control(name))
 }
 
 fn is_service_folder(settings: &Settings, name: &OsStr) -> bool {
@@ -63,6 +58,8 @@ fn why(entry: &DirEntry, metadata: &Metadata, has_service: bool) -> Why {
         Why::NoSuchService
     } else if !metadata.is_file() {
         Why::NotAFile
+    } else if is_control(&entry.file_name()) {
+        Why::NotAvailable
     } else if !has_service {
         Why::NoSuchService
     } else if durable::open_regular(&entry.path()).is_err() {
@@ -114,6 +111,7 @@ mod tests {
             told,
             [
                 ("b.csv", Why::BeingWritten),
+                ("b.go", Why::NotAvailable),
                 ("link.csv", Why::NotAFile),
                 ("other/a.csv", Why::BeingWritten),
                 ("stranger", Why::NoSuchService),

@@ -267,18 +267,29 @@ fn what_programs_leave_behind_is_not_even_listed() {
 }
 
 #[test]
-fn a_word_to_imeid_is_left_alone_and_said_once() {
+fn a_word_that_does_nothing_yet_is_answered_at_once_and_said_once_over_restarts() {
     let folders = folders();
-    folders.drop_file("stock.go", "");
-    let mut scanner = Scanner::new(folders.settings.clone());
+    folders.drop_file("stock.stop", "");
     let text = logged(|| {
-        for now in [0, 11 * MINUTE, 12 * MINUTE] {
-            let scan = scanner.scan_once(vec![], at(now));
-            assert!(scan.waiting.is_empty() && scan.ready.is_empty());
+        let mut told = Vec::new();
+        for start in [0, 20 * MINUTE] {
+            let mut scanner = Scanner::new(folders.settings.clone());
+            scanner.take_up(told);
+            for now in [start, start + 11 * MINUTE, start + 12 * MINUTE] {
+                let scan = scanner.scan_once(vec![], at(now));
+                assert!(scan.ready.is_empty());
+                assert_eq!(waits(&scan), [("stock.stop", Why::NotAvailable)]);
+                let note = fs::read_to_string(folders.note("stock.stop")).unwrap();
+                assert!(note.contains("imeid cancel NAME"), "{note}");
+            }
+            told = scanner.scan_once(vec![], at(start + 13 * MINUTE)).waiting;
         }
     });
-    assert_eq!(text.matches("not available in this version yet").count(), 1, "{text}");
-    assert!(!folders.note("stock.go").exists());
+    assert_eq!(text.matches("WARN").count(), 1, "{text}");
+    assert_eq!(text.matches("do nothing in this version yet").count(), 1, "{text}");
+    fs::remove_file(folders.settings.inbox.join("stock.stop")).unwrap();
+    Scanner::new(folders.settings.clone()).scan_once(vec![], at(40 * MINUTE));
+    assert!(!folders.note("stock.stop").exists());
 }
 
 #[test]

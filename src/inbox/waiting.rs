@@ -19,6 +19,9 @@ pub enum Why {
     /// No service has this folder.
     #[serde(rename = "no such service")]
     NoSuchService,
+    /// A word to imeid about another file, of a kind that this version doesn't take.
+    #[serde(rename = "not available yet")]
+    NotAvailable,
     /// No file is taken until a person says that it goes on: the journal is an older copy.
     #[serde(rename = "waits for resume")]
     WaitsForResume,
@@ -31,6 +34,7 @@ impl fmt::Display for Why {
             Self::Unreadable => "unreadable",
             Self::NotAFile => "not a file",
             Self::NoSuchService => "no such service",
+            Self::NotAvailable => "not available yet",
             Self::WaitsForResume => "waits for resume",
         })
     }

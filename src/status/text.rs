@@ -139,6 +139,7 @@ fn waiting(waiting: &Waiting, status: &Status) -> String {
     }
     let why = match waiting.why {
         Why::BeingWritten if !status.daemon.running => "waits for the daemon".to_owned(),
+        Why::NotAvailable => "names ending in .go or .stop do nothing in this version yet".to_owned(),
         Why::WaitsForResume => "waits until someone says imeid resume".to_owned(),
         why => why.to_string(),
     };
