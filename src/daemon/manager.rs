@@ -76,7 +76,10 @@ impl Watchdog {
             } else {
                 every.unwrap_or(EXTEND_EVERY)
             };
-            self.writer_answers(pause).await;
+            if self.writer_was_late(pause).await {
+                // A stage that is late all the same is told of anew.
+                is_late = false;
+            }
             match self.pulse.late() {
                 None => {
                     if std::mem::take(&mut is_late) {
@@ -101,16 +104,19 @@ impl Watchdog {
         }
     }
 
-    async fn writer_answers(&self, within: Duration) {
+    /// Waits until the journal's writer has answered; whether that took longer than this.
+    async fn writer_was_late(&self, within: Duration) -> bool {
         let mut answer = std::pin::pin!(self.journal.writer_answers());
-        if tokio::time::timeout(within, &mut answer).await.is_err() {
-            tracing::error!(
-                alarm = LATE,
-                "the journal's writer doesn't answer: the watchdog isn't fed until it does"
-            );
-            answer.await;
-            tracing::info!("the journal's writer answers again");
+        if tokio::time::timeout(within, &mut answer).await.is_ok() {
+            return false;
         }
+        let text = "the journal's writer doesn't answer: the watchdog isn't fed until it does";
+        tracing::error!(alarm = LATE, "{text}");
+        self.journal.keep_unrecorded(LATE, text);
+        answer.await;
+        self.journal.drop_unrecorded(LATE);
+        tracing::info!("the journal's writer answers again");
+        true
     }
 
     fn feed(&self) {

@@ -5,6 +5,7 @@
 
 mod account;
 mod error;
+mod faults;
 mod key;
 mod line;
 pub mod log;
@@ -48,6 +49,7 @@ pub(crate) use reload::tell_refused;
 pub(crate) use signals::stop_on_signals;
 pub use unrecorded::Unrecorded;
 
+use faults::Ended;
 use key::KeyInUse;
 use log::LogHandle;
 use manager::Watchdog;
@@ -181,15 +183,17 @@ impl Daemon {
         manager::tell(&[NotifyState::Stopping]);
         tracing::info!("stopping: nothing more is sent, calls in flight are waited for");
         stop.cancel();
+        let mut faults = Vec::from_iter(by_itself.map(Ended::ByItself));
         if ended != Some("submit") && submit.await.is_err() {
-            tracing::error!(alarm = "stage", "submit ended in a panic");
+            faults.push(Ended::AtAStop("submit"));
         }
         rest.cancel();
         for (name, stage) in others {
             if ended != Some(name) && stage.await.is_err() {
-                tracing::error!(alarm = "stage", stage = name, "a stage ended in a panic");
+                faults.push(Ended::AtAStop(name));
             }
         }
+        faults::tell(&faults, &self.journal, &self.lock, &self.clock).await;
         tracing::info!("stopped");
         tell_status("stopped");
         if self.journal.is_damaged() {

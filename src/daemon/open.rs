@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::DaemonError;
 use super::account;
 use super::older_copy::recover;
+use super::{DaemonError, Unrecorded, faults};
 use crate::clock::Clock;
 use crate::config::{Config, Folders};
 use crate::durable::{self, LockFile};
@@ -31,6 +31,8 @@ pub struct Opened {
 /// Another daemon has them, or something can't be made, opened or written.
 pub async fn open(config: Config, clock: &Clock) -> Result<Opened, DaemonError> {
     make_folders(&config)?;
+    // The lock takes what the last process noted in its place.
+    let noted = Unrecorded::read(&config);
     let [lock, inbox_lock] = lock(&config)?;
     sweep(&config);
     let journal = Journal::open(&config.journal.path)?;
@@ -41,6 +43,7 @@ pub async fn open(config: Config, clock: &Clock) -> Result<Opened, DaemonError> 
     if lost > 0 {
         tracing::warn!(orders = lost, "in flight when the last process ended: in doubt");
     }
+    faults::take_up(noted, &journal).await;
     journal.try_account_at_once(clock.now()).await?;
     warn_of_left_waiting(&journal, &settings).await?;
     Ok(Opened { journal, settings, lock, _inbox_lock: inbox_lock })

@@ -11,10 +11,10 @@ use super::requests::Requests;
 use super::watch_disk::DiskWatch;
 use super::{Daemon, older_copy, prune};
 use crate::inbox::{self, Inbox};
-use crate::intake::{Intake, Told};
+use crate::intake::{Intake, Looking, Told};
 use crate::outbox::Outbox;
 use crate::poll::Poll;
-use crate::settle::{OnceTold, Reconcile, Settle};
+use crate::settle::{Fault, OnceTold, Reconcile, Settle};
 use crate::submit::Submit;
 
 /// A stage that runs, with its name.
@@ -52,6 +52,7 @@ impl Daemon {
             meter: Arc::clone(&self.meter),
             scanned,
             told: Told::default(),
+            looking: Looking::default(),
         };
         let (journal, provider, clock) = (&self.journal, &self.provider, &self.clock);
         let poll = Poll::new(journal.clone(), Arc::clone(provider), clock.clone(), settings());
@@ -73,6 +74,7 @@ impl Daemon {
             settings: settings(),
             inbox: exports,
             told: OnceTold::default(),
+            fault: Fault::default(),
         };
         let outbox = Outbox::new(journal.clone(), clock.clone(), settings());
         let meter = Arc::clone(&self.meter);

@@ -2,14 +2,20 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::*;
-use crate::journal::JournalError;
+use crate::gate::Scope;
+use crate::journal::{JournalError, View};
+use crate::order::PauseReason;
 use crate::provider::{BoxFuture, PlaceOrder};
 use crate::types::{
     AccountInfo, CallError, NotTaken, Placed, ProviderOrder, ProviderOrderId, ProviderService, Reply,
 };
 
 /// Answers nothing.
-struct Silent;
+enum Silent {
+    Unreachable,
+    /// Asking after the account is a fault.
+    Broken,
+}
 
 fn unreachable<T>() -> Result<T, CallError> {
     Err(CallError::Unreachable("nobody is there".to_owned()))
@@ -37,7 +43,10 @@ impl Provider for Silent {
     }
 
     fn account(&self) -> BoxFuture<'_, Result<AccountInfo, CallError>> {
-        Box::pin(async { unreachable() })
+        match self {
+            Self::Unreachable => Box::pin(async { unreachable() }),
+            Self::Broken => panic!("a fault in the program"),
+        }
     }
 }
 
@@ -55,7 +64,7 @@ async fn a_panic_of_the_journals_writer_takes_the_daemon_down() {
     let clock = Clock::system();
     let opened = open(config_in(dir.path()), &clock).await.unwrap();
     let journal = opened.journal.clone();
-    let daemon = daemon_of(opened, Arc::new(Silent), clock, Outside::default());
+    let daemon = daemon_of(opened, Arc::new(Silent::Unreachable), clock, Outside::default());
     let panics = async {
         let written = journal.write(|_| -> Result<(), JournalError> { panic!("a fault in the program") });
         assert!(matches!(written.await, Err(JournalError::Closed)));
@@ -67,4 +76,58 @@ async fn a_panic_of_the_journals_writer_takes_the_daemon_down() {
         () = tokio::time::sleep(Duration::from_secs(60)) => panic!("it goes on, half alive"),
     };
     assert!(matches!(ended, Err(DaemonError::Stage("journal"))), "{ended:?}");
+}
+
+/// What stands in the journal beside `dir`, and what its lock file notes.
+fn alarms(dir: &Path) -> (Vec<String>, Vec<String>) {
+    let config = config_in(dir);
+    let view = View::open(&config.journal.path).unwrap();
+    let recorded = view.alarms().unwrap().into_iter().map(|alarm| format!("{}: {}", alarm.name, alarm.text));
+    let noted = Unrecorded::read(&config).into_iter().map(|alarm| format!("{}: {}", alarm.name, alarm.text));
+    (recorded.collect(), noted.collect())
+}
+
+#[tokio::test]
+async fn a_stage_that_ends_by_itself_is_an_alarm_that_outlives_the_daemon() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = Clock::system();
+    for _ in 0..2 {
+        let opened = open(config_in(dir.path()), &clock).await.unwrap();
+        // Tried at once, by asking after the account.
+        opened.journal.pause(Scope::All, PauseReason::Account, String::new(), clock.now()).await.unwrap();
+        opened.journal.try_account_at_once(clock.now()).await.unwrap();
+        let daemon = daemon_of(opened, Arc::new(Silent::Broken), clock.clone(), Outside::default());
+        let ended = tokio::time::timeout(Duration::from_secs(60), daemon.run(CancellationToken::new()));
+        let ended = ended.await.unwrap();
+        assert!(matches!(ended, Err(DaemonError::Stage("submit"))), "{ended:?}");
+        let (recorded, noted) = alarms(dir.path());
+        let [alarm] = &recorded[..] else { panic!("one for one story: {recorded:?}") };
+        assert!(
+            alarm.starts_with("stage: the stage submit ended by itself, and the daemon with it"),
+            "{alarm}"
+        );
+        assert_eq!(noted, [""; 0]);
+    }
+}
+
+#[tokio::test]
+async fn a_stages_end_that_cant_be_recorded_is_noted_and_recorded_by_the_next_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = Clock::system();
+    let opened = open(config_in(dir.path()), &clock).await.unwrap();
+    let (journal, lock) = (opened.journal, opened.lock);
+    drop((opened.settings, opened._inbox_lock));
+    let rename = |from: &str, to: &str| {
+        let other = rusqlite::Connection::open(journal.path()).unwrap();
+        other.execute_batch(&format!("ALTER TABLE {from} RENAME TO {to}")).unwrap();
+    };
+    rename("alarms", "away");
+    faults::tell(&[Ended::AtAStop("poll")], &journal, &lock, &clock).await;
+    rename("away", "alarms");
+    drop((journal, lock));
+    let (recorded, noted) = alarms(dir.path());
+    assert_eq!((recorded.len(), noted.len()), (0, 1), "{noted:?}");
+    assert!(noted[0].starts_with("stage: the stage poll ended in a panic while"), "{noted:?}");
+    drop(open(config_in(dir.path()), &clock).await.unwrap());
+    assert_eq!(alarms(dir.path()), (noted, Vec::new()));
 }

@@ -33,7 +33,7 @@ use crate::settings::Settings;
 pub use file::{Work, WorkError};
 pub use reader::{OpenError, ReadError, Row, Rows, Table};
 pub use reason::{Refusal, invalid_note};
-pub use told::Told;
+pub use told::{Looking, Told};
 
 /// A file that could not be worked through is tried again after this long.
 const AGAIN_AFTER: Duration = Duration::from_secs(10);
@@ -57,6 +57,8 @@ pub struct Intake {
     pub scanned: watch::Sender<bool>,
     /// Files that couldn't be taken or worked through, and the reason that was told.
     pub told: Told,
+    /// Whether the inbox can be looked through.
+    pub looking: Looking,
 }
 
 impl Intake {
@@ -69,10 +71,7 @@ impl Intake {
         }
         let mut left = self.work_through_taken().await;
         self.told.record(&self.journal, &self.clock).await;
-        if let Err(error) = self.inbox.look().await {
-            tracing::error!(alarm = "inbox", "the inbox can't be looked through: {error}");
-        }
-        self.scanned.send_replace(true);
+        self.look_first().await;
         while !stop.is_cancelled() {
             let again = tokio::time::sleep(AGAIN_AFTER);
             let ready = tokio::select! {
@@ -94,11 +93,20 @@ impl Intake {
                 }
                 Ok(None) => return,
                 Err(error) => {
-                    tracing::error!(alarm = "inbox", "the inbox can't be looked through: {error}");
+                    self.looking.broke_off(&self.journal, &self.clock, &error).await;
                     tokio::time::sleep(AGAIN_AFTER).await;
                 }
             }
         }
+    }
+
+    /// The first look of this process, and the end of what the last one told of its own.
+    async fn look_first(&mut self) {
+        match self.inbox.look().await {
+            Ok(()) => self.looking.goes_on(&self.journal, &self.clock).await,
+            Err(error) => self.looking.broke_off(&self.journal, &self.clock, &error).await,
+        }
+        self.scanned.send_replace(true);
     }
 
     /// In an older copy of a journal files wait too: what they hold may have been ordered since. It is found out at
@@ -109,10 +117,7 @@ impl Intake {
         }
         tracing::warn!("files wait in the inbox until imeid resume");
         self.inbox.hold(true);
-        if let Err(error) = self.inbox.look().await {
-            tracing::error!(alarm = "inbox", "the inbox can't be looked through: {error}");
-        }
-        self.scanned.send_replace(true);
+        self.look_first().await;
         while self.still_waits(stop).await {
             self.inbox.reconfigure(inbox::Settings::of_inbox(&self.settings.borrow().config));
         }
@@ -121,16 +126,16 @@ impl Intake {
 
     /// Looks at what comes until files go on, or a stop. True: the configuration is another one.
     async fn still_waits(&mut self, stop: &CancellationToken) -> bool {
-        let Self { inbox, journal, settings, .. } = self;
-        let mut looking = std::pin::pin!(inbox.next_ready(stop));
+        let Self { inbox, journal, settings, clock, looking, .. } = self;
+        let mut next = std::pin::pin!(inbox.next_ready(stop));
         loop {
             tokio::select! {
                 // Nothing is given out while it holds.
-                looked = &mut looking => match looked {
+                looked = &mut next => match looked {
                     Ok(None) => return false,
                     Ok(Some(_)) => return true,
                     Err(error) => {
-                        tracing::error!(alarm = "inbox", "the inbox can't be looked through: {error}");
+                        looking.broke_off(journal, clock, &error).await;
                         tokio::time::sleep(AGAIN_AFTER).await;
                         return true;
                     }
@@ -165,7 +170,7 @@ impl Intake {
                 true
             }
             Err(error) => {
-                tracing::error!(alarm = "inbox", file = %shown, "taking it failed: {error}");
+                self.told.add(&path, &shown, told::fault(&error));
                 true
             }
         }
@@ -179,11 +184,19 @@ impl Intake {
             let there = inbox.join(inbox::TAKEN).is_dir();
             inbox::list_taken(&inbox).map(|taken| (taken, there))
         });
+        let mut left = false;
         let taken = match listed.await {
             Ok(Ok((taken, true))) => {
                 let places = taken.iter().filter_map(Taken::key).collect();
-                if let Err(error) = self.journal.take_back_without_file(places, self.clock.now()).await {
-                    tracing::error!(alarm = "journal", "files that are gone can't be looked for: {error}");
+                match self.journal.take_back_without_file(places, self.clock.now()).await {
+                    Ok(_) => {
+                        self.journal.serves("intake");
+                    }
+                    Err(error) => {
+                        let why = format!("files that are gone can't be looked for: {error}");
+                        self.journal.fails("intake", &why);
+                        left = true;
+                    }
                 }
                 taken
             }
@@ -194,7 +207,6 @@ impl Intake {
             }
             Err(_) => return true,
         };
-        let mut left = false;
         for file in taken {
             left |= !self.work_through(file).await;
         }
@@ -224,7 +236,7 @@ impl Intake {
                 false
             }
             Err(error) => {
-                tracing::error!(alarm = "intake", file = %name, "its intake failed: {error}");
+                self.told.add(&place, &name, told::fault(&error));
                 false
             }
         }

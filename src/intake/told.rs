@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::clock::Clock;
-use crate::journal::{Journal, JournalError};
+use crate::journal::{Journal, JournalError, Trouble};
 use crate::order::Alarm;
 
 /// What is told of them.
@@ -72,6 +72,37 @@ impl Told {
         };
         format!("{name}{others} can't be put where it belongs, tried again until it can: {why}")
     }
+}
+
+/// Whether the inbox can be looked through: only a fault of our own keeps that from being so, until the next start.
+#[derive(Debug)]
+pub struct Looking(Trouble);
+
+impl Default for Looking {
+    fn default() -> Self {
+        Self(Trouble::new(Alarm::Inbox))
+    }
+}
+
+impl Looking {
+    /// A look broke off.
+    pub(super) async fn broke_off(&mut self, journal: &Journal, clock: &Clock, error: &std::io::Error) {
+        tracing::debug!("a look through the inbox broke off: {error}");
+        let text = "the inbox can't be looked through any more: a fault in imeid itself, please report it with the line \
+                    alarm=panic of the log. No file is taken until imeid is started again: systemctl restart imeid";
+        self.0.is(journal, text.to_owned(), clock.now()).await;
+    }
+
+    /// A look came to its end.
+    pub(super) async fn goes_on(&mut self, journal: &Journal, clock: &Clock) {
+        self.0.is_gone(journal, clock.now()).await;
+    }
+}
+
+/// Why a file waits whose work broke off: such an end says where, and where in the program is in the log.
+pub(super) fn fault(error: &tokio::task::JoinError) -> String {
+    tracing::debug!("work on a file broke off: {error}");
+    "a fault in imeid itself, please report it with the line alarm=panic of the log".to_owned()
 }
 
 #[cfg(test)]

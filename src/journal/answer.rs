@@ -45,6 +45,7 @@ impl Journal {
         let Some(claim) = ticket.spend() else { return told };
         let (order, attempt, imei) = (claim.order, claim.n, claim.place.imei);
         let (answer, http) = (name(&reply.outcome), reply.http);
+        let unrecorded = self.shared.common.unrecorded.clone();
         // Made only where it is shown: there are thousands of them.
         let text = tracing::enabled!(tracing::Level::DEBUG).then(|| words(&reply.outcome));
         self.record(
@@ -56,7 +57,11 @@ impl Journal {
                     }
                     // In the journal its attempt is still in flight: the next start takes it as in doubt.
                     Err(error) => {
-                        tracing::error!(alarm = "journal", %order, "an answer can't be recorded: {error}");
+                        let text = format!(
+                            "the answer to an attempt of order {order} can't be recorded: the next start takes it as \
+                             in doubt: {error}"
+                        );
+                        unrecorded.fails("answers", &text);
                     }
                 }
                 drop((tell.send(done), held));

@@ -117,12 +117,7 @@ impl Journal {
         now: Timestamp,
     ) -> Result<(), JournalError> {
         self.write(move |tx| {
-            let known = tx.find(
-                "SELECT 1 FROM alarms WHERE gone_at IS NULL AND acked_at IS NULL AND name = ?1 AND text = ?2",
-                (name.as_str(), &text),
-                |_| Ok(()),
-            )?;
-            if known.is_some() {
+            if books::is_open(tx, name, &text)? {
                 return Ok(());
             }
             let n = books::alarm_without_order(tx, now, name, &text)?;

@@ -123,6 +123,7 @@ impl Drop for AttemptTicket {
         let (Some(claim), Some(shared)) = (self.claim.take(), self.journal.upgrade()) else { return };
         let journal = Journal { shared };
         let order = claim.order;
+        let unrecorded = journal.shared.common.unrecorded.clone();
         journal.record(
             move |tx| {
                 let mut loaded = orders::load(tx, claim.order)?;
@@ -144,7 +145,11 @@ impl Drop for AttemptTicket {
                 Ok(()) => tracing::warn!(%order, "an attempt was dropped: in doubt"),
                 // The next start finds it in flight, which comes to the same.
                 Err(error) => {
-                    tracing::error!(alarm = "journal", %order, "a dropped attempt can't be recorded: {error}")
+                    let text = format!(
+                        "that an attempt of order {order} was dropped can't be recorded: the next start takes it as in \
+                         doubt: {error}"
+                    );
+                    unrecorded.fails("dropped", &text);
                 }
             },
         );

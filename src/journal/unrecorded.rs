@@ -22,6 +22,15 @@ impl Unrecorded {
         self.lock().remove(&(name, who)).is_some()
     }
 
+    /// `who` can't do its work because of the journal. Said once, however the words change until it can.
+    pub(super) fn fails(&self, who: &'static str, why: &str) {
+        let name = Alarm::Journal.as_str();
+        if !self.lock().contains_key(&(name, who)) {
+            tracing::error!(alarm = name, "{why}");
+            self.keep(name, who, why);
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, BTreeMap<(&'static str, &'static str), String>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -40,16 +49,12 @@ impl Journal {
 
     /// A stage can't do its work because of the journal, and why: an alarm until [`Journal::serves`]. Said once.
     pub fn fails(&self, stage: &'static str, why: &str) {
-        let name = Alarm::Journal.as_str();
-        if !self.shared.common.unrecorded.lock().contains_key(&(name, stage)) {
-            tracing::error!(alarm = name, "{why}");
-            self.shared.common.unrecorded.keep(name, stage, why);
-        }
+        self.shared.common.unrecorded.fails(stage, why);
     }
 
-    /// The stage can do its work.
-    pub fn serves(&self, stage: &'static str) {
-        self.shared.common.unrecorded.drop(Alarm::Journal.as_str(), stage);
+    /// The stage can do its work. True: it couldn't before.
+    pub fn serves(&self, stage: &'static str) -> bool {
+        self.shared.common.unrecorded.drop(Alarm::Journal.as_str(), stage)
     }
 
     /// The alarms that can't be recorded: one text for each name.

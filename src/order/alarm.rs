@@ -27,6 +27,12 @@ pub enum Alarm {
     OtherJournal,
     /// Doubts wait for the provider's listing, and it doesn't come.
     Listing,
+    /// A part of the daemon ended by a fault of its own.
+    Stage,
+    /// The inbox can't be looked through any more, by a fault of our own.
+    Inbox,
+    /// An export can't be taken or read, by a fault of our own.
+    Reconcile,
 }
 
 impl Alarm {
@@ -46,6 +52,9 @@ impl Alarm {
             Self::OlderCopy => "older_copy",
             Self::OtherJournal => "other_journal",
             Self::Listing => "listing",
+            Self::Stage => "stage",
+            Self::Inbox => "inbox",
+            Self::Reconcile => "reconcile",
         }
     }
 }

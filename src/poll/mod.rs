@@ -3,7 +3,7 @@
 //! Some installs answer with one of the N that were asked for: an answer is matched by id and IMEI, and what is missing
 //! is asked for again in smaller calls. An order about which nothing is told goes on being asked after.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::journal::{DuePoll, Journal, JournalError, PollResult, PollTold};
+use crate::order::Alarm;
 use crate::provider::Provider;
 use crate::pulse;
 use crate::schedule;
@@ -37,6 +38,8 @@ pub struct Poll {
     failures: u32,
     /// Statuses that aren't known: each is logged once.
     unknown: Vec<String>,
+    /// Orders under whose ids another IMEI was told of: each is told once.
+    others: BTreeSet<ProviderOrderId>,
 }
 
 /// Why a look at what is due ended early.
@@ -59,7 +62,7 @@ impl Poll {
         clock: Clock,
         settings: watch::Receiver<Arc<Settings>>,
     ) -> Self {
-        Self { journal, provider, clock, settings, failures: 0, unknown: Vec::new() }
+        Self { journal, provider, clock, settings, failures: 0, unknown: Vec::new(), others: BTreeSet::new() }
     }
 
     /// Polls until `stop`.
@@ -153,6 +156,7 @@ impl Poll {
             match self.provider.orders(&ids).await {
                 Ok(told) => {
                     let (asked_after, told_of) = (asked.len(), told.len());
+                    self.tell_of_other_imeis(&asked, &told).await;
                     let missing = self.match_up(asked, told, alone, &mut results);
                     tracing::debug!(
                         asked = asked_after,
@@ -201,9 +205,9 @@ impl Poll {
         for due in asked {
             let next = self.next(due.ordered_at);
             match by_id.remove(&due.id) {
-                Some(order) if order.imei.is_some_and(|imei| imei != due.imei) => {
-                    tracing::error!(alarm = "journal", id = %due.id, "the provider tells of another IMEI under this id");
-                    results.push(PollResult { order: due.order, told: PollTold::Nothing, next });
+                Some(order) if is_of_another(&due, &order) => {
+                    let told = self.or_give_up(&due, PollTold::Nothing);
+                    results.push(PollResult { order: due.order, told, next });
                 }
                 Some(order) => {
                     self.tell_unknown(&order);
@@ -221,6 +225,25 @@ impl Poll {
             }
         }
         missing
+    }
+
+    /// What is told under an order's id of another IMEI is no answer to it, and a person must see it.
+    async fn tell_of_other_imeis(&mut self, asked: &[DuePoll], told: &[ProviderOrder]) {
+        for order in told {
+            let Some(due) = asked.iter().find(|due| due.id == order.id) else { continue };
+            if !is_of_another(due, order) || !self.others.insert(due.id) {
+                continue;
+            }
+            let text = format!(
+                "the provider tells of another IMEI than {} under the id {} of its order: that answer isn't used, and it \
+                 is asked again. Look the order up at the provider",
+                due.imei, due.id
+            );
+            // Said and kept where it can't be recorded; then it is tried again with the next answer.
+            if self.journal.happened(Alarm::Journal, text, self.clock.now()).await.is_err() {
+                self.others.remove(&due.id);
+            }
+        }
     }
 
     fn or_give_up(&self, due: &DuePoll, told: PollTold) -> PollTold {
@@ -247,6 +270,10 @@ impl Poll {
         let poll = &self.settings.borrow().config.poll;
         now.plus(schedule::next_poll(now.since(ordered_at), poll.first_after, poll.every))
     }
+}
+
+fn is_of_another(due: &DuePoll, order: &ProviderOrder) -> bool {
+    order.imei.is_some_and(|imei| imei != due.imei)
 }
 
 fn halves(mut orders: Vec<DuePoll>) -> Vec<Vec<DuePoll>> {

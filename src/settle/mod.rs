@@ -35,7 +35,7 @@ use crate::schedule::LONGEST_WAIT;
 use crate::settings::Settings;
 use crate::types::{CallError, ServiceId, Timestamp};
 
-pub use reconcile::{OnceTold, Reconcile};
+pub use reconcile::{Fault, OnceTold, Reconcile};
 
 /// It looks again after this long by itself.
 const LOOK_AGAIN: Duration = Duration::from_secs(60);

@@ -94,8 +94,6 @@ impl Submit {
 
     async fn claim_until_stopped(&self, pool: &Arc<Pool>, calls: &TaskTracker, stop: &CancellationToken) {
         let mut after = BatchId(0);
-        // A journal that can't be written is told of once, not at every try.
-        let mut told = false;
         let mut reloads = self.settings.clone();
         while !stop.is_cancelled() {
             let settings = Arc::clone(&reloads.borrow_and_update());
@@ -121,18 +119,14 @@ impl Submit {
                 .await
             {
                 Ok(claimed) => {
-                    if std::mem::take(&mut told) {
+                    if self.journal.serves("submit") {
                         tracing::info!("the journal can be written again: submitting goes on");
                     }
                     claimed
                 }
                 Err(error) => {
-                    if !std::mem::replace(&mut told, true) {
-                        tracing::error!(
-                            alarm = "journal",
-                            "nothing is submitted until the journal can be written: {error}"
-                        );
-                    }
+                    let why = format!("nothing is submitted until the journal can be written: {error}");
+                    self.journal.fails("submit", &why);
                     self.wait(pool, Some(now.plus(JOURNAL_RETRY)), false, &mut reloads, stop).await;
                     continue;
                 }

@@ -11,13 +11,14 @@ use super::told::{Line, ToldDoubts};
 use crate::attempt;
 use crate::clock::Clock;
 use crate::config::SubmitConfig;
-use crate::journal::{AttemptTicket, Journal};
+use crate::journal::{AttemptTicket, Journal, JournalError};
 use crate::meter::Meter;
 use crate::order::Alarm;
 use crate::pace::{self, CallNo, Ended, Pace, Smoothed};
 use crate::provider::Provider;
 use crate::types::{Imei, Money, NotTaken, Placed, ServiceId, Timestamp};
 
+use super::JOURNAL_RETRY;
 use super::slots::Slots;
 
 /// Until calls have been measured they are taken for slow, so that nothing is claimed ahead.
@@ -276,17 +277,39 @@ impl Pool {
         };
         let fell = before.zip(after).and_then(|(before, after)| before.checked_sub(after));
         let now = self.clock.now();
-        let told = match fell.filter(|fell| *fell > Money::ZERO) {
-            None => self.journal.probes_are_refused(now).await,
-            Some(fell) => {
-                let text = format!(
-                    "a probe was refused as a duplicate, and the balance fell by {fell} all the same"
-                );
-                self.journal.balance_accuses(Alarm::Balance, text, now).await
+        let accuses = fell.filter(|fell| *fell > Money::ZERO).map(|fell| {
+            format!("a probe was refused as a duplicate, and the balance fell by {fell} all the same")
+        });
+        let record = || {
+            let (journal, accuses) = (self.journal.clone(), accuses.clone());
+            async move {
+                match accuses {
+                    None => journal.probes_are_refused(now).await,
+                    Some(text) => journal.balance_accuses(Alarm::Balance, text, now).await,
+                }
             }
         };
-        if let Err(error) = told {
-            tracing::error!(alarm = "journal", "what a first probe showed can't be recorded: {error}");
+        self.until_recorded("first probe", "what a first probe showed", record).await;
+    }
+
+    /// Records what was seen and can't be seen again. Nothing is claimed until it is recorded: what it says may be that
+    /// nothing must go.
+    pub(super) async fn until_recorded<F>(&self, who: &'static str, what: &str, record: impl Fn() -> F)
+    where
+        F: Future<Output = Result<(), JournalError>>,
+    {
+        let _held = Held::new(&self.pausing);
+        loop {
+            let Err(error) = record().await else { break };
+            let why = format!("{what} can't be recorded, nothing is submitted until it is: {error}");
+            self.journal.fails(who, &why);
+            if !error.can_pass() {
+                return;
+            }
+            tokio::time::sleep(JOURNAL_RETRY).await;
+        }
+        if self.journal.serves(who) {
+            tracing::info!("{what} is recorded");
         }
     }
 
@@ -304,9 +327,12 @@ impl Pool {
             return;
         }
         let text = format!("one of the service's first orders cost {fell}, its price is {price}");
-        if let Err(error) = self.journal.price_is_higher(service, text, self.clock.now()).await {
-            tracing::error!(alarm = "journal", "a pause can't be recorded: {error}");
-        }
+        let now = self.clock.now();
+        let record = || {
+            let (journal, text) = (self.journal.clone(), text.clone());
+            async move { journal.price_is_higher(service, text, now).await }
+        };
+        self.until_recorded("price", "a pause because of a price", record).await;
     }
 }
 

@@ -25,8 +25,13 @@ pub(super) async fn run(
 ) {
     loop {
         let now_in_force = Arc::clone(&settings.borrow());
-        if let Err(error) = try_pauses(&journal, &*provider, &clock, &now_in_force).await {
-            tracing::error!(alarm = "journal", "pauses can't be tried: {error}");
+        match try_pauses(&journal, &*provider, &clock, &now_in_force).await {
+            Ok(()) => {
+                if journal.serves("pauses") {
+                    tracing::info!("pauses can be tried again");
+                }
+            }
+            Err(error) => journal.fails("pauses", &format!("pauses can't be tried: {error}")),
         }
         // Without a pause a ring of the submit bell isn't ours to take: it is looked at a second later.
         pulse::within(LOOK_EVERY);

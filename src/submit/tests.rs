@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 use super::*;
 use crate::config::SubmitConfig;
 use crate::gate::Scope;
-use crate::journal::{NewBatch, NewRow, OrderFor, Rules, ServiceTerms};
+use crate::journal::{JournalError, NewBatch, NewRow, OrderFor, Rules, ServiceTerms};
 use crate::order::PauseReason;
 use crate::provider::{BoxFuture, PlaceOrder};
 use crate::types::{
@@ -299,4 +299,69 @@ async fn each_worker_that_comes_free_gets_the_next_order_however_they_end() {
     }
     stop.cancel();
     running.await.unwrap();
+}
+
+/// What is wrong with the journal, as `status` shows it.
+fn journal_alarm(journal: &Journal) -> Option<String> {
+    journal.unrecorded().remove("journal")
+}
+
+#[tokio::test]
+async fn a_journal_that_cant_be_written_or_read_is_an_alarm_until_it_can() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = Clock::system();
+    let (journal, _) = journal_with(folder.path(), 1, clock.now()).await;
+    let rename = |from: &str, to: &str| {
+        let other = rusqlite::Connection::open(folder.path().join("journal.db")).unwrap();
+        other.execute_batch(&format!("ALTER TABLE {from} RENAME TO {to}")).unwrap();
+    };
+    let provider = Arc::new(Gated { begun: AtomicUsize::new(0), may_end: Semaphore::new(0) });
+    let settings = settings_with(&journal, 1).await;
+    for (table, told) in [("pauses", "pauses can't be tried"), ("attempts", "nothing is submitted until")] {
+        rename(table, "away");
+        let submit = Submit {
+            journal: journal.clone(),
+            provider: Arc::clone(&provider) as Arc<dyn Provider>,
+            clock: clock.clone(),
+            settings: watch::channel(Arc::clone(&settings)).1,
+            can_list: watch::channel(Some(false)).1,
+            meter: Arc::default(),
+            // With the first of them nothing is claimed.
+            disk_ok: watch::channel(table == "attempts").1,
+        };
+        let stop = CancellationToken::new();
+        let running = tokio::spawn(submit.run(stop.clone()));
+        until(told, || journal_alarm(&journal).is_some_and(|text| text.contains(told))).await;
+        rename("away", table);
+        until("it is gone", || journal_alarm(&journal).is_none()).await;
+        stop.cancel();
+        provider.may_end.add_permits(1);
+        running.await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_claimed_until_what_was_seen_at_the_balance_is_recorded() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = Clock::system();
+    let (journal, _) = journal_with(folder.path(), 1, clock.now()).await;
+    let provider = Arc::new(Gated { begun: AtomicUsize::new(0), may_end: Semaphore::new(0) });
+    let pool = Pool::new(journal.clone(), provider, clock.clone(), Arc::default());
+    let room = Semaphore::new(0);
+    let full = || {
+        let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_FULL);
+        JournalError::from(rusqlite::Error::SqliteFailure(code, None))
+    };
+    let recorded = pool.until_recorded("price", "a pause because of a price", || {
+        let done = if room.available_permits() > 0 { Ok(()) } else { Err(full()) };
+        std::future::ready(done)
+    });
+    let looks = async {
+        until("it is an alarm", || journal_alarm(&journal).is_some()).await;
+        assert_eq!(pool.want(&one_worker(), clock.now()), 0, "nothing is claimed");
+        room.add_permits(1);
+    };
+    tokio::join!(recorded, looks);
+    assert_eq!(journal_alarm(&journal), None);
+    assert!(pool.want(&one_worker(), clock.now()) > 0);
 }

@@ -18,7 +18,7 @@ use imeid::outbox::Outbox;
 use imeid::poll::{Poll, Stopped};
 use imeid::provider::Provider;
 use imeid::settings::Settings;
-use imeid::settle::{OnceTold, Reconcile, Settle};
+use imeid::settle::{Fault, OnceTold, Reconcile, Settle};
 use imeid::submit::{Pool, claim_request, try_pauses};
 use imeid::types::BatchId;
 use rusqlite::{Connection, OpenFlags};
@@ -270,6 +270,7 @@ impl Life {
                 settings: self.settings.subscribe(),
                 inbox: Inbox::new(inbox::Settings::of_reconcile(&settings.config), self.clock.clone()),
                 told: OnceTold::default(),
+                fault: Fault::default(),
             };
             let stop = CancellationToken::new();
             alive(|| self.runtime.block_on(reconcile.work_through(taken, &stop)))?;

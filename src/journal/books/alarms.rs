@@ -23,7 +23,10 @@ pub(super) fn alarm_text(name: Alarm, order: &Loaded) -> String {
         | Alarm::Outbox
         | Alarm::OlderCopy
         | Alarm::OtherJournal
-        | Alarm::Listing => format!("order {}", order.id),
+        | Alarm::Listing
+        | Alarm::Stage
+        | Alarm::Inbox
+        | Alarm::Reconcile => format!("order {}", order.id),
     }
 }
 
@@ -31,6 +34,16 @@ pub(super) fn alarm_text(name: Alarm, order: &Loaded) -> String {
 pub(in super::super) fn log_alarm(tx: &Tx<'_>, name: Alarm, text: &str) {
     let text = text.to_owned();
     tx.log(move || tracing::error!(alarm = name.as_str(), "{text}"));
+}
+
+/// Whether such an alarm is there, its cause isn't gone, and nobody has seen it.
+pub(in super::super) fn is_open(tx: &Tx<'_>, name: Alarm, text: &str) -> Result<bool, JournalError> {
+    let found = tx.find(
+        "SELECT 1 FROM alarms WHERE gone_at IS NULL AND acked_at IS NULL AND name = ?1 AND text = ?2",
+        (name.as_str(), text),
+        |_| Ok(()),
+    )?;
+    Ok(found.is_some())
 }
 
 /// Puts an alarm where people see it until its cause is gone or someone has seen it.

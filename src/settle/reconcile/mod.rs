@@ -22,6 +22,7 @@
 
 mod clearing;
 mod dates;
+mod fault;
 mod file;
 mod read;
 mod reason;
@@ -44,6 +45,8 @@ use crate::pulse;
 use crate::settings::Settings;
 use crate::types::ServiceId;
 
+pub use fault::Fault;
+
 use read::{Titles, title_key};
 
 /// An export that could not be worked through is tried again after this long.
@@ -65,6 +68,8 @@ pub struct Reconcile {
     pub inbox: Inbox,
     /// Files that couldn't be taken or read, and the reason that was told.
     pub told: OnceTold,
+    /// What a fault of our own keeps from being read.
+    pub fault: Fault,
 }
 
 /// Why files wait, told once for each reason: they are tried again and again.
@@ -91,6 +96,7 @@ impl Reconcile {
         let mut left = self.work_through_taken(&stop).await;
         while !stop.is_cancelled() {
             let kept = self.use_kept().await;
+            self.fault.may_be_over(&self.journal, &self.clock).await;
             pulse::within(AGAIN_AFTER);
             let pause = if kept > 0 { KEPT_EVERY } else { AGAIN_AFTER };
             let ready = tokio::select! {
@@ -110,10 +116,8 @@ impl Reconcile {
                 Ok(Some(ready)) => left |= !self.take(ready, &stop).await,
                 Ok(None) => return,
                 Err(error) => {
-                    tracing::error!(
-                        alarm = "reconcile",
-                        "the folder reconcile can't be looked through: {error}"
-                    );
+                    tracing::debug!("a look through the folder reconcile broke off: {error}");
+                    self.fault.of_looks(&self.journal, &self.clock).await;
                     tokio::time::sleep(AGAIN_AFTER).await;
                 }
             }
@@ -151,7 +155,8 @@ impl Reconcile {
                 true
             }
             Err(error) => {
-                tracing::error!(alarm = "reconcile", file = %shown, "taking it failed: {error}");
+                tracing::debug!(file = %shown, "taking it broke off: {error}");
+                self.fault.at(&path, &self.journal, &self.clock).await;
                 true
             }
         }
@@ -194,8 +199,8 @@ impl Reconcile {
     }
 
     /// Whether it is read through; an error is why it isn't, for people.
-    async fn read_through(&self, taken: Taken, stop: &CancellationToken) -> Result<bool, String> {
-        let name = taken.shown_name();
+    async fn read_through(&mut self, taken: Taken, stop: &CancellationToken) -> Result<bool, String> {
+        let (name, place) = (taken.shown_name(), taken.path.clone());
         let settings = Arc::clone(&self.settings.borrow());
         let titles = match self.titles(&settings).await {
             Ok(Some(titles)) => titles,
@@ -215,7 +220,8 @@ impl Reconcile {
             Ok(Err(file::WorkError::Stopped)) => Ok(false),
             Ok(Err(error)) => Err(error.to_string()),
             Err(error) => {
-                tracing::error!(alarm = "reconcile", file = %name, "reading it failed: {error}");
+                tracing::debug!(file = %name, "reading it broke off: {error}");
+                self.fault.at(&place, &self.journal, &self.clock).await;
                 Ok(false)
             }
         }

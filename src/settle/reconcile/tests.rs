@@ -83,6 +83,7 @@ impl Place {
             settings: watch::channel(settings).1,
             inbox,
             told: OnceTold::default(),
+            fault: Fault::default(),
         };
         Self { dir, reconcile }
     }
