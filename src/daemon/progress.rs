@@ -133,13 +133,12 @@ impl Progress {
             if let Err(error) = told.and(self.note(live).await) {
                 tracing::debug!("progress can't be told: {error}");
             }
-            pulse::within(NOTE_EVERY);
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = self.heard.draining.cancelled(), if !draining => draining = true,
                 Ok(()) = self.heard.refused.changed() => {}
                 Ok(()) = self.heard.scanned.changed() => {}
-                () = tokio::time::sleep(NOTE_EVERY) => {}
+                () = pulse::tick(NOTE_EVERY) => {}
             }
         }
     }
