@@ -26,6 +26,8 @@ pub const GRACE: Duration = Duration::from_secs(120);
 #[derive(Clone, Debug)]
 pub struct Pulse {
     grace: Duration,
+    /// What ticks are counted from.
+    began: Instant,
     due: Arc<Mutex<BTreeMap<&'static str, Instant>>>,
 }
 
@@ -69,7 +71,7 @@ impl Pulse {
     /// Without a stage yet; each may take `grace` longer than it says.
     #[must_use]
     pub fn new(grace: Duration) -> Self {
-        Self { grace, due: Arc::default() }
+        Self { grace, began: Instant::now(), due: Arc::default() }
     }
 
     /// Runs a stage whose promises count until it ends.
@@ -116,6 +118,20 @@ const LONGEST: Duration = Duration::from_secs(7 * 86_400);
 /// The stage that this runs in comes round again within this time (and the grace), whatever it said before.
 pub fn within(time: Duration) {
     let _ = STAGE.try_with(|stage| stage.promise(time));
+}
+
+/// Waits for at most this long: until the next of those moments, that far apart, which all stages have in common. What
+/// looks around now and then does so at the same moments as others, so that an idle machine is woken once for all.
+pub async fn tick(every: Duration) {
+    within(every);
+    let left = STAGE.try_with(|stage| until_tick(stage.pulse.began.elapsed(), every)).unwrap_or(every);
+    tokio::time::sleep(left).await;
+}
+
+/// How long it is to the next multiple of `every` from `since` on.
+fn until_tick(since: Duration, every: Duration) -> Duration {
+    let over = since.as_nanos().checked_rem(every.as_nanos()).unwrap_or(0);
+    every.saturating_sub(Duration::from_nanos(u64::try_from(over).unwrap_or(0)))
 }
 
 /// The stage that this runs in has done a step of longer work: its grace begins anew.
@@ -190,6 +206,32 @@ mod tests {
                 assert!(at(&pulse) < promised);
             })
             .await;
+    }
+
+    #[test]
+    fn ticks_fall_together_whenever_one_begins_to_wait_for_them() {
+        for every in [500, 1_000, 2_000] {
+            for since in [0, 1, 130, 499, 500, 1_999, 2_000, 123_456] {
+                let left = until_tick(Duration::from_millis(since), Duration::from_millis(every));
+                let left = u64::try_from(left.as_millis()).unwrap();
+                assert!(
+                    (1..=every).contains(&left) && (since + left).is_multiple_of(every),
+                    "{since} {every}"
+                );
+            }
+        }
+        assert_eq!(until_tick(SHORT, Duration::ZERO), Duration::ZERO);
+    }
+
+    #[tokio::test]
+    async fn a_tick_is_a_promise() {
+        let pulse = Pulse::new(SHORT);
+        let ticks = pulse.attend("stage", async {
+            tick(SHORT).await;
+            pulse.lock().get("stage").copied()
+        });
+        let began = Instant::now();
+        assert!(ticks.await.is_some_and(|due| due >= began + SHORT + SHORT));
     }
 
     #[tokio::test]

@@ -96,10 +96,9 @@ pub(super) async fn run(
         if stopping {
             return;
         }
-        pulse::within(WRITTEN_EVERY);
         tokio::select! {
             () = stop.cancelled() => {}
-            () = tokio::time::sleep(WRITTEN_EVERY) => {}
+            () = pulse::tick(WRITTEN_EVERY) => {}
         }
     }
 }

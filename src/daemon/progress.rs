@@ -60,6 +60,18 @@ impl Live {
     pub fn read(view: &View) -> Result<Option<Self>, JournalError> {
         Ok(view.fact(LIVE_FACT)?.and_then(|text| serde_json::from_str(&text).ok()))
     }
+
+    /// Whether this note, as it stands, still does for `now`. With no call on the wire nothing moves but the last
+    /// minute's rate, which falls by itself: it is noted again when it has halved, or is over.
+    fn still_tells(&self, now: &Self) -> bool {
+        let rate = self.per_1000_s;
+        let is_like = if now.busy > 0 {
+            now.per_1000_s == rate
+        } else {
+            now.per_1000_s == rate || (rate / 2 + 1..rate).contains(&now.per_1000_s)
+        };
+        is_like && *self == Self { per_1000_s: rate, ..now.clone() }
+    }
 }
 
 /// So many files of the inbox are noted: a note is written every two seconds while it changes.
@@ -133,13 +145,12 @@ impl Progress {
             if let Err(error) = told.and(self.note(live).await) {
                 tracing::debug!("progress can't be told: {error}");
             }
-            pulse::within(NOTE_EVERY);
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = self.heard.draining.cancelled(), if !draining => draining = true,
                 Ok(()) = self.heard.refused.changed() => {}
                 Ok(()) = self.heard.scanned.changed() => {}
-                () = tokio::time::sleep(NOTE_EVERY) => {}
+                () = pulse::tick(NOTE_EVERY) => {}
             }
         }
     }
@@ -185,7 +196,7 @@ impl Progress {
     }
 
     async fn note(&mut self, live: Live) -> Result<(), JournalError> {
-        if self.noted.as_ref() == Some(&live) {
+        if self.noted.as_ref().is_some_and(|noted| noted.still_tells(&live)) {
             return Ok(());
         }
         let text = serde_json::to_string(&live).unwrap_or_default();
@@ -228,4 +239,30 @@ fn line(batch: &BatchWork, reading: Reading) {
 #[must_use]
 pub fn eta(unsent: u64, per_1000_s: u64) -> Option<Duration> {
     unsent.saturating_mul(1000).checked_div(per_1000_s).map(Duration::from_secs)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn at_rest_a_falling_rate_is_noted_as_it_halves_and_everything_else_at_once() {
+        let at = |per_1000_s, busy| Live { per_1000_s, busy, workers: 30, ..Live::default() };
+        for (before, now, still) in [
+            (8_000, 8_000, true),
+            (8_000, 4_001, true),
+            (8_000, 4_000, false),
+            (8_000, 8_001, false),
+            (1, 0, false),
+            (0, 0, true),
+        ] {
+            assert_eq!(at(before, 0).still_tells(&at(now, 0)), still, "{before} {now}");
+        }
+        assert!(
+            !at(8_000, 3).still_tells(&at(7_999, 3)),
+            "while calls are on the wire every change is noted"
+        );
+        assert!(!at(8_000, 1).still_tells(&at(8_000, 0)));
+        assert!(!at(8_000, 0).still_tells(&Live { workers: 29, ..at(7_000, 0) }));
+    }
 }

@@ -78,11 +78,10 @@ impl Requests {
                 looked = Mark::default();
                 tracing::warn!("what an operator said can't be carried out yet, trying again: {error}");
             }
-            pulse::within(LOOK_EVERY);
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = asking.heard() => looked = Mark::default(),
-                () = tokio::time::sleep(LOOK_EVERY) => {}
+                () = pulse::tick(LOOK_EVERY) => {}
             }
         }
     }

@@ -55,10 +55,9 @@ impl DiskWatch {
             }
             self.look(&mut made).await;
             made.note.keep(&self.lock, self.journal.unrecorded(), self.clock.now());
-            pulse::within(LOOK_EVERY);
             tokio::select! {
                 () = stop.cancelled() => return,
-                () = tokio::time::sleep(LOOK_EVERY) => {}
+                () = pulse::tick(LOOK_EVERY) => {}
             }
         }
     }

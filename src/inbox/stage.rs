@@ -84,6 +84,9 @@ impl Inbox {
             if let Some(ready) = self.queue.pop_front() {
                 return Ok(Some(ready));
             }
+            // Whatever was promised since the last look: until the next one nothing need come round.
+            let until = self.due.map_or(Duration::ZERO, |due| due.saturating_duration_since(Instant::now()));
+            pulse::within(until.saturating_add(BETWEEN_LOOKS));
             tokio::select! {
                 () = stop.cancelled() => return Ok(None),
                 () = wait(&mut self.watcher, self.due) => {}

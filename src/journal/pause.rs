@@ -149,6 +149,7 @@ pub(super) fn try_now(
         "UPDATE pauses SET next_try = ?3 WHERE scope = ?1 AND reason = ?2 AND one = 0",
         (code(scope), reason.as_str(), now.millis()),
     )?;
+    tx.pauses_changed();
     Ok(())
 }
 

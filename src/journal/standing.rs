@@ -1,7 +1,9 @@
 //! What stands still as of the last commit, in memory: whoever is about to connect asks here, and can't wait for the
-//! disk.
+//! disk; whoever tries pauses again hears here that there is one.
 
-use std::sync::{Arc, RwLock};
+use std::sync::Arc;
+
+use tokio::sync::watch;
 
 use super::{AttemptTicket, Journal};
 use crate::gate::{self, Brake, Pause};
@@ -10,20 +12,17 @@ use crate::types::ServiceId;
 
 /// The pauses. Only the writer sets them: after the commit that changed one, before anyone hears of it.
 #[derive(Clone, Default)]
-pub(super) struct Standing(Arc<RwLock<Vec<Pause>>>);
+pub(super) struct Standing(Arc<watch::Sender<Vec<Pause>>>);
 
 impl Standing {
     pub(super) fn set(&self, mut pauses: Vec<Pause>) {
         // The claim that reaches the cap pauses by it; what it claimed has its price reserved within the cap, and goes.
         pauses.retain(|pause| pause.reason != PauseReason::Cap);
-        if let Ok(mut standing) = self.0.write() {
-            *standing = pauses;
-        }
+        self.0.send_replace(pauses);
     }
 
     fn brake(&self, service: ServiceId) -> Option<Brake> {
-        // Pauses that can't be told are taken for one.
-        self.0.read().map_or(Some(Brake::Paused), |pauses| gate::service(&pauses, service))
+        gate::service(&self.0.borrow(), service)
     }
 }
 
@@ -38,5 +37,11 @@ impl Journal {
             Some(Brake::One) => ticket.finds_out(),
             Some(Brake::Paused) => false,
         }
+    }
+
+    /// What stands still as of the last commit, but for a day's cap; it tells when that has changed.
+    #[must_use]
+    pub fn standing(&self) -> watch::Receiver<Vec<Pause>> {
+        self.shared.common.standing.0.subscribe()
     }
 }

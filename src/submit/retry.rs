@@ -14,7 +14,10 @@ use crate::pulse;
 use crate::settings::Settings;
 use crate::types::{Money, ServiceId};
 
+/// While a pause stands that is tried again.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Without one it is told by the commit that makes one; it looks again after this long by itself.
+const LOOK_AGAIN: Duration = Duration::from_secs(30);
 
 /// Tries pauses whose time has come, for ever.
 pub(super) async fn run(
@@ -23,9 +26,16 @@ pub(super) async fn run(
     clock: Clock,
     settings: watch::Receiver<Arc<Settings>>,
 ) {
+    let mut standing = journal.standing();
     loop {
-        let now_in_force = Arc::clone(&settings.borrow());
-        match try_pauses(&journal, &*provider, &clock, &now_in_force).await {
+        let is_tried = standing.borrow_and_update().iter().any(|pause| pause.next_try.is_some());
+        let tried = if is_tried {
+            let now_in_force = Arc::clone(&settings.borrow());
+            try_pauses(&journal, &*provider, &clock, &now_in_force).await
+        } else {
+            Ok(())
+        };
+        match tried {
             Ok(()) => {
                 if journal.serves("pauses") {
                     tracing::info!("pauses can be tried again");
@@ -33,9 +43,12 @@ pub(super) async fn run(
             }
             Err(error) => journal.fails("pauses", &format!("pauses can't be tried: {error}")),
         }
-        // Without a pause a ring of the submit bell isn't ours to take: it is looked at a second later.
-        pulse::within(LOOK_EVERY);
-        tokio::time::sleep(LOOK_EVERY).await;
+        let pause = if is_tried { LOOK_EVERY } else { LOOK_AGAIN };
+        pulse::within(pause);
+        tokio::select! {
+            Ok(()) = standing.changed(), if !is_tried => {}
+            () = tokio::time::sleep(pause) => {}
+        }
     }
 }
 

@@ -43,6 +43,11 @@ impl Fault {
         self.trouble.is(journal, text, clock.now()).await;
     }
 
+    /// Whether it can end by what becomes of a file, so that somebody must look.
+    pub(super) fn stands(&self) -> bool {
+        self.at.is_some()
+    }
+
     /// Ends the alarm, an earlier process's too, where nothing is wrong any more.
     pub(super) async fn may_be_over(&mut self, journal: &Journal, clock: &Clock) {
         let lies_there = |path: &PathBuf| path.symlink_metadata().is_ok();

@@ -97,11 +97,11 @@ impl Reconcile {
         while !stop.is_cancelled() {
             let kept = self.use_kept().await;
             self.fault.may_be_over(&self.journal, &self.clock).await;
-            pulse::within(AGAIN_AFTER);
             let pause = if kept > 0 { KEPT_EVERY } else { AGAIN_AFTER };
             let ready = tokio::select! {
                 ready = self.inbox.next_ready(&stop) => ready,
-                () = tokio::time::sleep(pause) => {
+                // Otherwise there is nothing to come back to: rows are kept by this stage alone.
+                () = tokio::time::sleep(pause), if left || kept > 0 || self.fault.stands() => {
                     if left {
                         left = self.work_through_taken(&stop).await;
                     }
