@@ -23,7 +23,8 @@ pub(super) fn alarm_text(name: Alarm, order: &Loaded) -> String {
         | Alarm::Outbox
         | Alarm::OlderCopy
         | Alarm::OtherJournal
-        | Alarm::Listing => format!("order {}", order.id),
+        | Alarm::Listing
+        | Alarm::OutOfReach => format!("order {}", order.id),
     }
 }
 
