@@ -1,7 +1,8 @@
 //! A listing of the provider's orders, held against every doubt: which order is in it, and, where it is whole and fresh,
 //! which is not. Likewise against every charge that is presumed beside a known id: whether there is a second order of the
-//! IMEI ([`second`]), or none.
+//! IMEI ([`second`]), or none. And whether a doubt is too far back for any listing ([`reach`]).
 
+mod reach;
 mod second;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,6 +13,8 @@ use super::tx::Tx;
 use super::{JournalError, books, poll, rest};
 use crate::order::{Absence, Event, State};
 use crate::types::{OrderId, ProviderOrder, ProviderOrderId, ProviderStatus, ServiceId, Timestamp};
+
+pub(super) use reach::OUT_OF_REACH;
 
 /// One listing, held against every doubt.
 pub(super) struct Judging<'a> {
@@ -173,7 +176,7 @@ impl<'a> Judging<'a> {
         if !same_imei.is_empty() || order.life.state != State::InDoubt {
             return Ok(false);
         }
-        self.note_absence(order, known_id)
+        Ok(self.note_absence(order, known_id)? || self.hold_out_of_reach(order, known_id)?)
     }
 
     /// Of an order whose id is known: where no other order of its IMEI is listed, what is presumed beside it isn't there.
@@ -264,20 +267,27 @@ impl<'a> Judging<'a> {
     /// Whether what isn't in this listing, and was begun when we knew ids up to `known_id`, isn't there: whole, reaching
     /// back, and fresh.
     fn is_proof(&self, order: &Loaded, known_id: i64) -> Result<bool, JournalError> {
-        let Some(since) = order.doubt_since else { return Ok(false) };
-        let quiet_until = since.plus(self.rules.quiet);
-        if self.facts.asked_at < quiet_until || self.has_unreadable(known_id) {
+        if self.has_unreadable(known_id) || !self.is_fresh(order, known_id) {
             return Ok(false);
         }
         let oldest_needed = self.ours.keys().copied().filter(|id| books::provider_id(*id) <= known_id).max();
         let Some(reach) = oldest_needed else { return Ok(false) };
+        Ok(self.has_finished && self.has_all_of_ours_from(reach)?)
+    }
+
+    /// Whether it was asked for after this doubt's quiet period, and an order of ours begun after that is in it.
+    fn is_fresh(&self, order: &Loaded, known_id: i64) -> bool {
+        let Some(since) = order.doubt_since else { return false };
+        let quiet_until = since.plus(self.rules.quiet);
+        if self.facts.asked_at < quiet_until {
+            return false;
+        }
         // One that seems to be begun after now, or knew less than the doubt did, is from before the clock was set back.
         // One that was entered before the doubt had rested is too old, whatever the clocks say.
-        let Some(rested_after) = order.rested_after else { return Ok(false) };
-        let fresh = self.witnesses.iter().any(|(begun, knew, entry)| {
+        let Some(rested_after) = order.rested_after else { return false };
+        self.witnesses.iter().any(|(begun, knew, entry)| {
             *begun >= quiet_until && *begun <= self.now && *knew >= known_id && *entry >= rested_after
-        });
-        Ok(fresh && self.is_whole_from(reach)?)
+        })
     }
 
     /// Whether an order of no order of ours is in it, young enough, whose IMEI can't be read: it can be any.
@@ -286,22 +296,5 @@ impl<'a> Judging<'a> {
             told.imei.is_none() && books::provider_id(told.id) > known_id && !self.ours.contains_key(&told.id)
         };
         self.listing.iter().any(can_be_any)
-    }
-
-    /// Whether every id of ours from `reach` to the listing's newest is in it, finished ones among them.
-    fn is_whole_from(&self, reach: ProviderOrderId) -> Result<bool, JournalError> {
-        let Some(newest) = self.listing.iter().map(|told| told.id).max() else { return Ok(false) };
-        let mut statement = self.tx.prepare(
-            "SELECT provider_id FROM charges WHERE account = ?1 AND provider_id BETWEEN ?2 AND ?3",
-        )?;
-        let mut rows =
-            statement.query((self.account, books::provider_id(reach), books::provider_id(newest)))?;
-        while let Some(row) = rows.next()? {
-            let id = ProviderOrderId(u64::try_from(row.get::<_, i64>(0)?).unwrap_or(0));
-            if !self.ours.contains_key(&id) {
-                return Ok(false);
-            }
-        }
-        Ok(self.has_finished)
     }
 }

@@ -329,6 +329,12 @@ fn ring(tx: &tx::Tx<'_>, to: State) {
     }
 }
 
+/// Notes what a person must know of an order that is held: it stands in its row's note.
+pub(super) fn held_for(tx: &Tx<'_>, order: OrderId, why: Option<&str>) -> Result<(), JournalError> {
+    let sql = "UPDATE orders SET held_for = ?2 WHERE id = ?1";
+    tx.execute_one("why an order is held", sql, (order.0, why))
+}
+
 /// Takes every order in flight as lost; in chunks nothing else waits for: start-up is the only caller.
 pub(super) fn lose_all_in_flight(tx: &Tx<'_>, now: Timestamp, rules: &Rules) -> Result<usize, JournalError> {
     let mut found = Vec::new();

@@ -142,6 +142,8 @@ pub struct ResultOrder {
     pub done_at: Option<Timestamp>,
     /// Since when it is in doubt.
     pub doubt_since: Option<Timestamp>,
+    /// Why it is held, where its state alone doesn't say it.
+    pub held_for: Option<String>,
     /// The NAME of the batch that it belongs to.
     pub batch_name: String,
     /// Its row there.
@@ -156,7 +158,7 @@ const ORDER: &str = "o.id, o.imei, o.state, o.has_result, o.provider_id, results
      (SELECT coalesce(sum(price), 0) FROM attempts WHERE order_id = o.id AND verdict = 0), \
      (SELECT coalesce(sum(price), 0) FROM attempts WHERE order_id = o.id AND verdict = 4), \
      (SELECT coalesce(sum(price), 0) FROM attempts WHERE order_id = o.id AND (verdict IS NULL OR verdict = 3)), \
-     o.ordered_at, o.done_at, o.doubt_since, (SELECT name FROM batches WHERE id = o.batch), o.first_row, o.retry_of, results.exported, o.earlier";
+     o.ordered_at, o.done_at, o.doubt_since, (SELECT name FROM batches WHERE id = o.batch), o.first_row, o.retry_of, results.exported, o.held_for, o.earlier";
 
 impl View {
     /// The batches that aren't done, oldest first.
@@ -245,7 +247,7 @@ impl View {
         let params = (RowId::new(batch, after).0, RowId::new(batch, u32::MAX).0, limit);
         let mut rows = self.all(&sql, params, |row| {
             let order = row.get::<_, Option<i64>>(4)?.map(|_| read_order(row, 4)).transpose()?;
-            let earlier: Option<i64> = row.get(20)?;
+            let earlier: Option<i64> = row.get(21)?;
             let result = ResultRow {
                 row: RowId(row.get(0)?).row(),
                 raw: row.get(1)?,
@@ -342,5 +344,6 @@ fn read_order(row: &Row<'_>, from: usize) -> rusqlite::Result<ResultOrder> {
         batch_name: row.get::<_, Option<String>>(at(12))?.unwrap_or_default(),
         first_row: RowId(row.get(at(13))?).row(),
         retry_of: row.get::<_, Option<i64>>(at(14))?.map(OrderId),
+        held_for: row.get(at(16))?,
     })
 }

@@ -34,6 +34,9 @@ struct Inner {
     /// When the latest doubt of this process began.
     latest: Option<Duration>,
     absences: HashMap<OrderId, Duration>,
+    /// Doubts that a listing had moved past: when it was asked for, by the wall clock and by the steady one. Lost in a
+    /// restart: then it takes two listings anew.
+    out_of_reach: HashMap<OrderId, (Timestamp, Duration)>,
 }
 
 impl Inner {
@@ -47,6 +50,7 @@ impl Rest {
     /// A doubt begins now.
     pub(super) fn doubt_begins(&self, order: OrderId, quiet: Duration) {
         if let Ok(mut inner) = self.0.lock() {
+            inner.out_of_reach.remove(&order);
             let Some(now) = inner.clock.as_ref().map(Clock::steady) else { return };
             if inner.doubts.len() >= KEPT {
                 inner.doubts.retain(|_, began| now.saturating_sub(*began) < quiet);
@@ -71,6 +75,32 @@ impl Rest {
                 inner.absences.retain(|_, began| now.saturating_sub(*began) < quiet);
             }
             inner.absences.insert(order, now);
+        }
+    }
+
+    /// A listing that was asked for at `asked_at` had moved past this doubt. Whether one a quiet period before it had too;
+    /// `None`: it is the first.
+    pub(super) fn is_out_of_reach_for(
+        &self,
+        order: OrderId,
+        asked_at: Timestamp,
+        quiet: Duration,
+    ) -> Option<bool> {
+        let mut inner = self.0.lock().ok()?;
+        let steady = inner.clock.as_ref().map(Clock::steady);
+        // One that seems to be from the future is from before the clock was set back.
+        if let Some((first, began)) = inner.out_of_reach.get(&order).filter(|(first, _)| *first <= asked_at) {
+            let rested = steady.is_none_or(|now| now.saturating_sub(*began) >= quiet);
+            return Some(rested && first.plus(quiet) <= asked_at);
+        }
+        inner.out_of_reach.insert(order, (asked_at, steady.unwrap_or_default()));
+        None
+    }
+
+    /// A listing reaches back to it, or it waits for none any more.
+    pub(super) fn within_reach(&self, order: OrderId) {
+        if let Ok(mut inner) = self.0.lock() {
+            inner.out_of_reach.remove(&order);
         }
     }
 

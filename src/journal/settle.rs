@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::books;
-use super::listing::Judging;
+use super::listing::{Judging, OUT_OF_REACH};
 use super::orders::{self, COLUMNS, Loaded, Rules, Telling};
 use super::rest;
 use super::tx::Tx;
@@ -34,6 +34,8 @@ pub struct Doubt {
     pub told: Vec<ProviderOrderId>,
     /// Settle asked for a probe already.
     pub probe_asked: bool,
+    /// It is held because no listing reaches back to it any more.
+    pub out_of_reach: bool,
     /// Attempts that count.
     pub counted: u32,
 }
@@ -67,9 +69,9 @@ impl View {
     /// What SQLite says.
     pub fn doubts(&self) -> Result<Vec<Doubt>, JournalError> {
         let sql = format!(
-            "SELECT {COLUMNS}, probe_ok FROM orders WHERE state IN (1, 2, 4, 5) AND state IN (2, 4, 5) AND provider_id IS NULL ORDER BY id"
+            "SELECT {COLUMNS}, probe_ok, held_for = ?1 FROM orders WHERE state IN (1, 2, 4, 5) AND state IN (2, 4, 5) AND provider_id IS NULL ORDER BY id"
         );
-        let mut doubts = self.all(&sql, [], |row| {
+        let mut doubts = self.all(&sql, [OUT_OF_REACH], |row| {
             let order = orders::read(row)?;
             let since = order.doubt_since.or(order.ordered_at).unwrap_or_default();
             Ok(Doubt {
@@ -82,6 +84,8 @@ impl View {
                 has_rested: order.rested_after.is_some(),
                 told: Vec::new(),
                 probe_asked: row.get(24)?,
+                out_of_reach: order.life.state == State::Held
+                    && row.get::<_, Option<bool>>(25)? == Some(true),
                 counted: order.life.counted,
             })
         })?;
@@ -277,6 +281,7 @@ fn tend(
                 policy_hold: terms.policy_hold,
                 too_old: age > patience,
                 listed_since: listed_since(tx, since.plus(rules.quiet))?,
+                out_of_reach: false,
             };
             let used_up = !order.life.attempts_left() && (!terms.can_list || facts.listed_since);
             if facts.too_old || used_up || (!terms.can_list && terms.policy_hold) {
@@ -287,6 +292,7 @@ fn tend(
                 };
                 let telling = Telling { what: "held", text, via: "", quiet: false };
                 orders::advance(tx, order, &Event::Hold(facts), now, rules, &telling)?;
+                orders::held_for(tx, order.id, None)?;
             } else if !terms.can_list && !has_older(tx, order)? && !has_told(tx, order)? {
                 let asked = tx.execute(
                     "UPDATE orders SET probe_ok = 1 WHERE id = ?1 AND state = 2 AND probe_ok = 0",

@@ -27,6 +27,8 @@ pub enum Alarm {
     OtherJournal,
     /// Doubts wait for the provider's listing, and it doesn't come.
     Listing,
+    /// Doubts are held that no listing reaches back to any more.
+    OutOfReach,
     /// A part of the daemon ended by a fault of its own.
     Stage,
     /// The inbox can't be looked through any more, by a fault of our own.
@@ -52,6 +54,7 @@ impl Alarm {
             Self::OlderCopy => "older_copy",
             Self::OtherJournal => "other_journal",
             Self::Listing => "listing",
+            Self::OutOfReach => "out_of_reach",
             Self::Stage => "stage",
             Self::Inbox => "inbox",
             Self::Reconcile => "reconcile",

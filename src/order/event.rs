@@ -157,6 +157,9 @@ pub struct HoldFacts {
     pub too_old: bool,
     /// A listing since the doubt settled nothing.
     pub listed_since: bool,
+    /// It is in no listing, and none will reach back to it again: they are cut to the latest orders, up to date, and their
+    /// oldest one is newer than what we knew as its first unproven attempt began, in two of them a quiet period apart.
+    pub out_of_reach: bool,
 }
 
 /// Why an order without an id would go to a person.

@@ -268,11 +268,11 @@ impl Draft {
     }
 
     fn hold(&mut self, facts: HoldFacts) -> bool {
-        let HoldFacts { quiet_over, can_list, policy_hold, too_old, listed_since } = facts;
+        let HoldFacts { quiet_over, can_list, policy_hold, too_old, listed_since, out_of_reach } = facts;
         let used_up = !self.order.attempts_left() && (!can_list || listed_since);
         self.order.state == State::InDoubt
             && quiet_over
-            && ((!can_list && policy_hold) || too_old || used_up)
+            && ((!can_list && policy_hold) || too_old || out_of_reach || used_up)
             && self.to(State::Held)
     }
 

@@ -209,6 +209,12 @@ fn held(order: &ResultOrder) -> String {
         );
     }
     if order.reserved > Money::ZERO {
+        if let Some(why) = &order.held_for {
+            return format!(
+                "Sent, and it could not be found out whether it was taken: {why}. Up to {} may be charged.",
+                order.reserved
+            );
+        }
         return format!(
             "Sent, and it could not be found out whether it was taken: up to {} may be charged. {ask}",
             order.reserved

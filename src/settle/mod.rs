@@ -8,6 +8,7 @@
 mod balance;
 mod empty;
 mod failing;
+mod reach;
 mod reconcile;
 #[cfg(test)]
 mod tests;
@@ -37,6 +38,8 @@ use crate::types::{CallError, ServiceId, Timestamp};
 
 pub use reconcile::{Fault, OnceTold, Reconcile};
 
+/// A listing is first asked for when this part of a doubt's quiet period is over: 10 s of 120.
+const FIRST_LOOK: u32 = 12;
 /// It looks again after this long by itself.
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
 const SHORTEST_WAIT: Duration = Duration::from_millis(20);
@@ -69,6 +72,8 @@ pub struct Settle {
     meter: Arc<Meter>,
     started: Timestamp,
     looks: Looks,
+    /// Of so many doubts it was said last that no listing reaches back to them.
+    out_of_reach: Option<usize>,
 }
 
 impl Settle {
@@ -97,6 +102,7 @@ impl Settle {
             meter,
             started,
             looks: Looks::default(),
+            out_of_reach: None,
         }
     }
 
@@ -131,6 +137,7 @@ impl Settle {
         let looked_for = self.looked_for_since().await?;
         let seen = self.look_at_balance().await?;
         self.tell_look(&doubts, looked_for, seen.verdict);
+        self.tell_out_of_reach(&doubts).await?;
         let waits = doubts.iter().any(|doubt| doubt.state != State::Held);
         if !waits {
             self.nothing_waits_for_a_listing().await?;
@@ -143,18 +150,18 @@ impl Settle {
         let now = self.clock.now();
         let quiet = self.settings.borrow().rules.quiet;
         let is_due = looked_for.is_some_and(|since| self.is_due_to_clear(since, now, quiet));
-        let open = |doubt: &&Doubt| doubt.state != State::Held;
-        let quiet_over = |doubt: &Doubt| doubt.since.plus(quiet) <= now;
-        let ripe =
-            doubts.iter().filter(open).any(quiet_over) || doubts.iter().any(|d| d.state == State::Held);
+        // That one isn't there is no news before its quiet period is over. But one that was taken is best found while it is
+        // among the latest: a list can be cut to them.
+        let first_look = |doubt: &Doubt| doubt.since.plus(quiet / FIRST_LOOK);
+        let ripe = doubts.iter().any(|doubt| doubt.state == State::Held || first_look(doubt) <= now);
         let interval = listing_interval(&doubts, now, quiet);
         if is_due || (ripe && self.listed_at.is_none_or(|at| now.since(at) >= interval)) {
             self.list(waits).await?;
         }
         self.tend(&doubts, seen.verdict).await?;
-        let next_quiet = doubts
+        let next_look = doubts
             .iter()
-            .map(|doubt| doubt.since.plus(quiet))
+            .flat_map(|doubt| [first_look(doubt), doubt.since.plus(quiet)])
             .filter(|at| *at > now)
             .min()
             // One that seems to be from the future begins anew.
@@ -162,7 +169,7 @@ impl Settle {
         // By a wall clock that was set ahead its quiet period seems to be long over.
         let is_resting = |doubt: &Doubt| doubt.state == State::InDoubt && !doubt.has_rested;
         let interval = if doubts.iter().any(is_resting) { interval.min(quiet / 4) } else { interval };
-        Ok(next_quiet
+        Ok(next_look
             .map_or(interval, |next| next.min(interval))
             .min(seen.again_in.unwrap_or(interval))
             .clamp(SHORTEST_WAIT, LOOK_AGAIN))

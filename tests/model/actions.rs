@@ -4,7 +4,7 @@ use imeid::order::{Answer, Event, HoldFacts, NoIdFacts, State, Word};
 use imeid::types::ProviderStatus;
 
 use super::run::Ctx;
-use super::setup::Balance;
+use super::setup::{Balance, Lists};
 use super::world::{A, KEY, SLOTS, World};
 use super::{evidence, people, wire};
 
@@ -251,6 +251,8 @@ pub(crate) fn hold_facts(ctx: &Ctx<'_>, world: &World, slot: usize) -> HoldFacts
         policy_hold: !ctx.setup.probe,
         too_old: at_end(ctx, world),
         listed_since: world.ours.listed_at.is_some_and(|at| at > since),
+        // No proof is needed to call a person: whenever it is said, nothing may come of it.
+        out_of_reach: matches!(ctx.setup.lists, Lists::Cut(_)),
     }
 }
 

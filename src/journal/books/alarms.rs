@@ -24,6 +24,7 @@ pub(super) fn alarm_text(name: Alarm, order: &Loaded) -> String {
         | Alarm::OlderCopy
         | Alarm::OtherJournal
         | Alarm::Listing
+        | Alarm::OutOfReach
         | Alarm::Stage
         | Alarm::Inbox
         | Alarm::Reconcile => format!("order {}", order.id),

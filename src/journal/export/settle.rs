@@ -143,8 +143,7 @@ fn settle_by_several(
     for row in rows {
         keep_raw(tx, order.id, row, now)?;
     }
-    tx.execute("UPDATE orders SET held_for = ?2 WHERE id = ?1", (order.id.0, &text))?;
-    Ok(())
+    orders::held_for(tx, order.id, Some(&text))
 }
 
 fn keep_raw(tx: &Tx<'_>, order: OrderId, row: &ExportRow, now: Timestamp) -> Result<(), JournalError> {

@@ -92,17 +92,116 @@ async fn an_order_begun_before_the_clock_was_set_back_is_no_witness() {
 }
 
 #[tokio::test]
-async fn t8_a_listing_that_is_cut_or_filtered_is_no_absence() {
-    for (what, keep) in [("cut", 20u64), ("without finished ones", 20)] {
+async fn t8_a_listing_without_finished_orders_is_no_absence() {
+    let bench = Bench::new().await;
+    bench.batch("stock", &imeis(4)).await;
+    bench.order_one(8).await;
+    bench.order_one(10).await;
+    let doubt = bench.doubt_one().await;
+    bench.pass(QUIET);
+    bench.order_one(20).await;
+    let listing = vec![
+        bench.told(20, imei(3), ProviderStatus::Pending),
+        bench.told(8, imei(0), ProviderStatus::Pending),
+    ];
+    for _ in 0..3 {
+        bench.judge(listing.clone()).await;
+        bench.pass(QUIET);
+    }
+    assert_eq!(bench.state(doubt), State::InDoubt);
+}
+
+impl Bench {
+    fn told_out_of_reach(&self) -> i64 {
+        self.number("SELECT count(*) FROM events WHERE what = 'out of reach'")
+    }
+
+    fn out_of_reach(&self) -> usize {
+        let doubts = self.journal.read_here(View::doubts).unwrap();
+        doubts.iter().filter(|doubt| doubt.out_of_reach).count()
+    }
+}
+
+#[tokio::test]
+async fn t8_a_listing_that_is_cut_is_no_absence_and_a_doubt_that_it_has_left_behind_twice_is_a_persons() {
+    let bench = Bench::new().await;
+    let (doubt, listing) = bench.with_witnesses().await;
+    let cut = || listing.iter().filter(|told| told.id.0 == 20).cloned().collect::<Vec<_>>();
+    bench.judge(cut()).await;
+    bench.pass(QUIET - Duration::from_millis(1));
+    bench.judge(cut()).await;
+    assert_eq!((bench.state(doubt), bench.told_out_of_reach()), (State::InDoubt, 1), "told once");
+    bench.pass(Duration::from_millis(1));
+    assert_eq!(bench.judge(cut()).await, 1);
+    assert_eq!((bench.state(doubt), bench.out_of_reach()), (State::Held, 1));
+    let row = bench.row_of(BatchId(1), 2);
+    let why = row.order.unwrap().held_for.unwrap();
+    assert!(why.contains("reconcile/"), "{why}");
+    assert!(bench.claim(1).await.is_empty(), "it isn't sent again");
+    bench.check_books();
+    // It is listed after all.
+    let mut found = cut();
+    found.push(bench.told(15, imei(1), ProviderStatus::Pending));
+    bench.judge(found).await;
+    assert_eq!((bench.state(doubt), bench.out_of_reach()), (State::Ordered, 0));
+    bench.check_books();
+}
+
+#[tokio::test]
+async fn a_listing_that_proves_nothing_leaves_no_doubt_behind() {
+    let unreadable =
+        |bench: &Bench| ProviderOrder { imei: None, ..bench.told(19, imei(1), ProviderStatus::Pending) };
+    for what in
+        ["an IMEI can't be read", "an order of ours is missing", "no order of ours is older", "not fresh"]
+    {
         let bench = Bench::new().await;
-        let (doubt, listing) = bench.with_witnesses().await;
-        let listing: Vec<_> = listing.into_iter().filter(|told| told.id.0 == keep).collect();
+        bench.batch("stock", &imeis(5)).await;
+        if what != "no order of ours is older" {
+            bench.order_one(10).await;
+        }
+        let doubt = bench.doubt_one().await;
+        if what != "not fresh" {
+            bench.pass(QUIET);
+        }
+        bench.order_one(20).await;
+        bench.order_one(21).await;
+        bench.order_one(22).await;
+        if what == "not fresh" {
+            bench.pass(QUIET);
+        }
+        let orders = "SELECT imei FROM orders WHERE provider_id = 2";
+        let imei_of =
+            |id: u64| Imei::from_u64(u64::try_from(bench.number(&format!("{orders}{id}"))).unwrap());
+        let shown = |id: u64| bench.told(20 + id, imei_of(id).unwrap(), ProviderStatus::Pending);
+        let mut listing = vec![shown(2), shown(1), shown(0)];
+        match what {
+            "an IMEI can't be read" => listing.push(unreadable(&bench)),
+            "an order of ours is missing" => drop(listing.remove(1)),
+            _ => {}
+        }
         for _ in 0..3 {
             bench.judge(listing.clone()).await;
             bench.pass(QUIET);
         }
         assert_eq!(bench.state(doubt), State::InDoubt, "{what}");
     }
+}
+
+#[tokio::test]
+async fn a_listing_that_reaches_back_in_between_makes_a_cut_one_the_first_again() {
+    let bench = Bench::new().await;
+    let (doubt, listing) = bench.with_witnesses().await;
+    let cut: Vec<_> = listing.iter().filter(|told| told.id.0 == 20).cloned().collect();
+    bench.judge(cut.clone()).await;
+    bench.pass(QUIET);
+    // One of pending orders alone: it reaches back, and proves nothing else.
+    let pending = ProviderOrder { status: ProviderStatus::Pending, ..listing[1].clone() };
+    bench.judge(vec![listing[0].clone(), pending]).await;
+    bench.judge(cut.clone()).await;
+    assert_eq!(bench.state(doubt), State::InDoubt);
+    bench.pass(QUIET);
+    bench.judge(cut).await;
+    assert_eq!(bench.state(doubt), State::Held);
 }
 
 #[tokio::test]

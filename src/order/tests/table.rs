@@ -17,6 +17,7 @@ fn orders() -> Vec<(&'static str, Order)> {
         policy_hold: true,
         too_old: false,
         listed_since: false,
+        out_of_reach: false,
     };
     vec![
         ("queued", order()),
@@ -107,7 +108,7 @@ fn events() -> Vec<(String, Event)> {
             Event::BalanceFell(facts),
         );
     }
-    for bits in 0..32u8 {
+    for bits in 0..64u8 {
         let bit = |n: u8| bits & (1 << n) != 0;
         let facts = HoldFacts {
             quiet_over: bit(0),
@@ -115,6 +116,7 @@ fn events() -> Vec<(String, Event)> {
             policy_hold: bit(2),
             too_old: bit(3),
             listed_since: bit(4),
+            out_of_reach: bit(5),
         };
         add(
             &format!(
@@ -124,7 +126,8 @@ fn events() -> Vec<(String, Event)> {
                     ("lists", bit(1)),
                     ("policy", bit(2)),
                     ("old", bit(3)),
-                    ("listed", bit(4))
+                    ("listed", bit(4)),
+                    ("beyond", bit(5))
                 ])
             ),
             Event::Hold(facts),

@@ -58,6 +58,7 @@ fn t5_a_cancelled_order_with_a_charge_or_an_open_attempt_keeps_its_imei_taken() 
         policy_hold: true,
         too_old: false,
         listed_since: false,
+        out_of_reach: false,
     };
     let (doubted, _) = run(order(), &[Event::Claim, unclear(), Event::Hold(hold), Event::Word(Word::Cancel)]);
     assert!(doubted.is_live(false, false));
@@ -124,6 +125,7 @@ fn t12_a_persons_word_waits_for_the_quiet_period() {
         policy_hold: true,
         too_old: true,
         listed_since: true,
+        out_of_reach: false,
     };
     assert!(step(&doubt, &Event::Hold(hold)).is_err());
 }
