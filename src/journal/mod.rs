@@ -90,6 +90,7 @@ pub use show::{
 };
 pub use status::{AlarmLine, DayMoney, OrderCounts, ServiceQueue};
 pub use ticket::AttemptTicket;
+pub use trouble::Trouble;
 pub use tx::Tx;
 pub use view::View;
 pub use wake::Wakes;

@@ -75,3 +75,42 @@ impl Journal {
         Ok(gone.await? || was_kept)
     }
 }
+
+/// One kind of trouble as someone looks for it again and again: its alarm is set and ended once for each reason.
+#[derive(Debug)]
+pub struct Trouble {
+    name: Alarm,
+    /// What was told last, nothing being well; `None`: not known, an earlier process may have left an alarm.
+    told: Option<Option<String>>,
+}
+
+impl Trouble {
+    /// Nothing told yet.
+    #[must_use]
+    pub const fn new(name: Alarm) -> Self {
+        Self { name, told: None }
+    }
+
+    /// Sets the alarm, or ends it where all is well. True: it ended one. What can't be recorded is said all the same, and
+    /// tried again by the next call.
+    pub async fn tell(&mut self, journal: &Journal, trouble: Option<String>, now: Timestamp) -> bool {
+        if self.told.as_ref() == Some(&trouble) {
+            return false;
+        }
+        let done = match &trouble {
+            None => journal.trouble_gone(self.name, now).await,
+            Some(text) => journal.trouble(self.name, text.clone(), now).await.map(|()| false),
+        };
+        match done {
+            Ok(ended) => {
+                self.told = Some(trouble);
+                ended
+            }
+            Err(error) => {
+                self.told = None;
+                tracing::debug!("an alarm can't be recorded or ended: {error}");
+                false
+            }
+        }
+    }
+}

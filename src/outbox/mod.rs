@@ -20,7 +20,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
-use crate::journal::{BatchState, BatchWork, Journal};
+use crate::journal::{BatchState, BatchWork, Journal, Trouble};
 use crate::order::Alarm;
 use crate::pulse;
 use crate::settings::Settings;
@@ -46,15 +46,21 @@ pub struct Outbox {
     partials: BTreeMap<BatchId, Timestamp>,
     /// When a batch with rows that only wait for people or the provider may be published.
     publishable: BTreeMap<BatchId, Timestamp>,
-    /// What was told of the outbox; `None`: nothing yet, an earlier process may have left an alarm.
-    told: Option<String>,
+    told: Trouble,
 }
 
 impl Outbox {
     /// The stage, with nothing written yet.
     #[must_use]
     pub const fn new(journal: Journal, clock: Clock, settings: watch::Receiver<Arc<Settings>>) -> Self {
-        Self { journal, clock, settings, partials: BTreeMap::new(), publishable: BTreeMap::new(), told: None }
+        Self {
+            journal,
+            clock,
+            settings,
+            partials: BTreeMap::new(),
+            publishable: BTreeMap::new(),
+            told: Trouble::new(Alarm::Outbox),
+        }
     }
 
     /// Publishes until `stop`.
@@ -62,11 +68,11 @@ impl Outbox {
         loop {
             let pause = match self.unit().await {
                 Ok(pause) => {
-                    self.tell(String::new()).await;
+                    self.tell(None).await;
                     pause
                 }
                 Err(error) => {
-                    self.tell(self.trouble(&error)).await;
+                    self.tell(Some(self.trouble(&error))).await;
                     RETRY_AFTER
                 }
             };
@@ -90,28 +96,10 @@ impl Outbox {
         }
     }
 
-    /// Sets or ends the alarm; an empty text is none. Once for each reason.
-    async fn tell(&mut self, text: String) {
-        if self.told.as_ref() == Some(&text) {
-            return;
-        }
-        let now = self.clock.now();
-        let done = if text.is_empty() {
-            self.journal.trouble_gone(Alarm::Outbox, now).await.map(|gone| {
-                if gone {
-                    tracing::info!("the outbox can be written again");
-                }
-            })
-        } else {
-            self.journal.trouble(Alarm::Outbox, text.clone(), now).await
-        };
-        match done {
-            Ok(()) => self.told = Some(text),
-            // It is tried again with the next look; until then it was said all the same.
-            Err(error) => {
-                self.told = None;
-                tracing::debug!("an alarm can't be recorded or ended: {error}");
-            }
+    /// Sets or ends the alarm.
+    async fn tell(&mut self, trouble: Option<String>) {
+        if self.told.tell(&self.journal, trouble, self.clock.now()).await {
+            tracing::info!("the outbox can be written again");
         }
     }
 
