@@ -45,7 +45,7 @@ use crate::submit::Submit;
 
 pub use account::{Remembered, remembered};
 pub(crate) use manager::tell_status;
-pub use older_copy::recover;
+pub use older_copy::{StampKeeper, recover};
 pub use progress::{LIVE_FACT, Live, eta};
 pub(crate) use reload::tell_refused;
 pub(crate) use signals::stop_on_signals;
@@ -387,7 +387,7 @@ impl Daemon {
             ok: disk,
             lock: Arc::clone(&self.lock),
         };
-        let stamp = older_copy::run(journal.clone(), clock.clone(), settings(), rest.clone());
+        let stamp = StampKeeper::new(journal.clone(), clock.clone(), settings()).run(rest.clone());
         let prune = prune::run(journal.clone(), clock.clone(), settings(), rest.clone());
         let requests = Requests {
             journal: journal.clone(),
