@@ -21,6 +21,7 @@ mod watch_disk;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use sd_notify::NotifyState;
 use tokio::sync::{Notify, watch};
@@ -30,7 +31,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::clock::Clock;
 use crate::config::{Config, Folders, KeyError, read_api_key};
-use crate::durable::{self, LockError, LockFile};
+use crate::durable::{self, Holder, LockError, LockFile};
 use crate::inbox::{self, Inbox};
 use crate::intake::{Intake, Told};
 use crate::journal::{Journal, JournalError};
@@ -58,6 +59,11 @@ use progress::{Heard, Progress};
 use reload::Reload;
 use requests::Requests;
 use watch_disk::DiskWatch;
+
+/// A command that writes the journal while no daemon runs is done by then, as a rule.
+const COMMAND_NEEDS: Duration = Duration::from_secs(10);
+/// How often its end is looked for.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// Why the daemon didn't start, or ended.
 #[derive(Debug, thiserror::Error)]
@@ -145,7 +151,13 @@ async fn work(
     stop: CancellationToken,
     outside: Outside,
 ) -> Result<(), DaemonError> {
-    let opened = open(config, &clock).await?;
+    make_folders(&config)?;
+    let locks = tokio::select! {
+        biased;
+        locks = lock(&config, &clock) => locks?,
+        () = stop.cancelled() => return Ok(()),
+    };
+    let opened = recovered(config, locks, &clock).await?;
     daemon_of(opened, provider, clock, outside).run(stop).await
 }
 
@@ -184,7 +196,15 @@ pub struct Opened {
 /// Another daemon has them, or something can't be made, opened or written.
 pub async fn open(config: Config, clock: &Clock) -> Result<Opened, DaemonError> {
     make_folders(&config)?;
-    let [lock, inbox_lock] = lock(&config)?;
+    let locks = lock(&config, clock).await?;
+    recovered(config, locks, clock).await
+}
+
+async fn recovered(
+    config: Config,
+    [lock, inbox_lock]: [LockFile; 2],
+    clock: &Clock,
+) -> Result<Opened, DaemonError> {
     sweep(&config);
     let journal = Journal::open(&config.journal.path)?;
     journal.keep_steady(clock);
@@ -464,11 +484,41 @@ pub fn journal_lock(config: &Config) -> PathBuf {
     PathBuf::from(beside)
 }
 
-/// One daemon a journal, and one an inbox.
-fn lock(config: &Config) -> Result<[LockFile; 2], DaemonError> {
-    let journal = LockFile::acquire(&journal_lock(config))?;
+/// The daemon that has this journal, if one has: a command that writes it for a moment is none.
+///
+/// # Errors
+/// The lock is there and can't be asked.
+pub fn running(config: &Config) -> Result<Option<Holder>, LockError> {
+    Ok(LockFile::holder(&journal_lock(config))?.filter(|holder| !holder.briefly))
+}
+
+/// One daemon a journal, and one an inbox. A command that writes the journal is waited for.
+async fn lock(config: &Config, clock: &Clock) -> Result<[LockFile; 2], DaemonError> {
+    let journal = lock_journal(&journal_lock(config), clock).await?;
     let inbox = LockFile::acquire(&config.folders.inbox.join(".imeid.lock"))?;
     Ok([journal, inbox])
+}
+
+async fn lock_journal(path: &Path, clock: &Clock) -> Result<LockFile, LockError> {
+    let until = clock.steady().saturating_add(COMMAND_NEEDS);
+    // Whoever has just got the lock hasn't written yet who it is: a daemon is known by two looks.
+    let (mut told, mut is_daemon) = (false, false);
+    loop {
+        let refused = match LockFile::acquire(path) {
+            Ok(lock) => return Ok(lock),
+            Err(refused) => refused,
+        };
+        let LockError::Held { by, .. } = &refused else { return Err(refused) };
+        if clock.steady() >= until || (is_daemon && !by.briefly) {
+            return Err(refused);
+        }
+        is_daemon = !by.briefly;
+        if by.briefly && !std::mem::replace(&mut told, true) {
+            tracing::info!("{refused}; it is waited for, up to {} s", COMMAND_NEEDS.as_secs());
+            tell_status("starting: a command of imeid is at work on the journal");
+        }
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
 }
 
 /// Removes temporary files that a crash left.
