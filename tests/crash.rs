@@ -24,6 +24,7 @@ use imeid::simulator::{Delay, Options, Share};
 use world::clearing::Story;
 use world::files::{self, Dropped, Line};
 use world::points::{self, Crashed};
+use world::restored;
 use world::{Knobs, World, oracle};
 
 /// Twelve rows: eight orders, two repeats, two that are no IMEI.
@@ -201,6 +202,40 @@ fn a_second_crash_while_a_charge_waits_to_be_cleared_changes_nothing() {
             let kills = [first, rng.usize(1..=(count - first).max(60))];
             clear_and_die(by_export, rng.bool(), &kills);
         }
+    }
+}
+
+/// Plays it, dying at the `kills`-th points. Gives the points that were passed since the copy was made.
+fn put_a_copy_back(power_cut: bool, kills: &[usize]) -> usize {
+    let (mut story, world) = restored::Story::begin(power_cut, 1);
+    let (before, mut passed) = (points::passed(), 0);
+    die_at(world, kills, &format!("a copy put back, power cut {power_cut}"), |world| {
+        story.live(world)?;
+        passed = points::passed() - before;
+        Ok(())
+    });
+    assert!(!kills.is_empty() || story.is_resumed && story.unknown() > 2, "nothing came of it: {story:?}");
+    passed
+}
+
+/// The process that the copy knows nothing of dies at the point, or the copy's own does.
+#[test]
+fn a_copy_that_is_put_back_after_a_crash_at_any_point_sends_nothing_that_was_sent() {
+    let count = put_a_copy_back(false, &[]);
+    let only: Option<usize> = std::env::var("IMEID_POINT").ok().map(|text| text.parse().unwrap());
+    for point in only.map_or(1..=count, |point| point..=point) {
+        put_a_copy_back(point % 2 == 0, &[point]);
+    }
+}
+
+#[test]
+fn a_second_crash_on_a_copy_that_is_put_back_changes_nothing() {
+    let count = put_a_copy_back(false, &[]);
+    for seed in 0..60 {
+        let mut rng: Rng = world::rng(seed);
+        let first = rng.usize(1..=count / 2);
+        let kills = [first, rng.usize(1..=count / 2)];
+        put_a_copy_back(rng.bool(), &kills);
     }
 }
 

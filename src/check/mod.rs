@@ -13,7 +13,6 @@ use std::os::unix::fs::PermissionsExt;
 use crate::clock::Clock;
 use crate::config::{Config, KeyError, api_key_home, read_api_key};
 use crate::daemon::{self, Remembered};
-use crate::durable::LockFile;
 use crate::journal::{JournalError, View};
 use crate::provider::GsmFusion;
 
@@ -175,7 +174,7 @@ fn cap(config: &Config) -> Finding {
 }
 
 fn daemon_line(config: &Config) -> Finding {
-    match LockFile::holder(&daemon::journal_lock(config)) {
+    match daemon::running(config) {
         Ok(Some(holder)) => {
             let process = holder.pid.map(|pid| format!(", process {pid}")).unwrap_or_default();
             ok(format!("the daemon is running{process}"))

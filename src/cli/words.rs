@@ -237,7 +237,7 @@ impl Desk {
         let clock = Clock::system();
         let request = NewRequest { who: who(), said, target };
         let lock_path = journal_lock(&self.config);
-        match LockFile::acquire(&lock_path) {
+        match LockFile::acquire_briefly(&lock_path) {
             Ok(lock) => carry_out(self.config, lock, Work::New(request), clock),
             Err(LockError::Held { .. }) => {
                 let letters = LetterBox::open(&self.config.journal.path)?;
@@ -276,7 +276,7 @@ fn wait(
         if let Some(answer) = letters.answer(id)? {
             return Ok(answer);
         }
-        if let Ok(lock) = LockFile::acquire(lock_path) {
+        if let Ok(lock) = LockFile::acquire_briefly(lock_path) {
             return carry_out(config, lock, Work::Left(id), clock);
         }
         if clock.now() >= until {

@@ -42,8 +42,8 @@ use crate::settings::Settings;
 pub use account::{Remembered, remembered};
 pub use error::DaemonError;
 pub(crate) use manager::tell_status;
-pub use older_copy::recover;
-pub use open::{Opened, journal_lock, open};
+pub use older_copy::{StampKeeper, recover};
+pub use open::{Opened, journal_lock, open, running};
 pub use progress::{LIVE_FACT, Live, eta};
 pub(crate) use reload::tell_refused;
 pub(crate) use signals::stop_on_signals;
@@ -100,7 +100,12 @@ async fn work(
     stop: CancellationToken,
     outside: Outside,
 ) -> Result<(), DaemonError> {
-    let opened = open(config, &clock).await?;
+    let locks = tokio::select! {
+        biased;
+        locks = open::lock(&config, &clock) => locks?,
+        () = stop.cancelled() => return Ok(()),
+    };
+    let opened = open::recovered(config, locks, &clock).await?;
     daemon_of(opened, provider, clock, outside).run(stop).await
 }
 

@@ -1,9 +1,16 @@
 //! The stamp outside the journal, `archive/.imeid`: how far the journal is. A journal that is behind it is an older
-//! copy, and one that isn't the stamp's own is taken as one. It is written after what it tells of is on disk, so no crash leaves it ahead of its own journal.
+//! copy, and one that isn't the stamp's own is taken as one.
+//!
+//! It tells how many starts have sent, and the last attempt. The first is on disk before the first order of a start is
+//! claimed: a copy from before a start that sent is always known. The second follows every two seconds while there are
+//! attempts: a copy that was made while the daemon ran, and is put back before another start sent, is known unless the
+//! daemon ended within that time after the first order that it lacks.
+//!
+//! It is written after what it tells of is on disk, so no crash leaves it ahead of its own journal.
 
 use std::ffi::OsStr;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +19,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::durable;
-use crate::journal::{Journal, JournalError, Mark, Stamp};
+use crate::journal::{Journal, JournalError, Mark, Stamp, Trouble};
+use crate::order::Alarm;
 use crate::pulse;
 use crate::settings::Settings;
 
@@ -20,6 +28,7 @@ const NAME: &str = ".imeid";
 /// For the folder's group too: it names nothing.
 const MODE: u32 = 0o664;
 const WRITTEN_EVERY: Duration = Duration::from_secs(2);
+const STAGE: &str = "stamp";
 
 /// Takes up a journal as the last process left it: what was in flight is in doubt; if it is an older copy, so is all
 /// that it would send, and nothing goes until a person says so. Returns how many were in flight.
@@ -68,53 +77,114 @@ fn write(archive: &Path, stamp: &Stamp) -> io::Result<()> {
     durable::write_file(archive, OsStr::new(NAME), MODE, true, |out| writeln!(out, "{text}"))
 }
 
-/// Keeps the stamp up to date until `stop`, and once more then.
-pub(super) async fn run(
+/// Keeps the stamp up to date, and tells of a start in it before the start's first order is claimed.
+pub struct StampKeeper {
     journal: Journal,
     clock: Clock,
     settings: watch::Receiver<Arc<Settings>>,
-    stop: CancellationToken,
-) {
-    let (mut written, mut read) = (None, Mark::default());
-    let mut broken = false;
-    loop {
-        let stopping = stop.is_cancelled();
-        let archive = settings.borrow().config.folders.archive.clone();
-        let stamp = journal.read_if_changed(&mut read, clock.now(), |view| view.stamp()).await;
-        match keep(&archive, stamp, &written).await {
-            Ok(Some(stamp)) => {
-                written = Some(stamp);
-                broken = false;
+    /// What was written last, and into which archive.
+    written: Option<(PathBuf, Stamp)>,
+    read: Mark,
+    told: Trouble,
+}
+
+/// Why the stamp isn't kept.
+#[derive(Debug, thiserror::Error)]
+enum NotKept {
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    #[error(transparent)]
+    Archive(#[from] io::Error),
+}
+
+impl StampKeeper {
+    /// With nothing written yet.
+    #[must_use]
+    pub fn new(journal: Journal, clock: Clock, settings: watch::Receiver<Arc<Settings>>) -> Self {
+        let (read, told) = (Mark::default(), Trouble::new(Alarm::Stamp));
+        Self { journal, clock, settings, written: None, read, told }
+    }
+
+    /// Keeps it until `stop`, and once more then.
+    pub(super) async fn run(mut self, stop: CancellationToken) {
+        let journal = self.journal.clone();
+        loop {
+            let stopping = stop.is_cancelled();
+            self.unit().await;
+            if stopping {
+                return;
             }
-            Ok(None) => {}
-            Err(error) if !broken => {
-                tracing::warn!(folder = %archive.display(), "the stamp {NAME} can't be written, trying again: {error}");
-                (broken, read) = (true, Mark::default());
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = journal.wakes().stamp.notified() => {}
+                // The archive may be another.
+                Ok(()) = self.settings.changed() => {}
+                () = pulse::tick(WRITTEN_EVERY) => {}
             }
-            Err(_) => read = Mark::default(),
         }
-        if stopping {
-            return;
+    }
+
+    /// The unit: writes the stamp if the journal is further than it says. What can't be written is an alarm, and written by
+    /// a later call.
+    pub async fn unit(&mut self) {
+        let archive = self.settings.borrow_and_update().config.folders.archive.clone();
+        let begins = self.journal.waits_for_stamp();
+        let trouble = match self.keep(&archive, begins).await {
+            Ok(()) => None,
+            Err(NotKept::Journal(error)) => {
+                return self.journal.fails(STAGE, &format!("how far the journal is can't be told: {error}"));
+            }
+            Err(NotKept::Archive(error)) => {
+                self.read = Mark::default();
+                Some(trouble(&archive, &error, begins))
+            }
+        };
+        self.journal.serves(STAGE);
+        match trouble {
+            Some(text) => self.told.is(&self.journal, text, self.clock.now()).await,
+            None => {
+                if self.told.is_gone(&self.journal, self.clock.now()).await {
+                    tracing::info!("the stamp {NAME} can be written again");
+                }
+            }
         }
-        tokio::select! {
-            () = stop.cancelled() => {}
-            () = pulse::tick(WRITTEN_EVERY) => {}
+    }
+
+    /// `begins`: orders wait for it, so that this start is to be told of.
+    async fn keep(&mut self, archive: &Path, begins: bool) -> Result<(), NotKept> {
+        let stamp = if begins {
+            self.journal.count_start().await?
+        } else {
+            if self.written.as_ref().is_some_and(|(folder, _)| folder != archive) {
+                self.read = Mark::default();
+            }
+            let now = self.clock.now();
+            match self.journal.read_if_changed(&mut self.read, now, |view| view.stamp()).await? {
+                Some(stamp) => stamp,
+                None => return Ok(()),
+            }
+        };
+        let written = (archive.to_owned(), stamp);
+        if !written.1.is_blank() && self.written.as_ref() != Some(&written) {
+            let (folder, stamp) = written.clone();
+            tokio::task::spawn_blocking(move || write(&folder, &stamp)).await.map_err(io::Error::other)??;
+            self.written = Some(written);
         }
+        if begins {
+            self.journal.start_is_told();
+        }
+        Ok(())
     }
 }
 
-/// Writes the stamp if it isn't what was written last; `None`: the journal is as it was. Before the first attempt there is
-/// nothing to tell.
-async fn keep(
-    archive: &Path,
-    stamp: Result<Option<Stamp>, JournalError>,
-    written: &Option<Stamp>,
-) -> io::Result<Option<Stamp>> {
-    let Some(stamp) = stamp.map_err(io::Error::other)? else { return Ok(None) };
-    if stamp.attempt == 0 || written.as_ref() == Some(&stamp) {
-        return Ok(Some(stamp));
+fn trouble(archive: &Path, error: &io::Error, begins: bool) -> String {
+    let what = format!("the stamp {NAME} can't be written into {}: {error}", archive.display());
+    let until = "the folder is there, has room, and is writable for imeid's user";
+    if begins {
+        format!("nothing is sent: {what}. Orders go when {until}")
+    } else {
+        format!(
+            "{what}. It is written when {until}; a copy of the journal that is put back meanwhile may not be noticed"
+        )
     }
-    let (archive, told) = (archive.to_owned(), stamp.clone());
-    tokio::task::spawn_blocking(move || write(&archive, &told)).await.map_err(io::Error::other)??;
-    Ok(Some(stamp))
 }

@@ -2,15 +2,22 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::account;
+use super::manager::tell_status;
 use super::older_copy::recover;
 use super::{DaemonError, Unrecorded, faults};
 use crate::clock::Clock;
 use crate::config::{Config, Folders};
-use crate::durable::{self, LockFile};
+use crate::durable::{self, Holder, LockError, LockFile};
 use crate::journal::{Journal, JournalError};
 use crate::settings::{self, Settings};
+
+/// A command that writes the journal while no daemon runs is done by then, as a rule.
+const COMMAND_NEEDS: Duration = Duration::from_secs(10);
+/// How often its end is looked for.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// What a daemon works on, recovered from the last one's end.
 #[derive(Debug)]
@@ -30,10 +37,12 @@ pub struct Opened {
 /// # Errors
 /// Another daemon has them, or something can't be made, opened or written.
 pub async fn open(config: Config, clock: &Clock) -> Result<Opened, DaemonError> {
-    make_folders(&config)?;
-    // The lock takes what the last process noted in its place.
-    let noted = Unrecorded::read(&config);
-    let [lock, inbox_lock] = lock(&config)?;
+    let locks = lock(&config, clock).await?;
+    recovered(config, locks, clock).await
+}
+
+pub(super) async fn recovered(config: Config, locks: Locks, clock: &Clock) -> Result<Opened, DaemonError> {
+    let Locks { journal: lock, inbox: inbox_lock, noted } = locks;
     sweep(&config);
     let journal = Journal::open(&config.journal.path)?;
     journal.keep_steady(clock);
@@ -96,11 +105,51 @@ pub fn journal_lock(config: &Config) -> PathBuf {
     PathBuf::from(beside)
 }
 
-/// One daemon a journal, and one an inbox.
-fn lock(config: &Config) -> Result<[LockFile; 2], DaemonError> {
-    let journal = LockFile::acquire(&journal_lock(config))?;
+/// The daemon that has this journal, if one has: a command that writes it for a moment is none.
+///
+/// # Errors
+/// The lock is there and can't be asked.
+pub fn running(config: &Config) -> Result<Option<Holder>, LockError> {
+    Ok(LockFile::holder(&journal_lock(config))?.filter(|holder| !holder.briefly))
+}
+
+/// What one daemon alone may have.
+pub(super) struct Locks {
+    journal: LockFile,
+    inbox: LockFile,
+    /// What the last process noted where the journal's lock is now.
+    noted: Vec<Unrecorded>,
+}
+
+/// Makes the folders; one daemon a journal, and one an inbox. A command that writes the journal is waited for.
+pub(super) async fn lock(config: &Config, clock: &Clock) -> Result<Locks, DaemonError> {
+    make_folders(config)?;
+    let noted = Unrecorded::read(config);
+    let journal = lock_journal(&journal_lock(config), clock).await?;
     let inbox = LockFile::acquire(&config.folders.inbox.join(".imeid.lock"))?;
-    Ok([journal, inbox])
+    Ok(Locks { journal, inbox, noted })
+}
+
+async fn lock_journal(path: &Path, clock: &Clock) -> Result<LockFile, LockError> {
+    let until = clock.steady().saturating_add(COMMAND_NEEDS);
+    // Whoever has just got the lock hasn't written yet who it is: a daemon is known by two looks.
+    let (mut told, mut is_daemon) = (false, false);
+    loop {
+        let refused = match LockFile::acquire(path) {
+            Ok(lock) => return Ok(lock),
+            Err(refused) => refused,
+        };
+        let LockError::Held { by, .. } = &refused else { return Err(refused) };
+        if clock.steady() >= until || (is_daemon && !by.briefly) {
+            return Err(refused);
+        }
+        is_daemon = !by.briefly;
+        if by.briefly && !std::mem::replace(&mut told, true) {
+            tracing::info!("{refused}; it is waited for, up to {} s", COMMAND_NEEDS.as_secs());
+            tell_status("starting: a command of imeid is at work on the journal");
+        }
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
 }
 
 /// Removes temporary files that a crash left.

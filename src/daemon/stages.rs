@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::progress::{Heard, Live, Progress};
 use super::requests::Requests;
 use super::watch_disk::DiskWatch;
-use super::{Daemon, older_copy, prune};
+use super::{Daemon, StampKeeper, prune};
 use crate::inbox::{self, Inbox};
 use crate::intake::{Intake, Looking, Told};
 use crate::outbox::Outbox;
@@ -94,7 +94,7 @@ impl Daemon {
             ok: disk,
             lock: Arc::clone(&self.lock),
         };
-        let stamp = older_copy::run(journal.clone(), clock.clone(), settings(), rest.clone());
+        let stamp = StampKeeper::new(journal.clone(), clock.clone(), settings()).run(rest.clone());
         let prune = prune::run(journal.clone(), clock.clone(), settings(), rest.clone());
         let requests = Requests {
             journal: journal.clone(),

@@ -23,23 +23,26 @@ pub struct LockFile {
     path: PathBuf,
 }
 
-/// The process that has a lock.
+/// The process that has a lock, as it wrote itself into the file. One that has only just got the lock, and hasn't written yet,
+/// is shown as the one before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Holder {
-    /// Its number, as it wrote it into the file, where that can be read.
+    /// Its number, where that can be read.
     pub pid: Option<u32>,
+    /// It has the lock for as long as one piece of work takes: [`LockFile::acquire_briefly`].
+    pub briefly: bool,
 }
 
 /// Why a lock was not got.
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
     /// Another process has it.
-    #[error("another imeid{} is at work here: it holds {}", of_process(*.pid), path.display())]
+    #[error("{} is at work here: it holds {}", shown(*.by), path.display())]
     Held {
         /// The lock file.
         path: PathBuf,
-        /// The process that wrote its number into it, where that can be read.
-        pid: Option<u32>,
+        /// Which.
+        by: Holder,
     },
     /// The file can't be made, opened or locked.
     #[error(
@@ -53,19 +56,10 @@ pub enum LockError {
     },
 }
 
-fn of_process(pid: Option<u32>) -> String {
-    pid.map(|pid| format!(" (process {pid})")).unwrap_or_default()
-}
-
-impl LockError {
-    /// The holder's process id, where it is known.
-    #[must_use]
-    pub fn pid(&self) -> Option<u32> {
-        match self {
-            Self::Held { pid, .. } => *pid,
-            Self::Io { .. } => None,
-        }
-    }
+fn shown(by: Holder) -> String {
+    let what = if by.briefly { "a command of imeid" } else { "another imeid" };
+    let process = by.pid.map(|pid| format!(" (process {pid})")).unwrap_or_default();
+    format!("{what}{process}")
 }
 
 impl LockFile {
@@ -74,13 +68,25 @@ impl LockFile {
     /// # Errors
     /// [`LockError::Held`] if another process has it, else what the system says.
     pub fn acquire(path: &Path) -> Result<Self, LockError> {
+        Self::acquire_as(path, &std::process::id().to_string())
+    }
+
+    /// As [`LockFile::acquire`], for one piece of work: whoever comes meanwhile is told that it is worth waiting for.
+    ///
+    /// # Errors
+    /// As [`LockFile::acquire`].
+    pub fn acquire_briefly(path: &Path) -> Result<Self, LockError> {
+        Self::acquire_as(path, &format!("{} {BRIEFLY}", std::process::id()))
+    }
+
+    fn acquire_as(path: &Path, who: &str) -> Result<Self, LockError> {
         let failed = |source| LockError::Io { path: path.to_owned(), source };
         let mut file = open(path).map_err(failed)?;
         if !try_lock(&file).map_err(failed)? {
-            return Err(LockError::Held { path: path.to_owned(), pid: written_pid(&mut file) });
+            return Err(LockError::Held { path: path.to_owned(), by: written(&mut file) });
         }
-        // Only for the message of whoever comes next: a full disk must not keep us from holding the lock.
-        let _ = write_pid(&file);
+        // Only for whoever comes next: a full disk must not keep us from holding the lock.
+        let _ = write(&file, who);
         Ok(Self { file, path: path.to_owned() })
     }
 
@@ -97,7 +103,7 @@ impl LockFile {
         };
         match file.try_lock_shared() {
             Ok(()) => Ok(None),
-            Err(TryLockError::WouldBlock) => Ok(Some(Holder { pid: written_pid(&mut file) })),
+            Err(TryLockError::WouldBlock) => Ok(Some(written(&mut file))),
             Err(TryLockError::Error(source)) => Err(failed(source)),
         }
     }
@@ -181,8 +187,11 @@ fn open(path: &Path) -> io::Result<File> {
 const BYTES: usize = 4096;
 const PID_BYTES: usize = 64;
 
-fn write_pid(file: &File) -> io::Result<()> {
-    file.write_all_at(&filled(&std::process::id().to_string(), PID_BYTES), 0)?;
+/// Behind the number of a process that holds the lock for one piece of work.
+const BRIEFLY: &str = "briefly";
+
+fn write(file: &File, who: &str) -> io::Result<()> {
+    file.write_all_at(&filled(who, PID_BYTES), 0)?;
     file.write_all_at(&filled("", BYTES.saturating_sub(PID_BYTES)), PID_BYTES as u64)
 }
 
@@ -195,10 +204,14 @@ fn filled(text: &str, bytes: usize) -> Vec<u8> {
     filled
 }
 
-fn written_pid(file: &mut File) -> Option<u32> {
+fn written(file: &mut File) -> Holder {
     let mut text = String::new();
-    file.take(PID_BYTES as u64).read_to_string(&mut text).ok()?;
-    text.trim().parse().ok()
+    if file.take(PID_BYTES as u64).read_to_string(&mut text).is_err() {
+        text.clear();
+    }
+    let text = text.trim();
+    let number = text.strip_suffix(BRIEFLY).unwrap_or(text);
+    Holder { pid: number.trim_end().parse().ok(), briefly: number.len() < text.len() }
 }
 
 fn open_to_read(path: &Path) -> io::Result<File> {

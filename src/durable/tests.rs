@@ -163,8 +163,18 @@ fn a_second_holder_is_refused_and_told_the_first_ones_process() {
     fs::write(&path, "an older and longer text than a process id").unwrap();
     let held = LockFile::acquire(&path).unwrap();
     let refused = LockFile::acquire(&path).unwrap_err();
-    assert_eq!(refused.pid(), Some(std::process::id()));
-    assert!(refused.to_string().contains(&format!("process {}", std::process::id())), "{refused}");
+    let me = std::process::id();
+    assert!(
+        matches!(refused, LockError::Held { by: Holder { pid: Some(pid), briefly: false }, .. } if pid == me)
+    );
+    assert!(refused.to_string().starts_with(&format!("another imeid (process {me}) is")), "{refused}");
+    drop(held);
+    let held = LockFile::acquire_briefly(&path).unwrap();
+    let refused = LockFile::acquire(&path).unwrap_err();
+    assert!(
+        matches!(refused, LockError::Held { by: Holder { pid: Some(pid), briefly: true }, .. } if pid == me)
+    );
+    assert!(refused.to_string().starts_with(&format!("a command of imeid (process {me}) is")), "{refused}");
     drop(held);
     assert!(path.exists(), "the file stays");
     LockFile::acquire(&path).unwrap();
@@ -177,7 +187,10 @@ fn who_holds_a_lock_is_told_without_making_or_taking_it() {
     assert_eq!(LockFile::holder(&path).unwrap(), None);
     assert!(!path.exists());
     let held = LockFile::acquire(&path).unwrap();
-    assert_eq!(LockFile::holder(&path).unwrap(), Some(Holder { pid: Some(std::process::id()) }));
+    assert_eq!(
+        LockFile::holder(&path).unwrap(),
+        Some(Holder { pid: Some(std::process::id()), briefly: false })
+    );
     drop(held);
     assert_eq!(LockFile::holder(&path).unwrap(), None);
 }

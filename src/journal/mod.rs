@@ -43,6 +43,7 @@ mod rows;
 mod settle;
 mod show;
 mod standing;
+mod start;
 mod status;
 mod sums;
 #[cfg(test)]

@@ -12,7 +12,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::opened::Opened;
 use super::writer::{self, Common};
-use super::{Journal, JournalError, Shared, Tx, Wakes, damage, pause, rest, restore, standing, unrecorded};
+use super::{
+    Journal, JournalError, Shared, Tx, Wakes, damage, pause, rest, restore, standing, start, unrecorded,
+};
 
 /// Statements kept prepared on the writer's connection: all of the hot path, with room.
 const PREPARED_STATEMENTS: usize = 128;
@@ -72,6 +74,7 @@ impl Journal {
             wakes: Wakes::default(),
             damage: damage::Found::new(path),
             standing,
+            start: start::Start::default(),
             rest,
             unrecorded: unrecorded::Unrecorded::default(),
             linger_ms: Arc::default(),

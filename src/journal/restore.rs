@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::books;
 use super::orders::{self, COLUMNS, Rules, Telling};
 use super::pause;
+use super::start::{STARTS, counted};
 use super::tx::Tx;
 use super::view::View;
 use super::{Journal, JournalError};
@@ -44,6 +45,18 @@ pub struct Stamp {
     pub journal: String,
     /// Its last attempt, as the number of the ledger's last line: every attempt has its line before it is sent.
     pub attempt: i64,
+    /// How many of its starts have sent: counted, and told here, before the first order of each. A stamp of an earlier version
+    /// has none.
+    #[serde(default)]
+    pub starts: i64,
+}
+
+impl Stamp {
+    /// Whether nothing was ever sent.
+    #[must_use]
+    pub const fn is_blank(&self) -> bool {
+        self.attempt == 0 && self.starts == 0
+    }
 }
 
 /// What an older copy was found to be.
@@ -87,6 +100,7 @@ impl View {
         Ok(Stamp {
             journal: self.fact(JOURNAL_ID)?.unwrap_or_default(),
             attempt: self.find(LAST_LINE, [], |row| row.get(0))?.unwrap_or(0),
+            starts: counted(self.fact(STARTS)?),
         })
     }
 
@@ -146,18 +160,22 @@ pub(super) fn begin(tx: &Tx<'_>, stamp: Option<&Stamp>, now: Timestamp) -> Resul
         }
         (None, Some(stamp)) if stamp.journal == own => {
             let here: i64 = tx.find(LAST_LINE, [], |row| row.get(0))?.unwrap_or(0);
-            if here >= stamp.attempt {
+            let later = if here < stamp.attempt {
+                "orders"
+            } else if counted(tx.fact(STARTS)?) < stamp.starts {
+                "starts"
+            } else {
                 return Ok(false);
-            }
+            };
             // It was copied at some time after that.
             let at = last_event(tx)?.unwrap_or(now);
             let what = format!(
-                "the journal is an older copy (archive/.imeid knows of later orders; its last entry is of {at}): {SINCE}"
+                "the journal is an older copy (archive/.imeid knows of later {later}; its last entry is of {at}): {SINCE}"
             );
             (at, Alarm::OlderCopy, what)
         }
-        // Before the first attempt the other has ordered nothing.
-        (None, Some(stamp)) if stamp.attempt > 0 && tx.fact(WAS_COPY)?.as_ref() != Some(&stamp.journal) => {
+        // A blank one has ordered nothing.
+        (None, Some(stamp)) if !stamp.is_blank() && tx.fact(WAS_COPY)?.as_ref() != Some(&stamp.journal) => {
             let what = format!(
                 "another journal ({}) worked with this archive before: what that one ordered is not in this one and \
                  can be paid for again",

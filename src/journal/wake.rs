@@ -15,6 +15,7 @@ impl Rung {
     pub(crate) const SETTLE: Self = Self(2);
     pub(crate) const POLL: Self = Self(4);
     pub(crate) const OUTBOX: Self = Self(8);
+    pub(crate) const STAMP: Self = Self(16);
 
     pub(crate) const fn and(self, other: Self) -> Self {
         Self(self.0 | other.0)
@@ -36,6 +37,8 @@ pub struct Wakes {
     pub poll: Arc<Notify>,
     /// A batch may be finished.
     pub outbox: Arc<Notify>,
+    /// Orders wait for this start's stamp.
+    pub stamp: Arc<Notify>,
 }
 
 impl Wakes {
@@ -45,6 +48,7 @@ impl Wakes {
             (Rung::SETTLE, &self.settle),
             (Rung::POLL, &self.poll),
             (Rung::OUTBOX, &self.outbox),
+            (Rung::STAMP, &self.stamp),
         ] {
             if rung.has(who) {
                 bell.notify_one();

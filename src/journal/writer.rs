@@ -15,6 +15,7 @@ use super::damage::Found;
 use super::opened::Opened;
 use super::rest::Rest;
 use super::standing::Standing;
+use super::start::Start;
 use super::tx::{LogLine, Tx};
 use super::unrecorded::Unrecorded;
 use super::wake::Rung;
@@ -56,6 +57,7 @@ pub(super) struct Common {
     pub(super) wakes: Wakes,
     pub(super) damage: Found,
     pub(super) standing: Standing,
+    pub(super) start: Start,
     pub(super) rest: Rest,
     /// Alarms that are kept in memory.
     pub(super) unrecorded: Unrecorded,

@@ -21,6 +21,8 @@ pub enum Alarm {
     Intake,
     /// Results can't be put into the outbox.
     Outbox,
+    /// The stamp by which an older copy of the journal is known can't be written.
+    Stamp,
     /// The journal is an older copy.
     OlderCopy,
     /// Another journal worked with these folders.
@@ -51,6 +53,7 @@ impl Alarm {
             Self::FileChanged => "file_changed",
             Self::Intake => "intake",
             Self::Outbox => "outbox",
+            Self::Stamp => "stamp",
             Self::OlderCopy => "older_copy",
             Self::OtherJournal => "other_journal",
             Self::Listing => "listing",

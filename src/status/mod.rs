@@ -17,7 +17,7 @@ use crate::balance::Baseline;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::daemon::{self, Live, Unrecorded};
-use crate::durable::{self, Holder, LockFile};
+use crate::durable::{self, Holder};
 use crate::gate::{Pause, Scope};
 use crate::inbox::{self, Waiting};
 use crate::journal::{AlarmLine, BatchState, DayMoney, JournalError, OrderCounts, ServiceQueue, View};
@@ -278,7 +278,7 @@ impl Status {
     /// The journal is there and can't be read by this user. One that isn't there yet is no error: see
     /// [`Disk::journal_bytes`].
     pub fn read(config: &Config, clock: &Clock) -> Result<Self, StatusError> {
-        let holder = LockFile::holder(&daemon::journal_lock(config))?;
+        let holder = daemon::running(config)?;
         let journal_bytes = journal_bytes(&config.journal.path)?;
         let now = clock.now();
         let told = match journal_bytes {

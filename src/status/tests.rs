@@ -9,6 +9,7 @@ use rusqlite::Connection;
 use super::*;
 use crate::balance::Books;
 use crate::daemon::LIVE_FACT;
+use crate::durable::LockFile;
 use crate::gate::Scope;
 use crate::inbox::Why;
 use crate::journal::{AttemptTicket, ClaimRequest, Journal, NewBatch, NewRow, OrderFor, Rules, ServiceTerms};
@@ -57,6 +58,7 @@ impl Bench {
         let dir = tempfile::tempdir().unwrap();
         let config = config(dir.path());
         let journal = Journal::open(&config.journal.path).unwrap();
+        journal.start_is_told();
         let network_id = NetworkId("1739".to_owned());
         let service =
             journal.service("reseller".to_owned(), network_id, "iphone-check".to_owned()).await.unwrap();

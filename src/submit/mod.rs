@@ -230,6 +230,7 @@ const fn word(blocked: Blocked) -> &'static str {
         Blocked::Cap => "cap",
         Blocked::Witness => "witness",
         Blocked::Probe => "probe",
+        Blocked::Stamp => "stamp",
     }
 }
 

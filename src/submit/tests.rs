@@ -62,6 +62,7 @@ fn one_worker() -> SubmitConfig {
 /// A journal with one open batch of `rows` rows, and what may be claimed of it.
 async fn journal_with(folder: &std::path::Path, rows: u32, now: Timestamp) -> (Journal, ClaimRequest) {
     let journal = Journal::open(&folder.join("journal.db")).unwrap();
+    journal.start_is_told();
     let network_id = NetworkId("1739".to_owned());
     let service = journal.service("main".to_owned(), network_id.clone(), "check".to_owned()).await.unwrap();
     let new = NewBatch {
@@ -364,4 +365,31 @@ async fn nothing_is_claimed_until_what_was_seen_at_the_balance_is_recorded() {
     tokio::join!(recorded, looks);
     assert_eq!(journal_alarm(&journal), None);
     assert!(pool.want(&one_worker(), clock.now()) > 0);
+}
+
+#[tokio::test]
+async fn orders_wait_until_their_start_is_told_and_go_at_once_then() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = Clock::system();
+    drop(journal_with(folder.path(), 2, clock.now()).await);
+    let journal = Journal::open(&folder.path().join("journal.db")).unwrap();
+    let provider = Arc::new(Gated { begun: AtomicUsize::new(0), may_end: Semaphore::new(2) });
+    let submit = Submit {
+        journal: journal.clone(),
+        provider: Arc::clone(&provider) as Arc<dyn Provider>,
+        clock,
+        settings: watch::channel(settings_with(&journal, 2).await).1,
+        can_list: watch::channel(Some(false)).1,
+        meter: Arc::default(),
+        disk_ok: watch::channel(true).1,
+    };
+    let stop = CancellationToken::new();
+    let running = tokio::spawn(submit.run(stop.clone()));
+    tokio::time::timeout(LOOK_AGAIN / 3, journal.wakes().stamp.notified()).await.unwrap();
+    journal.count_start().await.unwrap();
+    assert_eq!(provider.begun.load(Ordering::SeqCst), 0);
+    journal.start_is_told();
+    assert!(have_begun(&provider, 2).await);
+    stop.cancel();
+    running.await.unwrap();
 }

@@ -47,6 +47,8 @@ mod reuse;
 #[cfg(test)]
 mod secret;
 #[cfg(test)]
+mod starts;
+#[cfg(test)]
 mod status;
 #[cfg(test)]
 mod stopped;

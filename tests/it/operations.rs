@@ -158,11 +158,62 @@ fn a_backup_is_put_back_step_by_step_and_nothing_is_paid_twice() {
     assert_eq!(status(&place)["alarms"], serde_json::json!([]));
 }
 
+/// Copies a folder's files into another, as a person does.
+fn copy_files(place: &Workplace, from: &str, to: &str) {
+    fs::create_dir_all(place.path(to)).unwrap();
+    for name in place.names(from) {
+        fs::copy(place.path(from).join(&name), place.path(to).join(&name)).unwrap();
+    }
+}
+
+#[test]
+fn a_copied_state_directory_that_is_put_back_is_noticed_however_short_the_daemon_sent_since() {
+    let sim = merciless();
+    let mut place = Workplace::new(&sim.url(), &HOLD);
+    place.start();
+    place.drop_file("known.csv", &file_of((0..3).map(imei)));
+    place.result("known.results.csv");
+    assert!(place.stop().success());
+    copy_files(&place, "state", "copy");
+    // A file waits already when the daemon starts, and that is killed as soon as it sends.
+    place.drop_file("waiting.csv", &file_of((10..210).map(imei)));
+    place.start();
+    place.until("it sends", |_| sim.ledger().place_calls > 10);
+    place.kill();
+    let is_archived = find_original(&place, "waiting.csv").is_some();
+    put_away(&place);
+    copy_files(&place, "copy", "state");
+    place.until("what was sent has ended", |_| sim.in_work() == 0);
+    let sent = sim.ledger().place_calls;
+    place.start();
+    assert_eq!(status(&place)["pauses"][0]["reason"], "older_copy", "{}", place.log());
+    let before = exports_read(&place);
+    drop_export(&place, "export.csv", &export_of(&sim));
+    place.until("the export is read", |place| exports_read(place) > before);
+    assert_eq!(sim.ledger().place_calls, sent);
+    resume(&mut place);
+    // What was taken in by then is dropped again; what wasn't goes on by itself.
+    if is_archived {
+        place.drop_file("waiting.csv", &file_of((10..210).map(imei)));
+    }
+    place.until("all is there", |place| {
+        let done = place
+            .names("outbox")
+            .iter()
+            .any(|name| name.starts_with("waiting") && name.ends_with(".results.csv"));
+        done && sim.ledger().charges >= 203
+    });
+    assert_eq!((sim.ledger().charges, sim.ledger().paid_twice), (203, 0), "{}", place.log());
+}
+
 /// Where an original lies in the archive.
 fn newest(place: &Workplace, name: &str) -> std::path::PathBuf {
+    find_original(place, name).unwrap()
+}
+
+fn find_original(place: &Workplace, name: &str) -> Option<std::path::PathBuf> {
     let days = place.names("archive");
-    let found = days.iter().rev().map(|day| place.path("archive").join(day).join(name));
-    found.into_iter().find(|path| path.exists()).unwrap()
+    days.iter().rev().map(|day| place.path("archive").join(day).join(name)).find(|path| path.exists())
 }
 
 #[test]

@@ -50,6 +50,8 @@ async fn stages_are_late(place: &Workplace) -> Option<String> {
     let key = read_api_key(&config).unwrap();
     let provider: Arc<dyn Provider> = Arc::new(GsmFusion::new(&config.provider, key, clock.clone()).unwrap());
     let opened = daemon::open(config, &clock).await.unwrap();
+    // As whoever keeps the stamp does.
+    opened.journal.start_is_told();
     let (settings, in_force) = watch::channel(Arc::clone(&opened.settings));
     let (tell_lists, can_list) = watch::channel(None);
     let (_disk, disk_ok) = watch::channel(true);

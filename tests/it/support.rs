@@ -88,6 +88,8 @@ impl Drop for Sim {
 pub(crate) struct Workplace {
     dir: tempfile::TempDir,
     daemon: Option<Child>,
+    /// How often the log said "ready" before the last start.
+    ready_before: usize,
     /// For the daemon's environment.
     env: Vec<(String, String)>,
 }
@@ -97,7 +99,7 @@ impl Workplace {
     pub(crate) fn new(url: &str, changes: &[(&str, &str)]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("api-key"), "a-key-of-no-account\n").unwrap();
-        let place = Self { dir, daemon: None, env: Vec::new() };
+        let place = Self { dir, daemon: None, ready_before: 0, env: Vec::new() };
         place.configure(url, changes);
         place
     }
@@ -162,8 +164,14 @@ impl Workplace {
 
     /// Starts the daemon; returns once it is ready.
     pub(crate) fn start(&mut self) {
+        self.spawn();
+        self.until_ready();
+    }
+
+    /// Starts the daemon, and doesn't wait for it.
+    pub(crate) fn spawn(&mut self) {
         let log = fs::OpenOptions::new().create(true).append(true).open(self.path("log")).unwrap();
-        let ready_before = self.times_ready();
+        self.ready_before = self.times_ready();
         let child = program()
             .arg("run")
             .arg("--config")
@@ -176,11 +184,15 @@ impl Workplace {
             .spawn()
             .unwrap();
         self.daemon = Some(child);
+    }
+
+    /// Returns once the daemon is ready that was started last.
+    pub(crate) fn until_ready(&mut self) {
         self.until("the daemon is ready", |place| {
             if let Some(status) = place.ended() {
                 panic!("the daemon ended with {status}:\n{}", place.log());
             }
-            place.times_ready() > ready_before
+            place.times_ready() > place.ready_before
         });
     }
 

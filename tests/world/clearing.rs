@@ -32,7 +32,7 @@ pub(crate) struct Story {
     must_clear: bool,
 }
 
-fn file(name: &str, n: u32, of: std::ops::Range<u32>) -> Dropped {
+pub(super) fn file(name: &str, n: u32, of: std::ops::Range<u32>) -> Dropped {
     let line = |n| Line { cell: files::imei(n).to_string(), imei: Some(files::imei(n)) };
     files::written(format!("{name} {n}.csv"), 0, usize::try_from(n).unwrap(), of.map(line).collect())
 }

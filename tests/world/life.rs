@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 
 use imeid::clock::Clock;
 use imeid::config::Config;
-use imeid::daemon::{self, Opened};
+use imeid::daemon::{self, Opened, StampKeeper};
 use imeid::inbox::{self, Inbox, Scanner, TakeError, Taken};
 use imeid::intake::Work;
-use imeid::journal::PruneFrom;
+use imeid::journal::{Blocked, PruneFrom};
 use imeid::meter::Meter;
 use imeid::outbox::Outbox;
 use imeid::poll::{Poll, Stopped};
@@ -65,6 +65,7 @@ pub(crate) struct Life {
     settle: Settle,
     poll: Poll,
     outbox: Outbox,
+    stamp: StampKeeper,
     scanner: Scanner,
     /// Looks through `reconcile/`.
     exports: Scanner,
@@ -106,6 +107,7 @@ impl Life {
         );
         let poll = Poll::new(journal.clone(), provider_of(), clock_of(), subscribe());
         let outbox = Outbox::new(journal.clone(), clock_of(), subscribe());
+        let stamp = StampKeeper::new(journal.clone(), clock_of(), subscribe());
         let pool = Arc::new(Pool::new(journal, provider_of(), clock_of(), Arc::clone(&meter)));
         let view =
             Connection::open_with_flags(&config.journal.path, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
@@ -118,6 +120,7 @@ impl Life {
             settle,
             poll,
             outbox,
+            stamp,
             scanner,
             exports,
             heard: Vec::new(),
@@ -210,7 +213,16 @@ impl Life {
         Ok(())
     }
 
+    /// Whether files wait too, as an older copy has them do.
+    fn files_wait(&self) -> Result<bool, Crashed> {
+        let waits = self.opened.journal.read(|view| view.waits_as_older_copy());
+        Ok(alive(|| self.runtime.block_on(waits))?.unwrap())
+    }
+
     fn take_files(&mut self) -> Result<(), Crashed> {
+        if self.files_wait()? {
+            return Ok(());
+        }
         let (now, heard) = (self.clock.now(), std::mem::take(&mut self.heard));
         let scan = alive(|| self.scanner.scan_once(heard, now))?;
         let settings = inbox::Settings::of_inbox(&self.now_in_force().config);
@@ -225,6 +237,9 @@ impl Life {
     }
 
     fn work_through_taken(&mut self) -> Result<(), Crashed> {
+        if self.files_wait()? {
+            return Ok(());
+        }
         let inbox = self.now_in_force().config.folders.inbox.clone();
         for taken in alive(|| inbox::list_taken(&inbox))?.unwrap() {
             self.work_through(taken)?;
@@ -281,7 +296,8 @@ impl Life {
         Ok(())
     }
 
-    /// Begins as many attempts as the pool wants, and lets them go.
+    /// Begins as many attempts as the pool wants, and lets them go. What of the stamp is written every two seconds is left
+    /// out: that this start is told of in it must be enough.
     fn claim(&mut self) -> Result<(), Crashed> {
         let settings = self.now_in_force();
         let want = self.pool.want(&settings.config.submit, self.clock.now());
@@ -290,8 +306,13 @@ impl Life {
         }
         let can_list = *self.can_list.borrow();
         let request = claim_request(&settings, can_list, &self.clock, want, self.after);
-        let begun = self.opened.journal.begin_attempts(request, self.clock.clone());
-        let claimed = alive(|| self.runtime.block_on(begun))?.unwrap();
+        let journal = self.opened.journal.clone();
+        let begin = || journal.begin_attempts(request.clone(), self.clock.clone());
+        let mut claimed = alive(|| self.runtime.block_on(begin()))?.unwrap();
+        if claimed.blocked == Some(Blocked::Stamp) {
+            alive(|| self.runtime.block_on(self.stamp.unit()))?;
+            claimed = alive(|| self.runtime.block_on(begin()))?.unwrap();
+        }
         self.after = claimed.last.unwrap_or(self.after);
         for ticket in claimed.tickets {
             self.pool.take_in();

@@ -140,6 +140,12 @@ pub(crate) fn stop_at(k: usize) {
     points.stop_at = Some(points.passed + k);
 }
 
+/// How many points from now [`stop_at`] comes, if it was asked for.
+pub(crate) fn to_go() -> Option<usize> {
+    let points = points();
+    points.stop_at.map(|at| at - points.passed)
+}
+
 /// Forgets a [`stop_at`] that hasn't come.
 pub(crate) fn stop_nowhere() {
     points().stop_at = None;

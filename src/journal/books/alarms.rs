@@ -21,6 +21,7 @@ pub(super) fn alarm_text(name: Alarm, order: &Loaded) -> String {
         | Alarm::FileChanged
         | Alarm::Intake
         | Alarm::Outbox
+        | Alarm::Stamp
         | Alarm::OlderCopy
         | Alarm::OtherJournal
         | Alarm::Listing

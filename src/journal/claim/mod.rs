@@ -10,6 +10,7 @@ use super::books;
 use super::orders::{self, Loaded, Rules, Telling};
 use super::pause;
 use super::rest;
+use super::start::Start;
 use super::ticket::{AttemptTicket, Claim};
 use super::tx::Tx;
 use super::{Journal, JournalError};
@@ -72,10 +73,13 @@ pub enum Blocked {
     Witness,
     /// A first probe goes alone.
     Probe,
+    /// This start isn't told of outside the journal yet.
+    Stamp,
 }
 
 impl Journal {
-    /// Begins up to `want` attempts. Returns after the commit that makes them durable; only then may they be sent.
+    /// Begins up to `want` attempts. Returns after the commit that makes them durable; only then may they be sent. None
+    /// before [`Journal::start_is_told`].
     ///
     /// # Errors
     /// The journal can't be written: then nothing was begun.
@@ -86,7 +90,8 @@ impl Journal {
         }
         let (reply, answer) = tokio::sync::oneshot::channel();
         let weak = Arc::downgrade(&self.shared);
-        let run = move |tx: &Tx<'_>| Claiming::new(tx, &request, &clock)?.run();
+        let start = self.shared.common.start.clone();
+        let run = move |tx: &Tx<'_>| Claiming::new(tx, &request, &clock, &start)?.run();
         // The tickets are made where the commit is known. If nobody waits for them any more they are dropped here,
         // and their orders are in doubt rather than forgotten.
         let tell = move |done: Result<Draft, JournalError>| {
@@ -120,6 +125,7 @@ struct Claiming<'a> {
     tx: &'a Tx<'a>,
     request: &'a ClaimRequest,
     clock: &'a Clock,
+    start: &'a Start,
     now: Timestamp,
     pauses: Vec<Pause>,
     /// What the day's orders have cost, reserved and presumed included.
@@ -147,7 +153,12 @@ struct Canary {
 }
 
 impl<'a> Claiming<'a> {
-    fn new(tx: &'a Tx<'a>, request: &'a ClaimRequest, clock: &'a Clock) -> Result<Self, JournalError> {
+    fn new(
+        tx: &'a Tx<'a>,
+        request: &'a ClaimRequest,
+        clock: &'a Clock,
+        start: &'a Start,
+    ) -> Result<Self, JournalError> {
         let used = tx.find(
             "SELECT reserved + presumed + charged FROM totals WHERE scope = 'day' AND key = ?1",
             [request.day],
@@ -157,6 +168,7 @@ impl<'a> Claiming<'a> {
             tx,
             request,
             clock,
+            start,
             now: clock.now(),
             pauses: pause::list(tx)?,
             used: used.unwrap_or(Money::ZERO),
@@ -244,6 +256,11 @@ impl<'a> Claiming<'a> {
         }
         if !gate::fits(self.used, terms.price, self.request.per_day) {
             return self.cap();
+        }
+        if !self.start.lets_go(self.tx) {
+            self.draft.blocked = Some(Blocked::Stamp);
+            self.left = 0;
+            return Ok(false);
         }
         let telling = Telling { what: "claimed", text: "", via: "", quiet: true };
         if orders::advance(self.tx, &mut order, event, self.now, &rules, &telling)?.is_none()

@@ -32,6 +32,13 @@ use crate::order::State;
 use crate::types::Reply;
 use crate::types::*;
 
+/// A journal whose start is told of: orders can be claimed.
+fn started(path: &Path) -> Journal {
+    let journal = Journal::open(path).unwrap();
+    journal.start_is_told();
+    journal
+}
+
 /// A journal in a folder of its own, with a clock that the test turns.
 struct Bench {
     _folder: tempfile::TempDir,
@@ -53,7 +60,7 @@ impl Bench {
     async fn with_canary(canary: u32) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("journal.db");
-        let journal = Journal::open(&path).unwrap();
+        let journal = started(&path);
         let network_id = NetworkId("1739".to_owned());
         let service =
             journal.service("main".to_owned(), network_id.clone(), "check".to_owned()).await.unwrap();

@@ -58,7 +58,7 @@ async fn a_persons_pause_is_there_after_a_restart_and_is_never_tried_by_itself()
     bench.said(Said::Pause, Target::Everything).await;
     let elsewhere = Journal::open(&bench.path.with_file_name("other.db")).unwrap();
     bench.journal = elsewhere;
-    bench.journal = Journal::open(&bench.path).unwrap();
+    bench.journal = started(&bench.path);
     assert_eq!(bench.reasons().await, [(Scope::All, "operator")]);
     assert_eq!(bench.journal.pauses().await.unwrap()[0].next_try, None);
     assert!(bench.claim(9).await.is_empty());

@@ -222,7 +222,7 @@ async fn a_slice_is_small_and_an_end_between_two_loses_nothing_of_the_way() {
         slices += 1;
         assert!(slices < 50, "it comes to an end");
         // Another process, which knows of the way only what the journal does.
-        bench.journal = Journal::open(&bench.path).unwrap();
+        bench.journal = started(&bench.path);
         match pruned.next {
             Some(_) if pruned.answers > 0 => from = PruneFrom::default(),
             Some(next) => from = next,

@@ -10,7 +10,7 @@ impl Bench {
         let to = self.path.with_file_name("copy.db");
         std::fs::write(&to, "").unwrap();
         back_up(&self.path, &to, self.now()).unwrap();
-        Self { journal: Journal::open(&to).unwrap(), path: to, ..self }
+        Self { journal: started(&to), path: to, ..self }
     }
 
     async fn start(&self, stamp: Option<Stamp>) -> Option<u64> {
@@ -100,12 +100,12 @@ async fn a_journal_behind_its_stamp_is_an_older_copy_and_one_that_is_moved_is_no
 #[tokio::test]
 async fn a_journal_where_another_one_worked_sends_nothing_until_a_person_says_so() {
     let bench = Bench::new().await;
-    let idle = Stamp { journal: "another".to_owned(), attempt: 0 };
+    let idle = Stamp { journal: "another".to_owned(), attempt: 0, starts: 0 };
     assert_eq!(bench.start(Some(idle)).await, None, "that one ordered nothing");
     bench.batch("stock", &imeis(3)).await;
     bench.order_one(17).await;
     let id = bench.stamp().journal;
-    let other = Stamp { journal: "another".to_owned(), attempt: 1 };
+    let other = Stamp { journal: "another".to_owned(), attempt: 1, starts: 0 };
     assert_eq!(bench.start(Some(other.clone())).await, Some(2));
     bench.recount();
     assert_eq!(bench.alarm_names(), ["other_journal"]);
@@ -117,7 +117,7 @@ async fn a_journal_where_another_one_worked_sends_nothing_until_a_person_says_so
     assert!(bench.said(Said::Resume, Target::Everything).await.done);
     assert!(!bench.waits() && bench.alarm_names().is_empty());
     // The original, put back after this one had worked in its place.
-    let back = Stamp { journal: id, attempt: 9 };
+    let back = Stamp { journal: id, attempt: 9, starts: 0 };
     assert!(bench.start(Some(back)).await.is_some());
     assert!(bench.waits());
 }
@@ -177,7 +177,7 @@ async fn a_copy_of_one_that_waits_waits_a_quiet_period_of_its_own() {
     let copied = bench.path.with_file_name("again.db");
     std::fs::write(&copied, "").unwrap();
     back_up(&bench.path, &copied, bench.now()).unwrap();
-    let bench = Bench { journal: Journal::open(&copied).unwrap(), path: copied, ..bench };
+    let bench = Bench { journal: started(&copied), path: copied, ..bench };
     assert!(bench.start(None).await.is_some());
     let pauses = bench.journal.pauses().await.unwrap();
     assert_eq!((pauses.len(), pauses[0].since), (1, bench.now()), "{pauses:?}");
@@ -189,4 +189,65 @@ async fn a_copy_of_one_that_waits_waits_a_quiet_period_of_its_own() {
     assert_eq!(bench.start(None).await, None);
     let said = bench.said(Said::Resume, Target::Everything).await;
     assert!(said.done && !said.text.contains("say imeid resume"), "{said:?}");
+}
+
+#[tokio::test]
+async fn nothing_is_claimed_before_the_start_is_counted_and_told() {
+    let mut bench = Bench::new().await;
+    bench.journal = Journal::open(&bench.path).unwrap();
+    let blocked = async |bench: &Bench| {
+        bench.journal.begin_attempts(bench.request(9), bench.clock()).await.unwrap().blocked
+    };
+    assert_eq!((blocked(&bench).await, bench.journal.waits_for_stamp()), (None, false), "nothing to send");
+    bench.batch("stock", &imeis(3)).await;
+    bench.journal.pause(Scope::All, PauseReason::Operator, "by anna".to_owned(), bench.now()).await.unwrap();
+    assert_eq!((blocked(&bench).await, bench.journal.waits_for_stamp()), (Some(Blocked::Paused), false));
+    bench.journal.end_pause(Scope::All, PauseReason::Operator, bench.now()).await.unwrap();
+    assert_eq!((blocked(&bench).await, bench.journal.waits_for_stamp()), (Some(Blocked::Stamp), true));
+    assert_eq!((bench.stamp().starts, bench.number("SELECT count(*) FROM attempts")), (0, 0));
+    let stamp = bench.journal.count_start().await.unwrap();
+    assert_eq!((stamp.starts, &stamp), (1, &bench.stamp()));
+    assert_eq!(bench.journal.count_start().await.unwrap(), stamp, "counted once");
+    assert_eq!(blocked(&bench).await, Some(Blocked::Stamp), "not told yet");
+    bench.journal.start_is_told();
+    assert!(!bench.journal.waits_for_stamp());
+    assert_eq!(bench.claim(9).await.len(), 3);
+    bench.journal = Journal::open(&bench.path).unwrap();
+    assert_eq!(bench.journal.count_start().await.unwrap().starts, 2, "the next process's");
+}
+
+#[tokio::test]
+async fn a_copy_from_before_a_start_that_sent_is_older_whatever_else_the_stamp_tells() {
+    let bench = Bench::new().await;
+    bench.batch("stock", &imeis(3)).await;
+    bench.order_one(17).await;
+    let before = bench.stamp();
+    // The process is killed before any of its attempts is told of.
+    let Stamp { starts, .. } = bench.journal.count_start().await.unwrap();
+    let told = Stamp { starts, ..before.clone() };
+    assert_eq!(bench.start(Some(told.clone())).await, None, "the original itself");
+    assert_eq!(bench.start(Some(before.clone())).await, None, "a crash before the stamp was written");
+    let earlier: Stamp = serde_json::from_str(&format!(
+        "{{\"journal\":\"{}\",\"attempt\":{}}}",
+        before.journal, before.attempt
+    ))
+    .unwrap();
+    assert_eq!(
+        (&earlier, bench.start(Some(earlier.clone())).await),
+        (&before, None),
+        "by an earlier version"
+    );
+    let later = Stamp { starts: starts + 1, ..told };
+    assert_eq!(bench.start(Some(later)).await, Some(2));
+    assert_eq!(bench.alarm_names(), ["older_copy"]);
+    assert!(bench.waits() && bench.claim(9).await.is_empty());
+    assert_eq!(bench.stamp().starts, starts);
+}
+
+#[tokio::test]
+async fn a_journal_beside_the_stamp_of_anothers_first_start_waits_for_a_person() {
+    let bench = Bench::new().await;
+    let other = Stamp { journal: "another".to_owned(), attempt: 0, starts: 1 };
+    assert_eq!(bench.start(Some(other)).await, Some(0));
+    assert_eq!((bench.alarm_names(), bench.waits()), (vec!["other_journal".to_owned()], true));
 }

@@ -86,6 +86,10 @@ fn originals_wait_for_an_archive_and_a_folder_for_refused_files_that_are_gone() 
     let sim = provider(5);
     let mut place = Workplace::new(&sim.url(), &[]);
     place.start();
+    // This start is told of in the archive: the next order doesn't wait for it.
+    place.drop_file("first.csv", &file_of([imei(0)]));
+    place.result("first.results.csv");
+    place.until("all is well", |place| status(place).0 == Some(0));
     let [archive, rejected] = ["archive", "rejected"].map(|name| place.path(name));
     fs::remove_dir_all(&archive).unwrap();
     fs::remove_dir_all(&rejected).unwrap();
@@ -104,7 +108,45 @@ fn originals_wait_for_an_archive_and_a_folder_for_refused_files_that_are_gone() 
             && place.names("rejected") == ["letter.csv", "letter.csv.reason.txt"]
     });
     place.until("all is well", |place| status(place).0 == Some(0));
-    assert_eq!((sim.ledger().charges, sim.ledger().paid_twice), (1, 0));
+    assert_eq!((sim.ledger().charges, sim.ledger().paid_twice), (2, 0));
+}
+
+#[test]
+fn a_start_that_cant_be_told_of_in_the_archive_sends_nothing_until_it_can() {
+    let sim = provider(5);
+    let mut place = Workplace::new(&sim.url(), &[]);
+    place.start();
+    let (archive, away) = (place.path("archive"), place.path("away"));
+    rename(&archive, &away);
+    place.drop_file("stock.csv", &file_of((0..3).map(imei)));
+    tells(
+        &mut place,
+        &["stamp: nothing is sent: the stamp .imeid can't be written into", archive.to_str().unwrap()],
+    );
+    let mut looks = 0;
+    place.until("someone looks again and again", |_| {
+        assert_eq!(sim.ledger().place_calls, 0);
+        looks += 1;
+        looks > 40
+    });
+    // Neither what waits for it nor what comes of it is taken for sent.
+    place.kill();
+    rename(&away, &archive);
+    place.start();
+    place.result("stock.results.csv");
+    place.until("all is well", |place| status(place).0 == Some(0));
+    assert!(!place.log().contains("in doubt"), "{}", place.log());
+
+    place.kill();
+    place.start();
+    rename(&archive, &away);
+    place.drop_file("more.csv", &file_of((3..6).map(imei)));
+    tells(&mut place, &["stamp: nothing is sent"]);
+    rename(&away, &archive);
+    place.result("more.results.csv");
+    place.until("all is well", |place| status(place).0 == Some(0));
+    assert!(place.log().contains("the stamp .imeid can be written again"), "{}", place.log());
+    assert_eq!((sim.ledger().charges, sim.ledger().paid_twice), (6, 0), "{}", place.log());
 }
 
 #[test]
