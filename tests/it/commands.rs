@@ -359,6 +359,8 @@ fn a_backup_that_is_put_back_sends_nothing_and_takes_no_file_until_someone_says_
         let said = place.run(&["resume"]);
         early += usize::from(told(&said).contains("a quiet period must pass first"));
         assert!(!told(&said).contains("say imeid resume"), "he says it: {}", told(&said));
+        let warns = told(&said).contains("warning: no export of the provider's was read since");
+        assert_eq!(warns, said.status.success(), "he is told what he risks, and it goes on: {}", told(&said));
         said.status.success()
     });
     assert!(early > 0);
