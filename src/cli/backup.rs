@@ -9,7 +9,7 @@ use super::export::{not_written, place};
 use super::words::{Desk, Trouble};
 use super::{Exit, say};
 use crate::clock::Clock;
-use crate::config::{Config, Folders};
+use crate::config::Config;
 use crate::durable;
 use crate::journal::{Copied, back_up};
 
@@ -49,8 +49,7 @@ pub(super) fn run(config: &Path, args: &BackupArgs) -> Exit {
 }
 
 fn write(config: &Config, file: &Path) -> Result<Copied, Trouble> {
-    let (folder, name) = place(file)?;
-    refuse_drop_folders(&config.folders, folder, file)?;
+    let (folder, name) = place(&config.folders, file)?;
     // Found out before the work, and again by the rename.
     if file.symlink_metadata().is_ok() {
         return Err(not_written(file, &io::ErrorKind::AlreadyExists.into()));
@@ -63,21 +62,4 @@ fn write(config: &Config, file: &Path) -> Result<Copied, Trouble> {
     });
     written.map_err(|error| not_written(file, &error))?;
     copied.ok_or_else(|| Trouble::failed("nothing was copied"))
-}
-
-/// A copy in a folder that files are dropped into would be taken for one of them.
-fn refuse_drop_folders(folders: &Folders, folder: &Path, file: &Path) -> Result<(), Trouble> {
-    // A folder that isn't there is told of by whoever writes into it.
-    let Ok(to) = folder.canonicalize() else { return Ok(()) };
-    let lies_in = |dropped: &Path| dropped.canonicalize().is_ok_and(|dropped| to.starts_with(dropped));
-    for (name, dropped) in [("inbox", &folders.inbox), ("reconcile", &folders.reconcile)] {
-        if lies_in(dropped) {
-            return Err(Trouble::usage(format!(
-                "{} lies in the folder {name}, and what lies there is taken for a file that was dropped: put the copy \
-                 elsewhere, best on another disk",
-                file.display()
-            )));
-        }
-    }
-    Ok(())
 }

@@ -10,7 +10,8 @@ use crate::journal::Said;
 
 const EXAMPLES: &str =
     "Ends what `imeid pause` began, and pauses that wait for a person to look; one whose cause lies \
-with the provider is tried at once. Tells what remains paused, and why.
+with the provider is tried at once. Tells what remains paused, and why; and warns where an older copy of the journal goes on \
+without an export of the provider's in `reconcile` since.
 
 Examples:
   imeid resume                          every pause

@@ -108,6 +108,9 @@ fn go_on(
                 }
                 moved = true;
                 said.push(format!("no longer paused: {shown}"));
+                if pause.reason == PauseReason::OlderCopy && !was_export_read(tx, pause.since)? {
+                    said.push(format!("warning: {NO_EXPORT}"));
+                }
             }
             GoesOn::Tried => {
                 pause::try_now(tx, pause.scope, pause.reason, now)?;
@@ -123,6 +126,18 @@ fn go_on(
     }
     tx.event(now, None, None, "word", &request.told())?;
     Ok(RequestAnswer { done: moved, text: said.join("\n") })
+}
+
+/// What he risks who lets an older copy go on without one.
+const NO_EXPORT: &str = "no export of the provider's was read since that pause began. What was ordered after the copy was made \
+                         is not in it: ordered anew it is paid for again where the provider doesn't refuse it. To be safe \
+                         stop it again at once (imeid pause), drop the provider's export into reconcile, and let it go on \
+                         when the log tells of it (export read)";
+
+/// Whether one was read to its end since then.
+fn was_export_read(tx: &Tx<'_>, since: Timestamp) -> Result<bool, JournalError> {
+    let read = tx.find("SELECT 1 FROM exports WHERE at > ?1 LIMIT 1", [since.millis()], |_| Ok(()))?;
+    Ok(read.is_some())
 }
 
 fn shown(tx: &Tx<'_>, pause: &Pause) -> Result<String, JournalError> {

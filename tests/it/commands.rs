@@ -157,6 +157,14 @@ fn a_result_is_written_again_from_the_journal_whole_or_as_far_as_it_is() {
     let without_a_daemon = place.path("without.csv");
     done(&place, &["export", "more", without_a_daemon.to_str().unwrap()]);
     assert_eq!(std::fs::read(&without_a_daemon).unwrap(), std::fs::read(&partial).unwrap());
+    for name in ["inbox", "inbox/.taken", "reconcile"] {
+        std::fs::create_dir_all(place.path(name)).unwrap();
+        let before = place.names(name);
+        let said =
+            fails(&place, &["export", "stock", place.path(name).join("again.csv").to_str().unwrap()], 2);
+        assert!(said.contains("lies in the folder") && said.contains("put it elsewhere"), "{said}");
+        assert_eq!(place.names(name), before);
+    }
     assert_eq!(sim.ledger().charges, 5);
 }
 
@@ -351,6 +359,8 @@ fn a_backup_that_is_put_back_sends_nothing_and_takes_no_file_until_someone_says_
         let said = place.run(&["resume"]);
         early += usize::from(told(&said).contains("a quiet period must pass first"));
         assert!(!told(&said).contains("say imeid resume"), "he says it: {}", told(&said));
+        let warns = told(&said).contains("warning: no export of the provider's was read since");
+        assert_eq!(warns, said.status.success(), "he is told what he risks, and it goes on: {}", told(&said));
         said.status.success()
     });
     assert!(early > 0);

@@ -122,7 +122,11 @@ fn put_away(place: &Workplace) {
 }
 
 fn resume(place: &mut Workplace) {
-    place.until("it is let go on", |place| place.run(&["resume"]).status.success());
+    place.until("it is let go on", |place| {
+        let said = place.run(&["resume"]);
+        assert!(!String::from_utf8_lossy(&said.stdout).contains("warning"), "{said:?}");
+        said.status.success()
+    });
 }
 
 #[test]

@@ -24,6 +24,11 @@ impl Bench {
         self.journal.read_here(View::stamp).unwrap()
     }
 
+    async fn read_an_export(&self, key: &str) {
+        let (key, name, none) = (key.to_owned(), "export.csv".to_owned(), BTreeSet::new());
+        self.journal.enter_export(key, name, "{}".to_owned(), None, none, self.now()).await.unwrap();
+    }
+
     fn waits(&self) -> bool {
         self.journal.read_here(View::waits_as_older_copy).unwrap()
     }
@@ -69,7 +74,9 @@ async fn a_copy_that_is_put_back_sends_nothing_of_what_it_knows_until_a_person_s
     assert!(!bench.said(Said::Resume, Target::service(bench.service)).await.done);
     assert!(bench.waits());
     bench.pass(Duration::from_millis(1));
-    assert!(bench.said(Said::Resume, Target::Everything).await.done);
+    bench.read_an_export("since").await;
+    let said = bench.said(Said::Resume, Target::Everything).await;
+    assert!(said.done && !said.text.contains("warning"), "{said:?}");
     assert!(!bench.waits() && bench.alarm_names().is_empty());
     assert_eq!(bench.number("SELECT count(*) FROM facts WHERE key = 'was_copy'"), 1);
     assert_eq!(bench.start(None).await, None);
@@ -174,6 +181,7 @@ async fn a_copy_of_one_that_waits_waits_a_quiet_period_of_its_own() {
     let bench = bench.put_back().await;
     bench.start(None).await;
     bench.pass(QUIET + Duration::from_secs(1));
+    bench.read_an_export("before the next copy").await;
     let copied = bench.path.with_file_name("again.db");
     std::fs::write(&copied, "").unwrap();
     back_up(&bench.path, &copied, bench.now()).unwrap();
@@ -188,6 +196,7 @@ async fn a_copy_of_one_that_waits_waits_a_quiet_period_of_its_own() {
     bench.pass(QUIET);
     assert_eq!(bench.start(None).await, None);
     let said = bench.said(Said::Resume, Target::Everything).await;
+    assert!(said.text.contains("\nwarning: no export of the provider's was read since"), "{said:?}");
     assert!(said.done && !said.text.contains("say imeid resume"), "{said:?}");
 }
 
