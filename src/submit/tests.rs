@@ -318,6 +318,8 @@ async fn a_journal_that_cant_be_written_or_read_is_an_alarm_until_it_can() {
     };
     let provider = Arc::new(Gated { begun: AtomicUsize::new(0), may_end: Semaphore::new(0) });
     let settings = settings_with(&journal, 1).await;
+    // One that is tried again by itself: without one nothing is read.
+    journal.pause(Scope::All, PauseReason::Credit, "none".to_owned(), clock.now()).await.unwrap();
     for (table, told) in [("pauses", "pauses can't be tried"), ("attempts", "nothing is submitted until")] {
         rename(table, "away");
         let submit = Submit {
@@ -335,6 +337,7 @@ async fn a_journal_that_cant_be_written_or_read_is_an_alarm_until_it_can() {
         until(told, || journal_alarm(&journal).is_some_and(|text| text.contains(told))).await;
         rename("away", table);
         until("it is gone", || journal_alarm(&journal).is_none()).await;
+        journal.end_pause(Scope::All, PauseReason::Credit, clock.now()).await.unwrap();
         stop.cancel();
         provider.may_end.add_permits(1);
         running.await.unwrap();
