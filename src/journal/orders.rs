@@ -6,7 +6,7 @@ use std::time::Duration;
 use rusqlite::Row;
 
 use super::books;
-use super::codes::{Link, TALLY_DUPLICATE, state_code, state_of};
+use super::codes::{Link, RESULT_REJECTED, TALLY_DUPLICATE, result_code, state_code, state_of};
 use super::tx::Tx;
 use super::wake::Rung;
 use super::{JournalError, tx};
@@ -100,6 +100,7 @@ pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Loaded> {
             charged: row.get(11)?,
             named: row.get(23)?,
             has_result: row.get(12)?,
+            is_result_rejected: row.get::<_, i64>(12)? == RESULT_REJECTED,
         },
         attempts: row.get(13)?,
         joined: row.get(14)?,
@@ -236,7 +237,7 @@ fn save(tx: &Tx<'_>, order: &Loaded) -> Result<(), JournalError> {
             life.inferred,
             life.presumed,
             life.charged,
-            life.has_result,
+            result_code(life.has_result, life.is_result_rejected),
             order.due_at.millis(),
             millis(order.doubt_since),
             millis(order.doubt_first),
@@ -253,7 +254,9 @@ fn save(tx: &Tx<'_>, order: &Loaded) -> Result<(), JournalError> {
 /// What its rows are counted under.
 pub(super) const fn tally_state(order: &Loaded) -> i64 {
     match order.life.state {
-        State::OrderedElsewhere if order.earlier.is_some() || order.life.has_result => TALLY_DUPLICATE,
+        State::OrderedElsewhere if order.earlier.is_some() => TALLY_DUPLICATE,
+        State::OrderedElsewhere if order.life.is_result_rejected => state_code(State::Rejected),
+        State::OrderedElsewhere if order.life.has_result => TALLY_DUPLICATE,
         state => state_code(state),
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use rusqlite::Row;
 
 use super::JournalError;
-use super::codes::{BatchState, Link, TALLY_DUPLICATE, TALLY_INVALID, state_of};
+use super::codes::{BatchState, Link, RESULT_REJECTED, TALLY_DUPLICATE, TALLY_INVALID, state_of};
 use super::export::ExportedCells;
 use super::view::View;
 use crate::order::State;
@@ -120,6 +120,8 @@ pub struct ResultOrder {
     pub state: State,
     /// Ordered elsewhere, and an export brought the result.
     pub has_result: bool,
+    /// That result is a rejection.
+    pub is_result_rejected: bool,
     /// The provider's id.
     pub provider_id: Option<ProviderOrderId>,
     /// The answer, the rejection's reason, or the provider's words of a refusal.
@@ -327,6 +329,7 @@ fn read_order(row: &Row<'_>, from: usize) -> rusqlite::Result<ResultOrder> {
         imei,
         state: state_of(row.get(at(2))?).ok_or_else(|| unknown(at(2)))?,
         has_result: row.get(at(3))?,
+        is_result_rejected: row.get::<_, i64>(at(3))? == RESULT_REJECTED,
         provider_id: row.get::<_, Option<i64>>(at(4))?.map(|id| ProviderOrderId(unsigned(id))),
         code: row.get(at(5))?,
         exported: row

@@ -23,7 +23,7 @@ const SLICE: usize = 200;
 const ENDED_ROWS: &str = "FROM rows JOIN orders o ON o.id = rows.order_id \
      WHERE rows.id > ?1 AND rows.id <= ?2 AND o.current = 1 AND o.unaccounted + o.inferred + o.presumed = 0 \
      AND (o.state IN (7, 8) OR o.state = 10 AND o.charged = 0 \
-     OR o.state = 9 AND o.has_result = 0 AND o.earlier IS NULL)";
+     OR o.state = 9 AND o.has_result <> 1 AND o.earlier IS NULL)";
 
 impl View {
     /// How many orders `retry` would make anew for a batch, and for which service.

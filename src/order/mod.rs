@@ -152,6 +152,8 @@ pub struct Order {
     pub named: u32,
     /// Ordered elsewhere, and an export brought the result.
     pub has_result: bool,
+    /// That result is a rejection.
+    pub is_result_rejected: bool,
 }
 
 #[allow(clippy::derivable_impls, reason = "the first state is a decision, not the first of a list")]

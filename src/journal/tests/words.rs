@@ -50,6 +50,7 @@ impl Bench {
         self.check_books();
         let counted = "SELECT count(*) FROM (SELECT rows.id >> 32 AS batch, rows.link AS link, \
              CASE WHEN rows.link = 4 THEN 10 WHEN o.id IS NULL THEN 100 \
+             WHEN o.state = 9 AND o.earlier IS NULL AND o.has_result = 2 THEN 7 \
              WHEN o.state = 9 AND (o.has_result OR o.earlier IS NOT NULL) THEN 101 ELSE o.state END AS state, \
              count(*) AS n FROM rows LEFT JOIN orders o ON o.id = rows.order_id GROUP BY 1, 2, 3) c \
              LEFT JOIN tallies t ON t.batch = c.batch AND t.link = c.link AND t.state = c.state \
