@@ -76,7 +76,7 @@ pub use exports::ReadExport;
 pub use files::{NewBatch, OpenFile, Refused};
 pub use mark::Mark;
 pub use orders::{Rules, ServiceTerms};
-pub use outbox::{BatchWork, ResultFile, ResultOrder, ResultRow, Tally, TallyState};
+pub use outbox::{BatchWork, ResultFile, ResultOrder, ResultRow, Tally, TallyState, WhyReleased};
 pub use poll::{DuePoll, PollResult, PollTold};
 pub use prune::{PruneFrom, Pruned};
 pub use requests::{LetterBox, NewRequest, RequestAnswer, Said, Target};

@@ -39,6 +39,19 @@ impl View {
         })?;
         Ok(found.unwrap_or((ServiceId(0), 0)))
     }
+
+    /// Whether an attempt of the newest order of this key was sent and taken as not ordered.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn was_released(&self, service: ServiceId, imei: u64) -> Result<bool, JournalError> {
+        let found = self.find(
+            "SELECT inferred > 0 FROM orders WHERE service = ?1 AND imei = ?2 AND current = 1",
+            (service.0, i64::try_from(imei).unwrap_or(0)),
+            |row| row.get(0),
+        )?;
+        Ok(found.unwrap_or(false))
+    }
 }
 
 /// One order, for the row it belongs to.

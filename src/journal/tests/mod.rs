@@ -12,6 +12,7 @@ mod pauses;
 mod plans;
 mod presumed;
 mod pruned;
+mod released;
 mod restore;
 mod second_ids;
 mod sums;

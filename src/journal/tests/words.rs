@@ -1,6 +1,7 @@
 //! Operators' words, carried out on a real journal.
 
 use super::*;
+use crate::order::{Event, HoldFacts};
 
 impl Bench {
     pub(super) async fn said(&self, said: Said, target: Target) -> RequestAnswer {
@@ -326,10 +327,17 @@ async fn a_batch_that_was_done_is_reopened_and_is_not_done_while_a_new_order_wai
 async fn an_order_whose_attempts_may_have_been_taken_is_not_made_anew() {
     let bench = Bench::new().await;
     let batch = bench.batch("stock", &imeis(1)).await;
-    bench.doubt_one().await;
-    bench.pass(QUIET);
-    bench.said_of(Said::NotOrdered, 0).await;
+    let doubt = bench.doubt_one().await;
+    let policy = HoldFacts {
+        quiet_over: true,
+        can_list: false,
+        policy_hold: true,
+        too_old: false,
+        listed_since: false,
+    };
+    bench.tell(doubt, Event::Hold(policy)).await;
     bench.said_of(Said::Cancel, 0).await;
+    bench.publish(batch, true).await;
     let answer = bench.said_of(Said::Retry, 0).await;
     assert!(!answer.done && answer.text.contains("paid twice"), "{answer:?}");
     assert!(!bench.said(Said::Retry, Target::batch(batch)).await.done);
