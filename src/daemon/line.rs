@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::gate::{Pause, Scope};
 use crate::journal::{BatchState, BatchWork, DayMoney, JournalError, Link, OrderCounts, TallyState, View};
 use crate::order::{PauseReason, State};
-use crate::types::{ServiceId, Timestamp};
+use crate::types::{Money, ServiceId, Timestamp};
 use crate::words;
 
 use super::progress::{Live, eta};
@@ -58,6 +58,9 @@ impl Doing {
     pub(super) fn line(&self, live: &Live, ceiling: usize, refused: bool) -> String {
         let mut parts = vec![self.work(live)];
         parts.push(format!("{} today", self.today.charged));
+        if self.today.presumed > Money::ZERO {
+            parts.push(format!("{} presumed", self.today.presumed));
+        }
         let counted = [(self.orders.in_doubt, "in doubt"), (self.orders.held, "held")];
         parts.extend(counted.iter().filter(|(n, _)| *n > 0).map(|(n, word)| format!("{n} {word}")));
         if live.busy > 0 && live.workers < ceiling {

@@ -87,6 +87,12 @@ impl BatchWork {
         self.count(|tally| matches!(tally.state, TallyState::Order(State::Queued | State::Submitting)))
     }
 
+    /// What is presumed charged, for a line that tells of it only where there is any.
+    #[must_use]
+    pub fn presumed_as_told(&self) -> Option<String> {
+        (self.presumed > Money::ZERO).then(|| self.presumed.to_string())
+    }
+
     /// The rows for which `of` holds.
     #[must_use]
     pub fn count(&self, of: impl Fn(&Tally) -> bool) -> u64 {

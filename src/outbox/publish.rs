@@ -12,7 +12,7 @@ use crate::durable;
 use crate::journal::{BatchState, BatchWork, Journal, JournalError, ResultFile, ResultRow, View};
 use crate::pulse;
 use crate::result::{Header, RowStatus, read_me};
-use crate::types::{BatchId, Money};
+use crate::types::BatchId;
 use crate::words;
 
 use super::cells;
@@ -205,8 +205,10 @@ impl Publisher {
             .map(|(status, n)| format!("{status}:{n}"))
             .collect();
         let other = (!rest.is_empty()).then(|| rest.join(","));
-        let presumed = (batch.presumed > Money::ZERO).then(|| batch.presumed.to_string());
-        let took = words::span(self.clock.now().since(batch.taken_at));
+        let presumed = batch.presumed_as_told();
+        // By a clock that was set back since it isn't known.
+        let now = self.clock.now();
+        let took = (now >= batch.taken_at).then(|| words::span(now.since(batch.taken_at)));
         // What a person must look at is a warning.
         let held = n(RowStatus::Held);
         if held > 0 {
@@ -215,7 +217,7 @@ impl Publisher {
         tracing::info!(
             batch = %batch.name, completed = n(RowStatus::Completed), rejected = n(RowStatus::Rejected),
             duplicate = n(RowStatus::Duplicate), invalid = n(RowStatus::Invalid), other,
-            cost = %batch.charged, presumed, took = %took, result = %result,
+            cost = %batch.charged, presumed, took, result = %result,
             "{}", if done { "file done" } else { "file published, some rows still open" }
         );
     }
