@@ -37,6 +37,9 @@ impl Judging<'_> {
 
     fn book_second(&self, service: ServiceId, told: &ProviderOrder) -> Result<(), JournalError> {
         let Some(imei) = told.imei else { return Ok(()) };
+        if self.may_be_anothers(service, imei, &told.package)? {
+            return Ok(());
+        }
         let all = orders_of(self.tx, service, imei)?;
         let Some(at) = self.newest_it_can_be(&all, told.id)? else { return Ok(()) };
         let (older, newest) = (all.get(..at).unwrap_or_default(), all.get(at..).unwrap_or_default());
