@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use rusqlite::Row;
 
+use super::again::{self, Told};
 use super::books;
 use super::codes::{Link, RESULT_REJECTED, TALLY_DUPLICATE, result_code, state_code, state_of};
 use super::tx::Tx;
@@ -166,6 +167,7 @@ pub(super) fn advance(
         }
     };
     let from = order.life.state;
+    let before = Told::of(order);
     let tally_before = tally_state(order);
     order.life = done.order;
     let to = order.life.state;
@@ -177,6 +179,13 @@ pub(super) fn advance(
     let tally_after = tally_state(order);
     if tally_before != tally_after {
         move_tallies(tx, order, tally_before, tally_after)?;
+    }
+    // Only of orders that have ended can every file be out.
+    if from.is_final() && before != Told::of(order) {
+        if !to.is_final() {
+            again::wait_again(tx, order)?;
+        }
+        again::publish_again(tx, order, now)?;
     }
     // Before the commit: one that fails is tried again, and told again.
     let (imei, what, text) = (order.imei, telling.what, telling.text);
@@ -266,16 +275,34 @@ fn move_tallies(tx: &Tx<'_>, order: &Loaded, from: i64, to: i64) -> Result<(), J
         move_tally(tx, order.batch, Link::Own, from, to, 1);
     }
     if order.joined {
-        let mut others: BTreeMap<BatchId, i64> = BTreeMap::new();
-        let mut statement = tx.prepare("SELECT id FROM rows WHERE order_id = ?1 AND link = 1")?;
-        let mut rows = statement.query([order.id.0])?;
-        while let Some(row) = rows.next()? {
-            let count = others.entry(RowId(row.get(0)?).batch()).or_default();
-            *count = count.saturating_add(1);
-        }
-        for (batch, count) in others {
-            move_tally(tx, batch, Link::Joined, from, to, count);
-        }
+        let joined = "SELECT id FROM rows WHERE order_id = ?1 AND link = 1";
+        move_others(tx, order, (joined, Link::Joined), from, to)?;
+    }
+    // Nothing was answered from it before it had ended.
+    if from >= state_code(State::Completed) {
+        let answered = "SELECT id FROM rows WHERE order_id = ?1 AND link IN (2, 4) AND link = 2";
+        move_others(tx, order, (answered, Link::Earlier), from, to)?;
+    }
+    Ok(())
+}
+
+/// The tallies of the rows that stand to the order in one way.
+fn move_others(
+    tx: &Tx<'_>,
+    order: &Loaded,
+    (which, link): (&str, Link),
+    from: i64,
+    to: i64,
+) -> Result<(), JournalError> {
+    let mut others: BTreeMap<BatchId, i64> = BTreeMap::new();
+    let mut statement = tx.prepare(which)?;
+    let mut rows = statement.query([order.id.0])?;
+    while let Some(row) = rows.next()? {
+        let count = others.entry(RowId(row.get(0)?).batch()).or_default();
+        *count = count.saturating_add(1);
+    }
+    for (batch, count) in others {
+        move_tally(tx, batch, link, from, to, count);
     }
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! The journal against a real file.
 
+mod again;
 mod backup;
 mod claims;
 mod cleared;
