@@ -169,6 +169,21 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_is_presumed_is_told_apart_where_there_is_any() {
+        let live = Live::default();
+        let line = |presumed: i64| {
+            let today = DayMoney {
+                charged: Money::from_micros(80_000),
+                presumed: Money::from_micros(presumed),
+                ..DayMoney::default()
+            };
+            Doing { today, ..Doing::default() }.line(&live, 30, false)
+        };
+        assert_eq!(line(0), "idle: no file open, 0.08 today");
+        assert_eq!(line(160_000), "idle: no file open, 0.08 today, 0.16 presumed");
+    }
+
+    #[test]
     fn a_full_disk_is_told_though_its_pause_is_not_in_the_journal_and_once_if_it_is() {
         let live = Live {
             pid: 1,
