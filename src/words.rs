@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::types::Timestamp;
+use crate::types::{Money, Timestamp};
 
 /// A span as `11m52s`, `3h04m`, `45s`, `0s`.
 #[must_use]
@@ -33,6 +33,15 @@ pub fn disk_pause(free_bytes: u64, needed_bytes: u64) -> String {
         mebibytes(free_bytes),
         mebibytes(needed_bytes)
     )
+}
+
+/// What is charged, and what is only presumed to be beside it: `0.08`, or `0.08, 0.16 presumed`.
+#[must_use]
+pub fn charged(charged: Money, presumed: Money) -> String {
+    match presumed {
+        Money::ZERO => charged.to_string(),
+        presumed => format!("{charged}, {presumed} presumed"),
+    }
 }
 
 /// The date of a time, in UTC: `2025-11-14`.
@@ -84,6 +93,13 @@ mod tests {
         {
             assert_eq!(span(Duration::from_secs(seconds)), words);
         }
+    }
+
+    #[test]
+    fn what_is_presumed_is_told_apart_and_only_where_there_is_any() {
+        let (eight, sixteen) = (Money::from_micros(80_000), Money::from_micros(160_000));
+        assert_eq!(charged(eight, Money::ZERO), "0.08");
+        assert_eq!(charged(eight, sixteen), "0.08, 0.16 presumed");
     }
 
     #[test]

@@ -21,6 +21,7 @@ use crate::outbox::by_status;
 use crate::result::RowStatus;
 use crate::simulator::{self, Change, Delay, LedgerSummary, Options, Running, Share};
 use crate::types::Money;
+use crate::words;
 
 /// The sample's rows.
 const ROWS: u32 = 200;
@@ -232,7 +233,7 @@ fn how_far(batch: &BatchWork) -> String {
         orders.saturating_sub(waiting),
         of(&[State::Submitting]),
         of(&[State::InDoubt]),
-        batch.charged
+        words::charged(batch.charged, batch.presumed)
     )
 }
 
@@ -246,7 +247,10 @@ fn sum_up(folder: &Path, batch: &BatchWork, ledger: &LedgerSummary) -> bool {
     text.push_str(&format!(
         "\nAnswers lost on their way: {doubts}. Each order was found in the provider's listing, and not sent again.\n\
          Charged by the provider's ledger: {} orders, ${}. By the journal: ${}. Paid twice: {}.\n\n",
-        ledger.charges, ledger.charged, batch.charged, ledger.paid_twice
+        ledger.charges,
+        ledger.charged,
+        words::charged(batch.charged, batch.presumed),
+        ledger.paid_twice
     ));
     for (what, path) in [
         ("result", "outbox/stock.results.csv"),

@@ -79,5 +79,14 @@ fn quote(view: &View, config: &Config, target: Target) -> Result<String, Trouble
     };
     let cost = price.checked_mul(orders).unwrap_or(Money::ZERO);
     let noun = if orders == 1 { "order" } else { "orders" };
-    Ok(format!("{orders} {noun} anew at {price} each: {cost} at most"))
+    let mut quote = format!("{orders} {noun} anew at {price} each: {cost} at most");
+    if let Target::Order { service, imei } = target
+        && view.was_released(ServiceId(service), imei)?
+    {
+        quote.push_str(
+            ". An attempt of it was sent and taken as not ordered: if it was charged all the same, it is paid twice, \
+             unless the provider refuses duplicates",
+        );
+    }
+    Ok(quote)
 }

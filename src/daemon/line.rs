@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::gate::{Pause, Scope};
 use crate::journal::{BatchState, BatchWork, DayMoney, JournalError, Link, OrderCounts, TallyState, View};
 use crate::order::{PauseReason, State};
-use crate::types::{ServiceId, Timestamp};
+use crate::types::{Money, ServiceId, Timestamp};
 use crate::words;
 
 use super::progress::{Live, eta};
@@ -58,6 +58,9 @@ impl Doing {
     pub(super) fn line(&self, live: &Live, ceiling: usize, refused: bool) -> String {
         let mut parts = vec![self.work(live)];
         parts.push(format!("{} today", self.today.charged));
+        if self.today.presumed > Money::ZERO {
+            parts.push(format!("{} presumed", self.today.presumed));
+        }
         let counted = [(self.orders.in_doubt, "in doubt"), (self.orders.held, "held")];
         parts.extend(counted.iter().filter(|(n, _)| *n > 0).map(|(n, word)| format!("{n} {word}")));
         if live.busy > 0 && live.workers < ceiling {
@@ -164,6 +167,21 @@ fn counted_word(n: usize, word: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_presumed_is_told_apart_where_there_is_any() {
+        let live = Live::default();
+        let line = |presumed: i64| {
+            let today = DayMoney {
+                charged: Money::from_micros(80_000),
+                presumed: Money::from_micros(presumed),
+                ..DayMoney::default()
+            };
+            Doing { today, ..Doing::default() }.line(&live, 30, false)
+        };
+        assert_eq!(line(0), "idle: no file open, 0.08 today");
+        assert_eq!(line(160_000), "idle: no file open, 0.08 today, 0.16 presumed");
+    }
 
     #[test]
     fn a_full_disk_is_told_though_its_pause_is_not_in_the_journal_and_once_if_it_is() {

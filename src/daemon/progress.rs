@@ -227,10 +227,11 @@ fn line(batch: &BatchWork, reading: Reading) {
     });
     let in_doubt = batch.count(|tally| tally.state == TallyState::Order(State::InDoubt));
     let done = batch.rows_total.saturating_sub(batch.open_rows());
+    let presumed = batch.presumed_as_told();
     tracing::info!(
         batch = %batch.name, sent = %format_args!("{}/{orders}", orders.saturating_sub(unsent)),
         done = %format_args!("{done}/{}", batch.rows_total), rate = %format_args!("{}/s", words::rate(reading.per_1000_s)),
-        spent = %batch.charged, in_doubt, eta = %eta(unsent, reading.per_1000_s).map_or_else(|| "-".to_owned(), words::span),
+        spent = %batch.charged, presumed, in_doubt, eta = %eta(unsent, reading.per_1000_s).map_or_else(|| "-".to_owned(), words::span),
         "progress"
     );
 }

@@ -145,7 +145,12 @@ fn charge(
     rules: &Rules,
     telling: &Telling<'_>,
 ) -> Result<(), JournalError> {
-    let n = match source(tx, order.id, from)? {
+    // Beside what is charged and what is open there is one that was cleared at most.
+    let found = match source(tx, order.id, from)? {
+        None => oldest(tx, order.id, Verdict::Cleared)?.map(|row| (row, Account::None)),
+        found => found,
+    };
+    let n = match found {
         Some((row, account)) => {
             set_verdict(tx, order.id, row.n, Verdict::Taken, now)?;
             if account != Account::Charged {

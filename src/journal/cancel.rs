@@ -32,8 +32,10 @@ pub(super) fn order(
     }
     tx.ring(Rung::OUTBOX);
     let life = &order.life;
-    let stays = if life.charged > 0 || life.unproven() > 0 {
+    let stays = if life.charged > 0 || life.unproven() > life.inferred {
         ": what was or may have been charged stays in the books, and it is not ordered again"
+    } else if life.inferred > 0 {
+        ": an attempt of it was sent and taken as not ordered, so no file orders it again; imeid retry does"
     } else {
         ""
     };

@@ -24,6 +24,18 @@ pub(crate) fn state_of(code: i64) -> Option<State> {
     State::ALL.into_iter().find(|state| state_code(*state) == code)
 }
 
+/// `orders.has_result`: whether an export brought the result of an order that isn't ours, and if so which.
+pub(crate) const fn result_code(has_result: bool, is_rejected: bool) -> i64 {
+    match (has_result, is_rejected) {
+        (false, _) => 0,
+        (true, false) => 1,
+        (true, true) => RESULT_REJECTED,
+    }
+}
+
+/// `orders.has_result` of one that the provider gave back.
+pub(crate) const RESULT_REJECTED: i64 = 2;
+
 /// `tallies.state` of rows that are no IMEI.
 pub(crate) const TALLY_INVALID: i64 = 100;
 /// `tallies.state` of rows whose order the provider had already, from an order of ours or one that an export told of.

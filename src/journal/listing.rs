@@ -7,12 +7,13 @@ mod second;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::export::orders_of;
 use super::orders::{self, COLUMNS, Loaded, Rules, Telling};
 use super::settle::ListingFacts;
 use super::tx::Tx;
 use super::{JournalError, books, poll, rest};
 use crate::order::{Absence, Event, State};
-use crate::types::{OrderId, ProviderOrder, ProviderOrderId, ProviderStatus, ServiceId, Timestamp};
+use crate::types::{Imei, OrderId, ProviderOrder, ProviderOrderId, ProviderStatus, ServiceId, Timestamp};
 
 pub(super) use reach::OUT_OF_REACH;
 
@@ -143,11 +144,59 @@ impl<'a> Judging<'a> {
             .collect()
     }
 
-    /// Those of them that are of its service.
-    fn can_be(&self, order: &Loaded, same_imei: &[&'a ProviderOrder]) -> Vec<&'a ProviderOrder> {
+    /// Those of them that are of its service, and can't be of another one's order.
+    fn can_be(
+        &self,
+        order: &Loaded,
+        same_imei: &[&'a ProviderOrder],
+    ) -> Result<Vec<&'a ProviderOrder>, JournalError> {
         let titles = self.titles.get(&order.service);
-        let named = |told: &&&ProviderOrder| titles.is_some_and(|titles| titles.contains(&told.package));
-        same_imei.iter().filter(named).copied().collect()
+        let mut can_be = Vec::new();
+        for told in
+            same_imei.iter().filter(|told| titles.is_some_and(|titles| titles.contains(&told.package)))
+        {
+            if !self.may_be_anothers(order.service, order.imei, &told.package)? {
+                can_be.push(*told);
+            }
+        }
+        Ok(can_be)
+    }
+
+    /// Whether what is listed of this IMEI under this title may as well be the order of another service of ours, which
+    /// has the same title, or one that isn't known: taken for the wrong one, the other would seem to be absent, and be
+    /// sent again. That one has an order of the IMEI of which no id is known.
+    fn may_be_anothers(&self, service: ServiceId, imei: Imei, title: &str) -> Result<bool, JournalError> {
+        let mut statement = self.tx.prepare("SELECT id FROM services WHERE account = ?1 AND id <> ?2")?;
+        let others = statement.query_map((self.account, service.0), |row| row.get(0).map(ServiceId))?;
+        for other in others {
+            let other = other?;
+            if !self.may_be_called(other, title)? {
+                continue;
+            }
+            for order in orders_of(self.tx, other, imei)? {
+                if self.lacks_an_id(&order)? {
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
+    }
+
+    /// Whether the provider calls a service so, as far as is known: now, or at orders of ours before.
+    fn may_be_called(&self, service: ServiceId, title: &str) -> Result<bool, JournalError> {
+        let now = self.titles.get(&service);
+        if now.is_some_and(|titles| titles.contains(title)) {
+            return Ok(true);
+        }
+        let (known, same): (i64, i64) = self
+            .tx
+            .find(
+                "SELECT count(*), coalesce(sum(title = ?2), 0) FROM titles WHERE service = ?1",
+                (service.0, title.trim()),
+                |row| Ok((row.get(0)?, row.get(1)?)),
+            )?
+            .unwrap_or_default();
+        Ok(same > 0 || (known == 0 && now.is_none()))
     }
 
     fn judge(&self, order: &mut Loaded) -> Result<bool, JournalError> {
@@ -156,7 +205,7 @@ impl<'a> Judging<'a> {
         if !same_imei.is_empty() && self.has_older_without_id(order)? {
             return Ok(false);
         }
-        let can_be = self.can_be(order, &same_imei);
+        let can_be = self.can_be(order, &same_imei)?;
         if !can_be.is_empty() {
             let ids: Vec<ProviderOrderId> = can_be.iter().map(|told| told.id).collect();
             let text = format!("{ids:?}");

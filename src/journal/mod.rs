@@ -10,6 +10,7 @@
 //! What a crash leaves: a transaction is there as a whole or not at all. An order found `submitting` at start-up has an
 //! attempt that will never be answered: [`Journal::recover`] takes it as in doubt.
 
+mod again;
 mod answer;
 mod backup;
 mod balance;
@@ -77,7 +78,7 @@ pub use exports::ReadExport;
 pub use files::{NewBatch, OpenFile, Refused};
 pub use mark::Mark;
 pub use orders::{Rules, ServiceTerms};
-pub use outbox::{BatchWork, ResultFile, ResultOrder, ResultRow, Tally, TallyState};
+pub use outbox::{BatchWork, ResultFile, ResultOrder, ResultRow, Tally, TallyState, WhyReleased};
 pub use poll::{DuePoll, PollResult, PollTold};
 pub use prune::{PruneFrom, Pruned};
 pub use requests::{LetterBox, NewRequest, RequestAnswer, Said, Target};

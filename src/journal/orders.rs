@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use rusqlite::Row;
 
+use super::again::{self, Told};
 use super::books;
-use super::codes::{Link, TALLY_DUPLICATE, state_code, state_of};
+use super::codes::{Link, RESULT_REJECTED, TALLY_DUPLICATE, result_code, state_code, state_of};
 use super::tx::Tx;
 use super::wake::Rung;
 use super::{JournalError, tx};
@@ -100,6 +101,7 @@ pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Loaded> {
             charged: row.get(11)?,
             named: row.get(23)?,
             has_result: row.get(12)?,
+            is_result_rejected: row.get::<_, i64>(12)? == RESULT_REJECTED,
         },
         attempts: row.get(13)?,
         joined: row.get(14)?,
@@ -165,6 +167,7 @@ pub(super) fn advance(
         }
     };
     let from = order.life.state;
+    let before = Told::of(order);
     let tally_before = tally_state(order);
     order.life = done.order;
     let to = order.life.state;
@@ -176,6 +179,13 @@ pub(super) fn advance(
     let tally_after = tally_state(order);
     if tally_before != tally_after {
         move_tallies(tx, order, tally_before, tally_after)?;
+    }
+    // Only of orders that have ended can every file be out.
+    if from.is_final() && before != Told::of(order) {
+        if !to.is_final() {
+            again::wait_again(tx, order)?;
+        }
+        again::publish_again(tx, order, now)?;
     }
     // Before the commit: one that fails is tried again, and told again.
     let (imei, what, text) = (order.imei, telling.what, telling.text);
@@ -236,7 +246,7 @@ fn save(tx: &Tx<'_>, order: &Loaded) -> Result<(), JournalError> {
             life.inferred,
             life.presumed,
             life.charged,
-            life.has_result,
+            result_code(life.has_result, life.is_result_rejected),
             order.due_at.millis(),
             millis(order.doubt_since),
             millis(order.doubt_first),
@@ -253,7 +263,9 @@ fn save(tx: &Tx<'_>, order: &Loaded) -> Result<(), JournalError> {
 /// What its rows are counted under.
 pub(super) const fn tally_state(order: &Loaded) -> i64 {
     match order.life.state {
-        State::OrderedElsewhere if order.earlier.is_some() || order.life.has_result => TALLY_DUPLICATE,
+        State::OrderedElsewhere if order.earlier.is_some() => TALLY_DUPLICATE,
+        State::OrderedElsewhere if order.life.is_result_rejected => state_code(State::Rejected),
+        State::OrderedElsewhere if order.life.has_result => TALLY_DUPLICATE,
         state => state_code(state),
     }
 }
@@ -263,16 +275,34 @@ fn move_tallies(tx: &Tx<'_>, order: &Loaded, from: i64, to: i64) -> Result<(), J
         move_tally(tx, order.batch, Link::Own, from, to, 1);
     }
     if order.joined {
-        let mut others: BTreeMap<BatchId, i64> = BTreeMap::new();
-        let mut statement = tx.prepare("SELECT id FROM rows WHERE order_id = ?1 AND link = 1")?;
-        let mut rows = statement.query([order.id.0])?;
-        while let Some(row) = rows.next()? {
-            let count = others.entry(RowId(row.get(0)?).batch()).or_default();
-            *count = count.saturating_add(1);
-        }
-        for (batch, count) in others {
-            move_tally(tx, batch, Link::Joined, from, to, count);
-        }
+        let joined = "SELECT id FROM rows WHERE order_id = ?1 AND link = 1";
+        move_others(tx, order, (joined, Link::Joined), from, to)?;
+    }
+    // Nothing was answered from it before it had ended.
+    if from >= state_code(State::Completed) {
+        let answered = "SELECT id FROM rows WHERE order_id = ?1 AND link IN (2, 4) AND link = 2";
+        move_others(tx, order, (answered, Link::Earlier), from, to)?;
+    }
+    Ok(())
+}
+
+/// The tallies of the rows that stand to the order in one way.
+fn move_others(
+    tx: &Tx<'_>,
+    order: &Loaded,
+    (which, link): (&str, Link),
+    from: i64,
+    to: i64,
+) -> Result<(), JournalError> {
+    let mut others: BTreeMap<BatchId, i64> = BTreeMap::new();
+    let mut statement = tx.prepare(which)?;
+    let mut rows = statement.query([order.id.0])?;
+    while let Some(row) = rows.next()? {
+        let count = others.entry(RowId(row.get(0)?).batch()).or_default();
+        *count = count.saturating_add(1);
+    }
+    for (batch, count) in others {
+        move_tally(tx, batch, link, from, to, count);
     }
     Ok(())
 }

@@ -1,19 +1,21 @@
 //! What the outbox reads (batches in work, a batch's rows with what became of them) and writes (what was published).
 
 mod publish;
+mod released;
 
 use std::time::Duration;
 
 use rusqlite::Row;
 
 use super::JournalError;
-use super::codes::{BatchState, Link, TALLY_DUPLICATE, TALLY_INVALID, state_of};
+use super::codes::{BatchState, Link, RESULT_REJECTED, TALLY_DUPLICATE, TALLY_INVALID, state_of};
 use super::export::ExportedCells;
 use super::view::View;
 use crate::order::State;
 use crate::types::{BatchId, Imei, Money, OrderId, ProviderOrderId, RowId, ServiceId, Timestamp};
 
 pub use publish::ResultFile;
+pub use released::WhyReleased;
 
 /// A batch that isn't done.
 #[derive(Clone, Debug)]
@@ -85,6 +87,12 @@ impl BatchWork {
         self.count(|tally| matches!(tally.state, TallyState::Order(State::Queued | State::Submitting)))
     }
 
+    /// What is presumed charged, for a line that tells of it only where there is any.
+    #[must_use]
+    pub fn presumed_as_told(&self) -> Option<String> {
+        (self.presumed > Money::ZERO).then(|| self.presumed.to_string())
+    }
+
     /// The rows for which `of` holds.
     #[must_use]
     pub fn count(&self, of: impl Fn(&Tally) -> bool) -> u64 {
@@ -120,6 +128,8 @@ pub struct ResultOrder {
     pub state: State,
     /// Ordered elsewhere, and an export brought the result.
     pub has_result: bool,
+    /// That result is a rejection.
+    pub is_result_rejected: bool,
     /// The provider's id.
     pub provider_id: Option<ProviderOrderId>,
     /// The answer, the rejection's reason, or the provider's words of a refusal.
@@ -128,12 +138,22 @@ pub struct ResultOrder {
     pub exported: Option<ExportedCells>,
     /// Charged.
     pub charged: Money,
+    /// How many charges that is.
+    pub charges: u32,
     /// Charged for the orders of the same row that it was made anew of.
     pub charged_before: Money,
+    /// The provider gave back each of those that were charged.
+    pub before_was_given_back: bool,
     /// Presumed charged.
     pub presumed: Money,
     /// Reserved.
     pub reserved: Money,
+    /// Attempts that were taken as not ordered, on absence or a person's word: nothing stands in the books for them.
+    pub inferred: u32,
+    /// Why they were.
+    pub released: WhyReleased,
+    /// An attempt was sent, or may have been.
+    pub was_sent: bool,
     /// The order of the same row that it was made anew of.
     pub retry_of: Option<OrderId>,
     /// When it was taken.
@@ -158,7 +178,14 @@ const ORDER: &str = "o.id, o.imei, o.state, o.has_result, o.provider_id, results
      (SELECT coalesce(sum(price), 0) FROM attempts WHERE order_id = o.id AND verdict = 0), \
      (SELECT coalesce(sum(price), 0) FROM attempts WHERE order_id = o.id AND verdict = 4), \
      (SELECT coalesce(sum(price), 0) FROM attempts WHERE order_id = o.id AND (verdict IS NULL OR verdict = 3)), \
-     o.ordered_at, o.done_at, o.doubt_since, (SELECT name FROM batches WHERE id = o.batch), o.first_row, o.retry_of, results.exported, o.held_for, o.earlier";
+     o.ordered_at, o.done_at, o.doubt_since, (SELECT name FROM batches WHERE id = o.batch), o.first_row, o.retry_of, results.exported, o.charged, o.inferred, \
+     CASE WHEN o.inferred > 0 THEN EXISTS (SELECT 1 FROM attempts WHERE order_id = o.id AND verdict = 6) END, \
+     CASE WHEN o.inferred > 0 THEN EXISTS (SELECT 1 FROM attempts WHERE order_id = o.id AND verdict = 5) END, \
+     CASE WHEN o.attempts > 0 THEN EXISTS (SELECT 1 FROM attempts WHERE order_id = o.id AND verdict IS NOT 1) END, \
+     o.held_for, o.earlier";
+
+/// The place of `o.earlier` behind a row's own four columns.
+const EARLIER: usize = 26;
 
 impl View {
     /// The batches that aren't done, oldest first.
@@ -247,7 +274,7 @@ impl View {
         let params = (RowId::new(batch, after).0, RowId::new(batch, u32::MAX).0, limit);
         let mut rows = self.all(&sql, params, |row| {
             let order = row.get::<_, Option<i64>>(4)?.map(|_| read_order(row, 4)).transpose()?;
-            let earlier: Option<i64> = row.get(21)?;
+            let earlier: Option<i64> = row.get(EARLIER)?;
             let result = ResultRow {
                 row: RowId(row.get(0)?).row(),
                 raw: row.get(1)?,
@@ -264,6 +291,7 @@ impl View {
             }
             if let Some(order) = &mut row.order {
                 self.add_what_came_before(order)?;
+                self.add_who_released(order)?;
             }
         }
         Ok(rows.into_iter().map(|(row, _)| row).collect())
@@ -276,6 +304,7 @@ impl View {
             let Some(found) = self.result_order(id)? else { break };
             order.charged_before =
                 order.charged_before.checked_add(found.charged).unwrap_or(order.charged_before);
+            order.before_was_given_back &= found.charged == Money::ZERO || found.state == State::Rejected;
             before = found.retry_of;
         }
         Ok(())
@@ -329,21 +358,31 @@ fn read_order(row: &Row<'_>, from: usize) -> rusqlite::Result<ResultOrder> {
         imei,
         state: state_of(row.get(at(2))?).ok_or_else(|| unknown(at(2)))?,
         has_result: row.get(at(3))?,
+        is_result_rejected: row.get::<_, i64>(at(3))? == RESULT_REJECTED,
         provider_id: row.get::<_, Option<i64>>(at(4))?.map(|id| ProviderOrderId(unsigned(id))),
         code: row.get(at(5))?,
         exported: row
             .get::<_, Option<String>>(at(15))?
             .and_then(|exported| serde_json::from_str(&exported).ok()),
         charged: Money::from_micros(row.get(at(6))?),
+        charges: row.get(at(16))?,
         charged_before: Money::ZERO,
+        before_was_given_back: true,
         presumed: Money::from_micros(row.get(at(7))?),
         reserved: Money::from_micros(row.get(at(8))?),
+        inferred: row.get(at(17))?,
+        released: WhyReleased {
+            by_word: row.get::<_, Option<bool>>(at(18))?.unwrap_or(false),
+            who: None,
+            on_absence: row.get::<_, Option<bool>>(at(19))?.unwrap_or(false),
+        },
+        was_sent: row.get::<_, Option<bool>>(at(20))?.unwrap_or(false),
         ordered_at: time(row, at(9))?,
         done_at: time(row, at(10))?,
         doubt_since: time(row, at(11))?,
         batch_name: row.get::<_, Option<String>>(at(12))?.unwrap_or_default(),
         first_row: RowId(row.get(at(13))?).row(),
         retry_of: row.get::<_, Option<i64>>(at(14))?.map(OrderId),
-        held_for: row.get(at(16))?,
+        held_for: row.get(at(21))?,
     })
 }

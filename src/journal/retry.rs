@@ -23,7 +23,7 @@ const SLICE: usize = 200;
 const ENDED_ROWS: &str = "FROM rows JOIN orders o ON o.id = rows.order_id \
      WHERE rows.id > ?1 AND rows.id <= ?2 AND o.current = 1 AND o.unaccounted + o.inferred + o.presumed = 0 \
      AND (o.state IN (7, 8) OR o.state = 10 AND o.charged = 0 \
-     OR o.state = 9 AND o.has_result = 0 AND o.earlier IS NULL)";
+     OR o.state = 9 AND o.has_result <> 1 AND o.earlier IS NULL)";
 
 impl View {
     /// How many orders `retry` would make anew for a batch, and for which service.
@@ -38,6 +38,19 @@ impl View {
             Ok((ServiceId(row.get(1)?), u64::try_from(row.get::<_, i64>(0)?).unwrap_or(0)))
         })?;
         Ok(found.unwrap_or((ServiceId(0), 0)))
+    }
+
+    /// Whether an attempt of the newest order of this key was sent and taken as not ordered.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn was_released(&self, service: ServiceId, imei: u64) -> Result<bool, JournalError> {
+        let found = self.find(
+            "SELECT inferred > 0 FROM orders WHERE service = ?1 AND imei = ?2 AND current = 1",
+            (service.0, i64::try_from(imei).unwrap_or(0)),
+            |row| row.get(0),
+        )?;
+        Ok(found.unwrap_or(false))
     }
 }
 

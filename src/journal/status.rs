@@ -20,8 +20,10 @@ pub struct AlarmLine {
 /// A day's money.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DayMoney {
-    /// Charged, presumed included.
+    /// Charged.
     pub charged: Money,
+    /// Presumed charged.
+    pub presumed: Money,
     /// On the wire.
     pub in_flight: Money,
     /// In doubt.
@@ -150,7 +152,8 @@ impl View {
             )?
             .unwrap_or(0);
         Ok(DayMoney {
-            charged: Money::from_micros(charged.saturating_add(presumed)),
+            charged: Money::from_micros(charged),
+            presumed: Money::from_micros(presumed),
             in_flight: Money::from_micros(in_flight),
             in_doubt: Money::from_micros(reserved.saturating_sub(in_flight)),
             refund_due: Money::from_micros(refund),

@@ -334,7 +334,10 @@ impl Draft {
         if status == ProviderStatus::Pending {
             return true;
         }
+        // A completed check beats a rejection.
+        let is_answered = self.order.has_result && !self.order.is_result_rejected;
         self.order.has_result = true;
+        self.order.is_result_rejected = status == ProviderStatus::Rejected && !is_answered;
         self.to(State::OrderedElsewhere)
     }
 

@@ -8,6 +8,7 @@
 //! | after the rename, before the journal says `published` | the result | knows it by its hash as its own |
 
 mod cells;
+mod notes;
 mod publish;
 mod table;
 mod tally;

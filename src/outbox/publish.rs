@@ -12,7 +12,7 @@ use crate::durable;
 use crate::journal::{BatchState, BatchWork, Journal, JournalError, ResultFile, ResultRow, View};
 use crate::pulse;
 use crate::result::{Header, RowStatus, read_me};
-use crate::types::{BatchId, Money};
+use crate::types::{BatchId, Timestamp};
 use crate::words;
 
 use super::cells;
@@ -205,8 +205,8 @@ impl Publisher {
             .map(|(status, n)| format!("{status}:{n}"))
             .collect();
         let other = (!rest.is_empty()).then(|| rest.join(","));
-        let presumed = (batch.presumed > Money::ZERO).then(|| batch.presumed.to_string());
-        let took = words::span(self.clock.now().since(batch.taken_at));
+        let presumed = batch.presumed_as_told();
+        let took = took(batch.taken_at, self.clock.now());
         // What a person must look at is a warning.
         let held = n(RowStatus::Held);
         if held > 0 {
@@ -215,10 +215,15 @@ impl Publisher {
         tracing::info!(
             batch = %batch.name, completed = n(RowStatus::Completed), rejected = n(RowStatus::Rejected),
             duplicate = n(RowStatus::Duplicate), invalid = n(RowStatus::Invalid), other,
-            cost = %batch.charged, presumed, took = %took, result = %result,
+            cost = %batch.charged, presumed, took, result = %result,
             "{}", if done { "file done" } else { "file published, some rows still open" }
         );
     }
+}
+
+/// How long a file was at work; `None`: by a clock that was set back since it was taken it isn't known.
+fn took(taken_at: Timestamp, now: Timestamp) -> Option<String> {
+    (now >= taken_at).then(|| words::span(now.since(taken_at)))
 }
 
 /// Writes a batch's rows, page by page, as they stand.
@@ -299,5 +304,18 @@ impl Write for Hashing<'_> {
 
     fn flush(&mut self) -> io::Result<()> {
         self.out.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn how_long_a_file_took_is_left_out_where_the_clock_was_set_back_behind_it() {
+        let at = |seconds: i64| Timestamp::from_millis(seconds * 1000);
+        assert_eq!(took(at(60), at(784)).as_deref(), Some("12m04s"));
+        assert_eq!(took(at(60), at(60)).as_deref(), Some("0s"));
+        assert_eq!(took(at(60), at(59)), None);
     }
 }

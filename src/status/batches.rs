@@ -29,8 +29,10 @@ pub struct Batch {
     /// How many of them have which `imeid_status`; words of which there are none are left out.
     #[serde(serialize_with = "status_words")]
     pub by_status: BTreeMap<RowStatus, u64>,
-    /// Charged so far, presumed included.
+    /// Charged so far.
     pub cost: Money,
+    /// Presumed charged, and not in `cost`.
+    pub presumed: Money,
     /// When it was taken.
     pub taken_at: Timestamp,
     /// When its last order is sent at the present rate; `None`: it can't be told, or all are sent.
@@ -105,7 +107,8 @@ fn line(batch: &BatchWork, names: &BTreeMap<ServiceId, String>, eta: Option<Time
         why: batch.held_for.clone().filter(|_| batch.state == BatchState::Held),
         rows: batch.rows_total,
         by_status,
-        cost: batch.charged.checked_add(batch.presumed).unwrap_or(batch.charged),
+        cost: batch.charged,
+        presumed: batch.presumed,
         taken_at: batch.taken_at,
         eta,
         result: result(batch),

@@ -200,8 +200,10 @@ pub struct MoneyLine {
 /// The local day's money.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Today {
-    /// Charged, presumed included.
+    /// Charged.
     pub charged: Money,
+    /// Presumed charged, and not in `charged`.
+    pub presumed: Money,
     /// On the wire.
     pub in_flight: Money,
     /// In doubt.
@@ -431,8 +433,8 @@ fn pause_line(pause: &Pause, service: Option<String>) -> PauseLine {
 }
 
 fn money(today: &DayMoney, per_day: Option<Money>, at_rest: Option<Baseline>) -> MoneyLine {
-    let DayMoney { charged, in_flight, in_doubt, refund_due } = *today;
-    let today = Today { charged, in_flight, in_doubt, refund_due, per_day };
+    let DayMoney { charged, presumed, in_flight, in_doubt, refund_due } = *today;
+    let today = Today { charged, presumed, in_flight, in_doubt, refund_due, per_day };
     MoneyLine {
         today,
         balance: at_rest.map(|known| known.balance),

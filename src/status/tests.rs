@@ -210,6 +210,23 @@ async fn people_are_shown_files_pauses_alarms_orders_and_money() {
 }
 
 #[tokio::test]
+async fn what_is_presumed_is_told_beside_what_is_charged_and_not_in_it() {
+    let bench = Bench::new().await;
+    bench.batch("stock", 0, 4).await;
+    let ticket = bench.claim(1).await.remove(0);
+    bench.finish(ticket, Placed::Taken(ProviderOrderId(501))).await;
+    bench.plant("UPDATE totals SET presumed = 160000");
+    let status = bench.read();
+    let json = serde_json::to_value(&status).unwrap();
+    let (today, batch) = (&json["money"]["today"], &json["batches"][0]);
+    assert_eq!((&today["charged"], &today["presumed"]), (&"0.08".into(), &"0.16".into()));
+    assert_eq!((&batch["cost"], &batch["presumed"]), (&"0.08".into(), &"0.16".into()));
+    let text = text::text(&status);
+    assert!(text.contains("Today    0.08 charged, 0.16 presumed, "), "{text}");
+    assert!(text.contains("0.08, 0.16 presumed  "), "{text}");
+}
+
+#[tokio::test]
 async fn fewer_workers_than_are_allowed_are_shown_beside_those_that_are() {
     let bench = Bench::new().await;
     let _lock = bench.lock();

@@ -68,7 +68,7 @@ fn files(status: &Status) -> Option<String> {
             state(batch),
             format!("{}/{}", batch.done_rows(), batch.rows),
             counts(batch),
-            batch.cost.to_string(),
+            words::charged(batch.cost, batch.presumed),
             batch.eta.map_or_else(|| "-".to_owned(), |eta| words::span(eta.since(status.at))),
             batch.result.as_deref().map_or_else(|| "-".to_owned(), |name| middle_out(&plain(name))),
         ]);
@@ -174,8 +174,8 @@ fn figures(status: &Status) -> String {
     let cap = today.per_day.map_or_else(|| "no limit".to_owned(), |cap| format!("{cap} allowed"));
     let _ = write!(
         figures,
-        "\nToday    {} charged, {} in flight, {} in doubt, {cap}",
-        today.charged, today.in_flight, today.in_doubt
+        "\nToday    {} charged, {} presumed, {} in flight, {} in doubt, {cap}",
+        today.charged, today.presumed, today.in_flight, today.in_doubt
     );
     if today.refund_due > Money::ZERO {
         let _ = write!(figures, ", {} to be refunded", today.refund_due);

@@ -137,6 +137,17 @@ fn generations() -> Vec<Case> {
             probe: false,
             ..again("again, true words, charges, hold")
         }),
+        // Not ordered, cancelled, and ordered anew.
+        holds(Setup {
+            budget: Budget { words: 3, ..Budget::default() },
+            ..again("again, retried after a release")
+        }),
+        holds(Setup {
+            duplicates: Duplicates::Charges,
+            probe: false,
+            budget: Budget { words: 3, ..Budget::default() },
+            ..again("again, retried after a release, charges, hold")
+        }),
         breaks(Setup { words: Words::Wrong, ..again("again, wrong words") }, &[Uncovered]),
         breaks(
             Setup {

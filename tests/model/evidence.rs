@@ -128,7 +128,7 @@ fn view<'a>(world: &'a World, upto: u8, without: u8, lists: Lists) -> View<'a> {
 
 /// Judges a listing, as the journal does: a doubt is found in it, or its absence noted.
 pub(crate) fn list(ctx: &Ctx<'_>, world: &mut World, upto: u8, without: u8) -> bool {
-    let unsure = |order: &Tracked| seeks(order) || order.life.unproven() > 0;
+    let unsure = |order: &Tracked| seeks(order) || order.lacks_an_id();
     if !world.ours.orders.iter().flatten().any(unsure) {
         return false;
     }
@@ -136,7 +136,7 @@ pub(crate) fn list(ctx: &Ctx<'_>, world: &mut World, upto: u8, without: u8) -> b
     let view = view(&before, upto, without, ctx.setup.lists);
     for slot in 0..SLOTS {
         let Some(order) = before.order(slot) else { continue };
-        let Some(known) = order.first_unproven() else { continue };
+        let Some(known) = order.first_unproven().or_else(|| order.first_cleared()) else { continue };
         let can_be = view.can_be(slot, known);
         // What can be an older order's, whose charge is booked without an id, tells nothing.
         let unnamed = |older: &Tracked| older.life.id.is_none() && older.life.charged > 0;
@@ -175,9 +175,9 @@ fn seeks(order: &Tracked) -> bool {
 /// can be, none clears what is presumed.
 fn beside_its_id(ctx: &Ctx<'_>, world: &mut World, slot: usize, can_be: &[(u8, Sold)], absence: Absence) {
     let is_presumed = |world: &World| world.order(slot).is_some_and(|order| order.life.presumed > 0);
-    let is_unproven = |world: &World| world.order(slot).is_some_and(|order| order.life.unproven() > 0);
+    let lacks_an_id = |world: &World| world.order(slot).is_some_and(Tracked::lacks_an_id);
     for (second, _) in can_be {
-        if is_unproven(world) && !(slot == A && can_be_newer(world, *second)) {
+        if lacks_an_id(world) && !(slot == A && can_be_newer(world, *second)) {
             world.must_tell(ctx, slot, &Event::LateId(id(*second)));
         }
     }
@@ -194,8 +194,7 @@ fn beside_its_id(ctx: &Ctx<'_>, world: &mut World, slot: usize, can_be: &[(u8, S
 /// Whether an id can be A's newer order's.
 fn can_be_newer(world: &World, id: u8) -> bool {
     let begun_below = |order: &Tracked| order.attempts.iter().any(|attempt| attempt.known < id);
-    let lacks = |order: &Tracked| order.life.unproven() > 0 || order.life.state == State::Submitting;
-    world.order(A2).is_some_and(|order| lacks(order) && begun_below(order))
+    world.order(A2).is_some_and(|order| order.lacks_an_id() && begun_below(order))
 }
 
 /// The first absence is noted, the second a quiet period later is told.

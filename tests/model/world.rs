@@ -32,6 +32,8 @@ pub(crate) enum Verdict {
     Absent,
     Word,
     Once,
+    /// It was presumed, and then proven not to be there.
+    Cleared,
 }
 
 /// One attempt, as the journal keeps it.
@@ -79,11 +81,25 @@ impl Tracked {
     pub(crate) fn first_unproven(&self) -> Option<u8> {
         let unnamed = self.life.id.is_none();
         let unproven = |a: &&Attempt| match a.verdict {
-            Verdict::Open => false,
+            Verdict::Open | Verdict::Cleared => false,
             Verdict::Taken => unnamed,
             _ => true,
         };
         self.attempts.iter().find(unproven).map(|a| a.known)
+    }
+
+    /// The highest id that we knew when the first of those began that were cleared.
+    pub(crate) fn first_cleared(&self) -> Option<u8> {
+        self.attempts.iter().find(|a| a.verdict == Verdict::Cleared).map(|a| a.known)
+    }
+
+    /// Whether an attempt of it may have been taken under an id that isn't known, one that was cleared too.
+    pub(crate) fn lacks_an_id(&self) -> bool {
+        let life = &self.life;
+        life.unproven() > 0
+            || life.charged > life.named
+            || life.state == State::Submitting
+            || self.count(&[Verdict::Cleared]) > 0
     }
 
     fn count(&self, of: &[Verdict]) -> u32 {
@@ -258,10 +274,7 @@ impl World {
                 order.revise_all(&[Verdict::Unknown, Verdict::Presumed], Verdict::Word)
             }
             Effect::Release(Released::OnceAKey) => order.revise_all(&[Verdict::Unknown], Verdict::Once),
-            Effect::ClearPresumed => {
-                order.attempts.retain(|a| a.verdict != Verdict::Presumed);
-                true
-            }
+            Effect::ClearPresumed => order.revise_all(&[Verdict::Presumed], Verdict::Cleared),
             Effect::StartDoubt => {
                 order.since = tick;
                 order.absent_since = None;
@@ -332,6 +345,8 @@ impl Tracked {
                 .into_iter()
                 .any(|was| self.revise(was, becomes)),
             Source::Booked => self.oldest(&[Verdict::Taken]).is_some(),
+            // Beside what is charged and what is open there is one that was cleared at most.
+            Source::None if becomes == Verdict::Taken && self.revise(Verdict::Cleared, becomes) => true,
             Source::None => self.enter(true, becomes, tick, known),
         }
     }

@@ -235,10 +235,10 @@ fn books(view: &Connection) {
 fn tallies(view: &Connection) {
     let counted = strings(
         view,
-        "SELECT (r.id >> 32) || ' ' || CASE WHEN o.id IS NULL THEN 100 WHEN o.state = 9 AND (o.earlier IS NOT NULL OR \
-         o.has_result = 1) THEN 101 ELSE o.state END || ' ' || r.link || ' ' || count(*) AS line FROM rows r \
-         LEFT JOIN orders o ON o.id = r.order_id GROUP BY r.id >> 32, CASE WHEN o.id IS NULL THEN 100 WHEN o.state = 9 \
-         AND (o.earlier IS NOT NULL OR o.has_result = 1) THEN 101 ELSE o.state END, r.link ORDER BY line",
+        "SELECT batch || ' ' || state || ' ' || link || ' ' || count(*) AS line FROM (SELECT r.id >> 32 AS batch, r.link AS link, \
+         CASE WHEN o.id IS NULL THEN 100 WHEN o.state <> 9 THEN o.state WHEN o.earlier IS NOT NULL OR o.has_result = 1 THEN 101 \
+         WHEN o.has_result = 2 THEN 7 ELSE 9 END AS state FROM rows r LEFT JOIN orders o ON o.id = r.order_id) \
+         GROUP BY batch, state, link ORDER BY line",
     );
     let kept = strings(
         view,

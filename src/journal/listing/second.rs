@@ -1,5 +1,5 @@
-//! Orders of our keys that a listing shows and no doubt of ours explains: an attempt that was released and taken all the
-//! same, or one that was taken beside the first.
+//! Orders of our keys that a listing shows and no doubt of ours explains: an attempt that was released or cleared and
+//! taken all the same, or one that was taken beside the first.
 //!
 //! Each goes to the newest order of its key that it can be: one that has an attempt of which it isn't proven that it was
 //! not taken, begun when we knew of no id as high as this one. While that order still looks for its own id, or waits for
@@ -16,7 +16,7 @@ use super::Judging;
 /// Whether an attempt of an order was begun when we knew of no id as high, and isn't proven not to have been taken. Which
 /// of its attempts a booked id belongs to is never sure: those that are charged count too.
 const BEGUN_BELOW: &str = "SELECT 1 FROM attempts WHERE order_id = ?1 AND known_id < ?2 \
-     AND (verdict IS NULL OR verdict IN (0, 3, 4, 5, 6, 7)) LIMIT 1";
+     AND (verdict IS NULL OR verdict IN (0, 3, 4, 5, 6, 7, 8)) LIMIT 1";
 
 impl Judging<'_> {
     /// Books what is listed of a key of ours beside what is booked for it. Call after the doubts were judged.
@@ -37,6 +37,9 @@ impl Judging<'_> {
 
     fn book_second(&self, service: ServiceId, told: &ProviderOrder) -> Result<(), JournalError> {
         let Some(imei) = told.imei else { return Ok(()) };
+        if self.may_be_anothers(service, imei, &told.package)? {
+            return Ok(());
+        }
         let all = orders_of(self.tx, service, imei)?;
         let Some(at) = self.newest_it_can_be(&all, told.id)? else { return Ok(()) };
         let (older, newest) = (all.get(..at).unwrap_or_default(), all.get(at..).unwrap_or_default());
@@ -56,7 +59,7 @@ impl Judging<'_> {
     fn newest_it_can_be(&self, all: &[Loaded], id: ProviderOrderId) -> Result<Option<usize>, JournalError> {
         for (at, order) in all.iter().enumerate().rev() {
             let below = (order.id.0, books::provider_id(id));
-            if lacks_an_id(order) && self.tx.find(BEGUN_BELOW, below, |_| Ok(()))?.is_some() {
+            if self.lacks_an_id(order)? && self.tx.find(BEGUN_BELOW, below, |_| Ok(()))?.is_some() {
                 return Ok(Some(at));
             }
         }
@@ -73,6 +76,17 @@ impl Judging<'_> {
         Ok(found.is_some())
     }
 
+    /// Whether an attempt of it may have been taken under an id that isn't known: one that was cleared, too, for what is
+    /// listed now counts more than what was not listed then.
+    pub(super) fn lacks_an_id(&self, order: &Loaded) -> Result<bool, JournalError> {
+        let life = &order.life;
+        if life.unproven() > 0 || life.charged > life.named || life.state == State::Submitting {
+            return Ok(true);
+        }
+        let cleared = "SELECT 1 FROM attempts WHERE order_id = ?1 AND verdict = 8 LIMIT 1";
+        Ok(self.tx.find(cleared, [order.id.0], |_| Ok(()))?.is_some())
+    }
+
     fn book(&self, mut order: Loaded, id: ProviderOrderId) -> Result<(), JournalError> {
         let text = match order.life.id {
             Some(known) => format!("{id}, beside {known}"),
@@ -82,12 +96,6 @@ impl Judging<'_> {
         orders::advance(self.tx, &mut order, &Event::LateId(id), self.now, self.rules, &telling)?;
         Ok(())
     }
-}
-
-/// Whether an attempt of it may have been taken under an id that isn't known.
-fn lacks_an_id(order: &Loaded) -> bool {
-    let life = &order.life;
-    life.unproven() > 0 || life.charged > life.named || life.state == State::Submitting
 }
 
 /// Whether its doubt was held against the id before, or will be.

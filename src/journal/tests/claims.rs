@@ -221,15 +221,7 @@ async fn a_paused_services_doubt_keeps_no_other_service_from_its_probe() {
         for _ in 0..3 {
             doubts.push(bench.doubt_one().await);
         }
-        let network_id = NetworkId("1740".to_owned());
-        let second =
-            bench.journal.service("main".to_owned(), network_id.clone(), "unlock".to_owned()).await.unwrap();
-        let mut rules = (*bench.rules).clone();
-        let terms = rules.terms[&first].clone();
-        rules
-            .terms
-            .insert(second, ServiceTerms { id: second, network_id, name: "unlock".to_owned(), ..terms });
-        bench.rules = Arc::new(rules.clone());
+        let second = bench.add_service().await;
         bench.service = second;
         bench.batch("second", &imeis(1)).await;
         doubts.push(bench.doubt_one().await);
@@ -242,6 +234,7 @@ async fn a_paused_services_doubt_keeps_no_other_service_from_its_probe() {
             let pause = |scope| bench.journal.pause(scope, PauseReason::Operator, String::new(), bench.now());
             pause(Scope::Service(first)).await.unwrap();
         } else {
+            let mut rules = (*bench.rules).clone();
             rules.terms.remove(&first);
             bench.rules = Arc::new(rules);
         }

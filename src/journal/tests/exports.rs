@@ -194,7 +194,11 @@ async fn what_was_ordered_by_hand_is_remembered_and_a_later_drop_is_answered_fre
     bench.recount();
     assert_eq!(
         bench.tallies(batch),
-        [(TallyState::Order(State::Queued), Link::Own, 2), (TallyState::Duplicate, Link::Earlier, 2)]
+        [
+            (TallyState::Order(State::Queued), Link::Own, 2),
+            (TallyState::Order(State::Rejected), Link::Earlier, 1),
+            (TallyState::Duplicate, Link::Earlier, 1),
+        ]
     );
     let tickets = bench.claim(9).await;
     let sent: Vec<Imei> = tickets.iter().map(|ticket| ticket.place_order().unwrap().imei).collect();

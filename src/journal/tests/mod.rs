@@ -1,5 +1,6 @@
 //! The journal against a real file.
 
+mod again;
 mod backup;
 mod claims;
 mod cleared;
@@ -12,9 +13,11 @@ mod pauses;
 mod plans;
 mod presumed;
 mod pruned;
+mod released;
 mod restore;
 mod second_ids;
 mod sums;
+mod titles;
 mod words;
 mod writer;
 
@@ -79,6 +82,18 @@ impl Bench {
             terms: BTreeMap::from([(service, terms)]),
         });
         Self { _folder: folder, path, journal, now: Arc::new(AtomicI64::new(1_000_000)), service, rules }
+    }
+
+    /// A second service, on the first one's terms.
+    async fn add_service(&mut self) -> ServiceId {
+        let network_id = NetworkId("1740".to_owned());
+        let id =
+            self.journal.service("main".to_owned(), network_id.clone(), "unlock".to_owned()).await.unwrap();
+        let mut rules = (*self.rules).clone();
+        let terms = rules.terms[&self.service].clone();
+        rules.terms.insert(id, ServiceTerms { id, network_id, name: "unlock".to_owned(), ..terms });
+        self.rules = Arc::new(rules);
+        id
     }
 
     fn clock(&self) -> Clock {

@@ -38,7 +38,7 @@ impl Bench {
         self.journal.write(insert).await.unwrap();
     }
 
-    async fn publish(&self, batch: BatchId, done: bool) {
+    pub(super) async fn publish(&self, batch: BatchId, done: bool) {
         self.pass(Duration::from_secs(1));
         self.journal.published(batch, "stock.results.csv".to_owned(), done, self.now()).await.unwrap();
     }

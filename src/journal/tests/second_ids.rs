@@ -25,15 +25,15 @@ impl Bench {
         (column("charged"), column("inferred"), column("presumed"))
     }
 
-    fn owner(&self, id: u64) -> i64 {
+    pub(super) fn owner(&self, id: u64) -> i64 {
         self.number(&format!("SELECT coalesce(max(order_id), 0) FROM charges WHERE provider_id = {id}"))
     }
 
-    fn double_charges(&self) -> i64 {
+    pub(super) fn double_charges(&self) -> i64 {
         self.number("SELECT count(*) FROM alarms WHERE name = 'double_charge'")
     }
 
-    async fn show(&self, id: u64, n: u32) {
+    pub(super) async fn show(&self, id: u64, n: u32) {
         let told = self.told(id, imei(n), ProviderStatus::Pending);
         // However often, and twice in one listing. An order of ours in it tells the service's title.
         for _ in 0..2 {
@@ -166,6 +166,45 @@ async fn an_order_that_was_refused_after_its_release_leaves_the_id_to_the_one_ma
     let newer = OrderId(bench.owner(15));
     assert!(newer != older && bench.state(newer) == State::Ordered);
     assert!(bench.claim(1).await.is_empty(), "it isn't sent");
+}
+
+/// A doubt whose second attempt was taken with id 15, the first one presumed, and then cleared by two listings.
+async fn with_cleared(bench: &Bench) -> OrderId {
+    let order = bench.with_presumed().await;
+    bench.order_one(20).await;
+    for _ in 0..2 {
+        let ids = [
+            (20, 2, ProviderStatus::Pending),
+            (15, 1, ProviderStatus::Pending),
+            (10, 0, ProviderStatus::Completed),
+        ];
+        bench.judge(ids.map(|(id, n, status)| bench.told(id, imei(n), status)).to_vec()).await;
+        bench.pass(QUIET);
+    }
+    assert_eq!(bench.of(order), (1, 0, 0));
+    assert_eq!(bench.number("SELECT count(*) FROM attempts WHERE verdict = 8"), 1);
+    order
+}
+
+#[tokio::test]
+async fn a_cleared_attempt_that_is_listed_after_all_is_booked_and_told_of_once() {
+    let bench = Bench::new().await;
+    let order = with_cleared(&bench).await;
+    bench.show(14, 1).await;
+    assert_eq!((bench.of(order), bench.owner(14), bench.double_charges()), ((2, 0, 0), order.0, 1));
+    assert_eq!(bench.number("SELECT count(*) FROM attempts WHERE verdict = 8"), 0, "it is that attempt");
+    assert_eq!(bench.number(&format!("SELECT count(*) FROM attempts WHERE order_id = {order}")), 2);
+    // What else is listed of it is nobody's.
+    bench.show(16, 1).await;
+    assert_eq!((bench.owner(16), bench.double_charges()), (0, 1));
+}
+
+#[tokio::test]
+async fn what_was_there_before_a_cleared_attempt_is_not_booked() {
+    let bench = Bench::new().await;
+    let order = with_cleared(&bench).await;
+    bench.show(9, 1).await;
+    assert_eq!((bench.of(order), bench.owner(9), bench.double_charges()), ((1, 0, 0), 0, 0));
 }
 
 #[tokio::test]

@@ -80,7 +80,13 @@ impl Draft {
             State::Completed => return self.tell("it is completed: its answer is there"),
             _ => return self.tell("it hasn't ended yet"),
         }
-        if self.order.unproven() > 0 {
+        // What was released may be sent again, and a word to cancel it took nothing from that: it is as if the order had
+        // stayed in the queue.
+        let unproven = match self.order.state {
+            State::Cancelled => self.order.unproven().saturating_sub(self.order.inferred),
+            _ => self.order.unproven(),
+        };
+        if unproven > 0 {
             return self.tell("an attempt of it may have been taken: it would be paid twice");
         }
         if self.order.state == State::Cancelled && self.order.charged > 0 {

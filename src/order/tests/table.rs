@@ -46,6 +46,10 @@ fn orders() -> Vec<(&'static str, Order)> {
             after(&[Event::Exported(Exported::One(ProviderStatus::Completed))]),
         ),
         ("cancelled unsent", after(&[Event::Word(Word::Cancel)])),
+        (
+            "cancelled, released",
+            after(&[Event::Claim, unclear(), Event::Absent(PROVEN_ABSENT), Event::Word(Word::Cancel)]),
+        ),
         ("cancelled, charged", after(&[Event::Claim, taken(1), Event::GiveUp, Event::Word(Word::Cancel)])),
     ]
 }

@@ -18,6 +18,8 @@ pub(super) struct Clearing {
     shown: Shown,
     /// A row couldn't be read or be put to a service: it can be any, and so clears nothing.
     has_unknown: bool,
+    /// It has more rows than are kept.
+    is_too_long: bool,
 }
 
 impl Clearing {
@@ -32,6 +34,7 @@ impl Clearing {
         }
         let key = row.export_key();
         if self.shown.dated.len() >= ROWS_MAX {
+            self.is_too_long = true;
             return self.add_unknown();
         }
         if let Some(told_at) = row.told_at {
@@ -48,6 +51,26 @@ impl Clearing {
     pub(super) fn add_unknown(&mut self) {
         self.has_unknown = true;
         self.shown = Shown::default();
+    }
+
+    /// What a person is told where it could have cleared something and doesn't; `None`: there is nothing to tell.
+    pub(super) fn why_not(&self) -> Option<String> {
+        if self.presumed.is_empty() || !self.has_unknown {
+            return None;
+        }
+        let charges = match self.presumed.len() {
+            1 => "1 IMEI's charge is".to_owned(),
+            n => format!("the charges of {n} IMEIs are"),
+        };
+        let why = if self.is_too_long {
+            format!(
+                "It has more than {ROWS_MAX} rows. Download one of a shorter time, from before those were ordered to now, \
+                 all statuses in it, and drop that."
+            )
+        } else {
+            "Not each of its rows could be read and put to a service that imeid orders.".to_owned()
+        };
+        Some(format!("{charges} presumed beside a known order, and this export clears none of it. {why}"))
     }
 
     /// What the whole of it shows; `None`: it clears nothing.
@@ -94,6 +117,30 @@ mod tests {
         assert_eq!(shown.dated, [((1, 7), 1), ((1, 7), 2), ((1, 9), 2), ((1, 9), 3)]);
         assert_eq!(shown.rows[&(1, 7)].len(), 2);
         assert!(shown.has_finished && shown.has_pending);
+    }
+
+    #[test]
+    fn an_export_that_clears_nothing_for_what_it_is_says_so_where_there_is_something_to_clear() {
+        assert_eq!(of(&[row(9, 2), row(7, 1)]).why_not(), None);
+        let mut unreadable = of(&[row(7, 2)]);
+        unreadable.add_unknown();
+        let said = unreadable.why_not().unwrap();
+        assert!(
+            said.starts_with("1 IMEI's charge is presumed") && said.contains("Not each of its rows"),
+            "{said}"
+        );
+
+        let mut long = of(&[]);
+        (0..ROWS_MAX).for_each(|_| long.add(&row(9, 2)));
+        assert_eq!(long.why_not(), None);
+        long.add(&row(7, 1));
+        let said = long.why_not().unwrap();
+        assert!(said.contains("more than 1400000 rows") && said.contains("one of a shorter time"), "{said}");
+        assert!(long.shown(&Dates::default()).is_none());
+
+        let mut nothing_to_clear = Clearing::default();
+        nothing_to_clear.add_unknown();
+        assert_eq!(nothing_to_clear.why_not(), None);
     }
 
     #[test]

@@ -187,6 +187,10 @@ impl Work {
 
     /// What was presumed of orders whose id is known, and isn't in it.
     async fn clear(&self, reading: &mut Reading) -> Result<(), WorkError> {
+        if let Some(why) = reading.clearing.why_not() {
+            tracing::warn!(file = %self.taken.shown_name(), "{why}");
+            reading.left.note(why);
+        }
         let Some(shown) = std::mem::take(&mut reading.clearing).shown(&reading.dates) else { return Ok(()) };
         let account = self.settings.config.provider.account.clone();
         let rules = (*self.settings.rules).clone();

@@ -53,6 +53,8 @@ impl Kind {
 #[derive(Debug, Default)]
 pub(super) struct Leftovers {
     kinds: BTreeMap<Kind, (u64, Vec<String>)>,
+    /// What else a person must know of it.
+    note: Option<String>,
 }
 
 impl Leftovers {
@@ -69,21 +71,26 @@ impl Leftovers {
         }
     }
 
+    /// Tells something of the export as a whole.
+    pub(super) fn note(&mut self, note: String) {
+        self.note = Some(note);
+    }
+
     pub(super) fn count(&self) -> u64 {
         self.kinds.values().map(|(count, _)| *count).sum()
     }
 
-    /// `FILE.reason.txt`: plain text with CRLF, at most a screen; `None` where every row was matched.
+    /// `FILE.reason.txt`: plain text with CRLF, at most a screen; `None` where every row was matched and there is nothing
+    /// else to tell.
     pub(super) fn text(&self, file_name: &str, rows: u64) -> Option<String> {
-        if self.kinds.is_empty() {
+        if self.kinds.is_empty() && self.note.is_none() {
             return None;
         }
         let mut text = String::new();
-        let intro = format!(
-            "{} was read, and lies in the archive. {} of its {rows} rows settle nothing:",
-            shown(file_name),
-            self.count()
-        );
+        let mut intro = format!("{} was read, and lies in the archive.", shown(file_name));
+        if !self.kinds.is_empty() {
+            intro.push_str(&format!(" {} of its {rows} rows settle nothing:", self.count()));
+        }
         push_wrapped(&mut text, &intro);
         for (kind, (count, named)) in &self.kinds {
             let more = count.saturating_sub(u64::try_from(named.len()).unwrap_or(u64::MAX));
@@ -91,6 +98,10 @@ impl Leftovers {
             text.push('\n');
             push_wrapped(&mut text, &format!("{count} {}: {}{more}.", kind.what(), named.join(", ")));
             push_wrapped(&mut text, kind.to_do());
+        }
+        if let Some(note) = &self.note {
+            text.push('\n');
+            push_wrapped(&mut text, note);
         }
         text.push('\n');
         push_wrapped(&mut text, "That a row is missing from an export proves nothing, and changed nothing.");
@@ -163,5 +174,12 @@ mod tests {
     #[test]
     fn an_export_of_which_every_row_was_matched_needs_no_words() {
         assert_eq!(Leftovers::default().text("export.csv", 9), None);
+        let mut left = Leftovers::default();
+        left.note("It clears nothing.".to_owned());
+        let text = left.text("export.csv", 9).unwrap();
+        assert!(
+            text.starts_with("export.csv was read, and lies in the archive.\r\n\r\nIt clears nothing.\r\n"),
+            "{text}"
+        );
     }
 }

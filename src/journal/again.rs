@@ -1,0 +1,82 @@
+//! What comes after a file is out: a charge, an id or an answer of one of its rows. Then the file comes out once more, as
+//! `NAME.settled.csv`; what was published stays as it is.
+
+use super::codes::Link;
+use super::orders::{self, Loaded};
+use super::tx::Tx;
+use super::wake::Rung;
+use super::{JournalError, cancel};
+use crate::types::{BatchId, ProviderOrderId, RowId, Timestamp};
+
+/// What rows tell of an order, as far as a reader acts on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Told {
+    tally: i64,
+    id: Option<ProviderOrderId>,
+    charged: u32,
+    /// Its cost is only presumed, or unknown.
+    may_be_charged: bool,
+}
+
+impl Told {
+    pub(super) const fn of(order: &Loaded) -> Self {
+        let life = &order.life;
+        Self {
+            tally: orders::tally_state(order),
+            id: life.id,
+            charged: life.charged,
+            may_be_charged: life.charged == 0 && life.presumed.saturating_add(life.unaccounted) > 0,
+        }
+    }
+}
+
+/// An order that had ended goes on: the rows that were answered from it wait for it from now on.
+pub(super) fn wait_again(tx: &Tx<'_>, order: &mut Loaded) -> Result<(), JournalError> {
+    let mut answered: Vec<RowId> = Vec::new();
+    {
+        let mut statement =
+            tx.prepare("SELECT id FROM rows WHERE order_id = ?1 AND link IN (2, 4) AND link = 2")?;
+        for row in statement.query_map([order.id.0], |row| row.get(0).map(RowId))? {
+            answered.push(row?);
+        }
+    }
+    let state = orders::tally_state(order);
+    for row in &answered {
+        cancel::relink(tx, *row, Link::Earlier, Link::Joined)?;
+        orders::recount_row(tx, row.batch(), (state, Link::Earlier), (state, Link::Joined));
+    }
+    if !answered.is_empty() && !order.joined {
+        tx.execute_one("an order's joining", "UPDATE orders SET joined = 1 WHERE id = ?1", [order.id.0])?;
+        order.joined = true;
+    }
+    Ok(())
+}
+
+/// Lets every file that is out and shows this order come out again. In one commit with the change itself: a crash leaves
+/// both or neither.
+pub(super) fn publish_again(tx: &Tx<'_>, order: &Loaded, now: Timestamp) -> Result<(), JournalError> {
+    let mut out: Vec<BatchId> = Vec::new();
+    {
+        // The order's own batch, those that waited for it, and those that were answered from it.
+        let mut statement = tx.prepare(
+            "SELECT id FROM batches WHERE state IN (4, 5) AND published_at IS NOT NULL AND id IN ( \
+             SELECT ?2 UNION SELECT id >> 32 FROM rows WHERE order_id = ?1 AND link = 1 \
+             UNION SELECT id >> 32 FROM rows WHERE order_id = ?1 AND link IN (2, 4) AND link = 2)",
+        )?;
+        let found = statement.query_map((order.id.0, order.batch.0), |row| row.get(0).map(BatchId))?;
+        for batch in found {
+            out.push(batch?);
+        }
+    }
+    for batch in out {
+        tx.execute_one(
+            "a batch's coming out again",
+            "UPDATE batches SET state = 3, done_at = NULL WHERE id = ?1",
+            [batch.0],
+        )?;
+        let text = format!("what is known of IMEI {} changed since it came out", order.imei);
+        tx.event(now, None, Some(batch), "comes out again", &text)?;
+        tx.ring(Rung::OUTBOX);
+    }
+    Ok(())
+}

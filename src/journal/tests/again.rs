@@ -1,0 +1,103 @@
+//! What comes after a file is out lets it come out again, once, whole and only then.
+
+use super::*;
+use crate::order::Event;
+
+impl Bench {
+    fn work(&self, batch: BatchId) -> BatchWork {
+        self.journal.read_here(|view| view.batch(batch)).unwrap().unwrap()
+    }
+
+    fn busy(&self) -> Vec<BatchId> {
+        let busy = self.journal.read_here(View::busy_batches).unwrap();
+        busy.into_iter().map(|batch| batch.id).collect()
+    }
+
+    /// An order of a batch that is out, its attempt released before it was taken with id 20.
+    async fn released_and_out(&self) -> (BatchId, OrderId) {
+        let batch = self.batch("stock", &imeis(1)).await;
+        let order = self.doubt_one().await;
+        self.pass(QUIET);
+        self.said_of(Said::NotOrdered, 0).await;
+        assert_eq!(self.order_one(20).await, order);
+        self.tell(order, Event::Status(ProviderStatus::Completed)).await;
+        self.publish(batch, true).await;
+        (batch, order)
+    }
+}
+
+#[tokio::test]
+async fn a_second_charge_of_a_row_that_is_out_lets_its_file_come_out_again() {
+    let bench = Bench::new().await;
+    let (batch, order) = bench.released_and_out().await;
+    bench.tell(order, Event::LateId(ProviderOrderId(15))).await;
+    let work = bench.work(batch);
+    assert_eq!((work.state, work.open_rows(), bench.busy()), (BatchState::Published, 0, vec![batch]));
+    assert_eq!(bench.row_of(batch, 1).order.unwrap().charges, 2);
+    bench.publish(batch, true).await;
+    bench.tell(order, Event::Status(ProviderStatus::Completed)).await;
+    assert!(bench.busy().is_empty(), "what is known changes nothing");
+    bench.recount();
+}
+
+#[tokio::test]
+async fn a_cancelled_row_that_turns_out_to_be_ordered_is_waited_for() {
+    let bench = Bench::new().await;
+    let first = bench.batch("stock", &imeis(1)).await;
+    let order = bench.doubt_one().await;
+    bench.pass(QUIET);
+    bench.said_of(Said::NotOrdered, 0).await;
+    bench.said(Said::Cancel, Target::batch(first)).await;
+    bench.publish(first, true).await;
+    let second = bench.batch("again", &imeis(1)).await;
+    bench.publish(second, true).await;
+    bench.tell(order, Event::LateId(ProviderOrderId(15))).await;
+    bench.recount();
+    assert_eq!(bench.busy(), [first, second]);
+    assert_eq!((bench.work(first).open_rows(), bench.work(second).open_rows()), (1, 1));
+    bench.tell(order, Event::Status(ProviderStatus::Completed)).await;
+    bench.recount();
+    for (batch, state, link) in
+        [(first, BatchState::Cancelled, Link::Own), (second, BatchState::Done, Link::Joined)]
+    {
+        assert_eq!(bench.tallies(batch), [(TallyState::Order(State::Completed), link, 1)]);
+        bench.publish(batch, true).await;
+        assert_eq!(bench.work(batch).state, state);
+    }
+}
+
+#[tokio::test]
+async fn an_answer_from_an_export_reaches_the_rows_that_are_out() {
+    let bench = Bench::new().await;
+    let batch = bench.batch("stock", &imeis(1)).await;
+    let ticket = bench.claim(1).await.pop().unwrap();
+    bench.finish(ticket, Placed::AlreadyExists).await;
+    bench.publish(batch, true).await;
+    let row = || bench.row(0, 2, Timestamp::from_millis(5));
+    bench.journal.sort_export(vec![row()], bench.now(), (*bench.rules).clone()).await.unwrap();
+    assert_eq!(bench.busy(), [batch]);
+    assert_eq!(bench.tallies(batch), [(TallyState::Duplicate, Link::Own, 1)]);
+    bench.publish(batch, true).await;
+    bench.journal.sort_export(vec![row()], bench.now(), (*bench.rules).clone()).await.unwrap();
+    assert!(bench.busy().is_empty(), "the same again");
+}
+
+#[tokio::test]
+async fn what_a_reader_need_not_act_on_lets_nothing_come_out_again() {
+    let bench = Bench::new().await;
+    let order = bench.with_presumed().await;
+    let batch = BatchId(1);
+    for (n, id) in [(2, 30), (3, 31)] {
+        let ordered = bench.order_one(id).await;
+        assert_eq!(ordered, bench.current(n));
+    }
+    for order in 1..=4 {
+        bench.tell(OrderId(order), Event::Status(ProviderStatus::Completed)).await;
+    }
+    bench.publish(batch, true).await;
+    let proven = crate::order::Absence { twice: true, whole: true, reaches_back: true, fresh: true };
+    bench.tell(order, Event::Cleared(proven)).await;
+    assert_eq!(bench.presumed(order), 0);
+    bench.tell(order, Event::Status(ProviderStatus::Completed)).await;
+    assert!(bench.busy().is_empty());
+}
