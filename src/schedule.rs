@@ -1,6 +1,10 @@
-//! When something is tried again: pure functions of how often it was tried and how old it is.
+//! When something is tried again: pure functions of how often it was tried and how old it is. And how old that really is.
+
+mod waited;
 
 use std::time::Duration;
+
+pub use waited::Waited;
 
 /// No wait that we choose, or that a provider asks for, is longer.
 pub const LONGEST_WAIT: Duration = Duration::from_secs(300);
@@ -27,6 +31,12 @@ pub fn back_off(tries: u32, longest: Duration, seed: u64) -> Duration {
 #[must_use]
 pub fn next_poll(age: Duration, first: Duration, every: Duration) -> Duration {
     (age / 4).max(first).min(every.max(first))
+}
+
+/// When an order that was given up is asked after next: what is answered late is found all the same, at little cost.
+#[must_use]
+pub fn next_late_poll(age: Duration) -> Duration {
+    (age / 4).clamp(Duration::from_secs(3_600), Duration::from_secs(86_400))
 }
 
 /// When a pause is tried again, the `tries`-th time: 10 s, doubling, at most 5 min.
