@@ -13,6 +13,16 @@ pub const LONGEST_WAIT: Duration = Duration::from_secs(300);
 /// whole pool backs off by itself), none is further away: whoever comes back is found back within seconds.
 pub const LONGEST_FREE_WAIT: Duration = Duration::from_secs(5);
 
+/// In an outage an order that may end in doubt is risked at least so often while the outage is young, and at least once in a
+/// fifth of its age when it is older: it is found over within seconds, and few orders are risked however long it lasts.
+const LONGEST_YOUNG_WAIT: Duration = Duration::from_secs(10);
+
+/// How far away the next order is at most that is risked in an outage of this age.
+#[must_use]
+pub fn longest_risk(age: Duration) -> Duration {
+    (age / 5).clamp(LONGEST_YOUNG_WAIT, LONGEST_WAIT)
+}
+
 const FIRST_BACK_OFF_MS: u64 = 500;
 
 /// How long something waits that failed, the `tries`-th time: half a second, doubling, at most `longest`, of which up to

@@ -194,7 +194,9 @@ fn what_it_means(order: &ResultOrder, status: RowStatus) -> Option<String> {
 fn held(order: &ResultOrder) -> String {
     let ask = "Look the IMEI up at the provider, and say what you found with imeid resolve.";
     if let Some(id) = order.provider_id {
-        return format!("Paid, and no answer for too long: imeid asks on, more rarely. Ask the provider about order {id}.");
+        return format!(
+            "Paid, and no answer for too long: imeid asks on, more rarely. Ask the provider about order {id}."
+        );
     }
     if order.charged > Money::ZERO {
         return format!(
