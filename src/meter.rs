@@ -4,6 +4,8 @@ use std::collections::VecDeque;
 use std::sync::Mutex;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::types::Timestamp;
 
 const SPAN: Duration = Duration::from_secs(60);
@@ -17,6 +19,7 @@ pub struct Meter(Mutex<Inner>);
 struct Inner {
     busy: usize,
     limit: Option<usize>,
+    standstill: Option<Standstill>,
     began: Option<Timestamp>,
     /// When the last call ended.
     last_ended: Option<Timestamp>,
@@ -39,7 +42,57 @@ pub struct Reading {
     pub p99: Duration,
 }
 
+/// Why nothing is sent for the moment though no pause holds it, and what ends that by itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Standstill {
+    /// In a word.
+    pub cause: Cause,
+    /// What the last call that failed came to.
+    pub why: String,
+    /// Since when; `None`: it isn't known.
+    pub since: Option<Timestamp>,
+    /// When it is tried next; `None`: it is being tried.
+    pub next_try: Option<Timestamp>,
+}
+
+/// Why nothing is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    /// Calls fail: orders go one at a time, to find out whether it is over.
+    Outage,
+    /// The provider asked all of us to wait.
+    Throttled,
+}
+
+impl Cause {
+    /// The word in `status`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Outage => "outage",
+            Self::Throttled => "throttled",
+        }
+    }
+}
+
 impl Meter {
+    /// Nothing is sent from now on, or it goes on.
+    pub fn stands_still(&self, standstill: Option<Standstill>) {
+        if let Ok(mut inner) = self.0.lock() {
+            inner.standstill = standstill;
+        }
+    }
+
+    /// Why nothing is sent, if nothing is.
+    #[must_use]
+    pub fn standstill(&self, now: Timestamp) -> Option<Standstill> {
+        let mut found = self.0.lock().ok()?.standstill.clone()?;
+        found.next_try = found.next_try.filter(|at| *at > now);
+        // What it asked for is over by itself.
+        (found.cause == Cause::Outage || found.next_try.is_some()).then_some(found)
+    }
+
     /// So many calls may be on the wire at once from now on.
     pub fn limit_is(&self, limit: usize) {
         if let Ok(mut inner) = self.0.lock() {

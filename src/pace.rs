@@ -2,6 +2,7 @@
 //! do to both. Pure: whoever asks says what time it is.
 
 mod failing;
+mod free_looks;
 mod health;
 mod latency;
 mod limit;
@@ -10,10 +11,9 @@ mod tests;
 
 use std::time::Duration;
 
-use health::Health;
+use health::{Health, Look};
 use limit::Limit;
 
-use crate::schedule;
 use crate::types::Timestamp;
 
 pub use limit::CallNo;
@@ -77,6 +77,8 @@ pub struct Pace {
     health: Health,
     limit: Limit,
     adaptive: bool,
+    /// In an outage an order may go beside the calls before this one: they may be waiting for ever.
+    beside: CallNo,
 }
 
 impl Pace {
@@ -103,7 +105,7 @@ impl Pace {
         if let Some(wait) = ended.asks() {
             self.health.asked(wait, now);
         }
-        let longest = match ended {
+        let look = match ended {
             Ended::Passed => {
                 self.health.passed();
                 if self.adaptive {
@@ -113,8 +115,8 @@ impl Pace {
             }
             // It works on others of ours: this one was too many, and that is all.
             Ended::Throttled(_) if self.adaptive && self.limit.standing(call) > 0 => None,
-            Ended::NotSent => Some(schedule::LONGEST_FREE_WAIT),
-            Ended::Throttled(_) | Ended::Overloaded(_) | Ended::Unclear(_) => Some(schedule::LONGEST_WAIT),
+            Ended::NotSent => Some(Look::Free),
+            Ended::Throttled(_) | Ended::Overloaded(_) | Ended::Unclear(_) => Some(Look::Risk),
         };
         if self.adaptive && !was_out {
             match ended {
@@ -123,8 +125,8 @@ impl Pace {
                 Ended::Passed | Ended::NotSent | Ended::Unclear(_) => {}
             }
         }
-        if let Some(longest) = longest {
-            self.health.failed(longest, now.minus(took), now);
+        if let Some(look) = look {
+            self.health.failed(look, now.minus(took), now);
         }
         if self.adaptive && !was_out && self.is_out() {
             self.limit.outage();
@@ -144,6 +146,29 @@ impl Pace {
         self.health.is_out()
     }
 
+    /// Since when.
+    #[must_use]
+    pub fn out_since(&self) -> Option<Timestamp> {
+        self.health.out_since()
+    }
+
+    /// In an outage: when a call that only reads can find out whether it is over. `None`: it can't, or needn't.
+    #[must_use]
+    pub fn free_look(&self, now: Timestamp) -> Option<Timestamp> {
+        self.health.free_look(self.limit.is_busy(), now)
+    }
+
+    /// Such a call was made; how long its answer asks all of us to wait. Where it passes after others had failed, one order
+    /// goes at once, beside those that have no answer yet.
+    pub fn looked(&mut self, passed: bool, asks: Option<Duration>, now: Timestamp) {
+        if let Some(wait) = asks {
+            self.health.asked(wait, now);
+        }
+        if self.health.looked(passed, now) {
+            self.beside = self.limit.next();
+        }
+    }
+
     /// Until when nothing is sent.
     #[must_use]
     pub fn closed_until(&self, now: Timestamp) -> Option<Timestamp> {
@@ -153,6 +178,6 @@ impl Pace {
     /// How many calls may be on their way at once.
     #[must_use]
     pub fn limit(&self) -> usize {
-        if self.is_out() { 1 } else { self.limit.now() }
+        if self.is_out() { 1 + self.limit.standing(self.beside) } else { self.limit.now() }
     }
 }

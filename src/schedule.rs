@@ -1,6 +1,10 @@
-//! When something is tried again: pure functions of how often it was tried and how old it is.
+//! When something is tried again: pure functions of how often it was tried and how old it is. And how old that really is.
+
+mod waited;
 
 use std::time::Duration;
+
+pub use waited::Waited;
 
 /// No wait that we choose, or that a provider asks for, is longer.
 pub const LONGEST_WAIT: Duration = Duration::from_secs(300);
@@ -8,6 +12,16 @@ pub const LONGEST_WAIT: Duration = Duration::from_secs(300);
 /// Where a look costs nothing and leaves nothing in doubt (no connection, a call that only reads, an order while the
 /// whole pool backs off by itself), none is further away: whoever comes back is found back within seconds.
 pub const LONGEST_FREE_WAIT: Duration = Duration::from_secs(5);
+
+/// In an outage an order that may end in doubt is risked at least so often while the outage is young, and at least once in a
+/// fifth of its age when it is older: it is found over within seconds, and few orders are risked however long it lasts.
+const LONGEST_YOUNG_WAIT: Duration = Duration::from_secs(10);
+
+/// How far away the next order is at most that is risked in an outage of this age.
+#[must_use]
+pub fn longest_risk(age: Duration) -> Duration {
+    (age / 5).clamp(LONGEST_YOUNG_WAIT, LONGEST_WAIT)
+}
 
 const FIRST_BACK_OFF_MS: u64 = 500;
 
@@ -27,6 +41,12 @@ pub fn back_off(tries: u32, longest: Duration, seed: u64) -> Duration {
 #[must_use]
 pub fn next_poll(age: Duration, first: Duration, every: Duration) -> Duration {
     (age / 4).max(first).min(every.max(first))
+}
+
+/// When an order that was given up is asked after next: what is answered late is found all the same, at little cost.
+#[must_use]
+pub fn next_late_poll(age: Duration) -> Duration {
+    (age / 4).clamp(Duration::from_secs(3_600), Duration::from_secs(86_400))
 }
 
 /// When a pause is tried again, the `tries`-th time: 10 s, doubling, at most 5 min.

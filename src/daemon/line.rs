@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::gate::{Pause, Scope};
 use crate::journal::{BatchState, BatchWork, DayMoney, JournalError, Link, OrderCounts, TallyState, View};
+use crate::meter::Standstill;
 use crate::order::{PauseReason, State};
 use crate::types::{Money, ServiceId, Timestamp};
 use crate::words;
@@ -77,10 +78,13 @@ impl Doing {
     }
 
     fn state(&self, live: &Live) -> String {
-        let pauses: Vec<String> = self.pauses.iter().map(|pause| self.pause(pause)).collect();
+        let mut pauses: Vec<String> = self.pauses.iter().map(|pause| self.pause(pause)).collect();
+        // With nothing to send it holds nothing up.
+        let standstill = live.standstill.as_ref().filter(|_| self.orders.queued > 0);
+        pauses.extend(standstill.map(stands_still));
         if live.draining {
             format!("stopping, {} in flight waited for", counted_word(live.busy, "call"))
-        } else if self.pauses.iter().any(|pause| pause.scope == Scope::All) {
+        } else if standstill.is_some() || self.pauses.iter().any(|pause| pause.scope == Scope::All) {
             format!("paused ({})", pauses.join("; "))
         } else if !pauses.is_empty() {
             format!("working, {}", pauses.join("; "))
@@ -99,11 +103,12 @@ impl Doing {
 
     fn pause(&self, pause: &Pause) -> String {
         let reason = pause.reason.as_str();
+        let next = next_try(pause.next_try);
         match pause.scope {
-            Scope::All => format!("{reason}: {}", pause.text),
+            Scope::All => format!("{reason}: {}{next}", pause.text),
             Scope::Service(id) => {
                 let name = self.services.get(&id).cloned().unwrap_or_else(|| id.to_string());
-                format!("service {name} paused ({reason}: {})", pause.text)
+                format!("service {name} paused ({reason}: {}{next})", pause.text)
             }
         }
     }
@@ -150,6 +155,15 @@ impl Doing {
     }
 }
 
+fn stands_still(standstill: &Standstill) -> String {
+    format!("{}: {}{}", standstill.cause.as_str(), standstill.why, next_try(standstill.next_try))
+}
+
+/// A point in time, not a countdown: the line is told anew only when something has changed.
+fn next_try(at: Option<Timestamp>) -> String {
+    at.map_or_else(String::new, |at| format!(", tried again at {at}"))
+}
+
 fn own(batch: &BatchWork) -> u64 {
     batch.count(|tally| tally.link == Link::Own)
 }
@@ -167,6 +181,23 @@ fn counted_word(n: usize, word: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::meter::Cause;
+
+    #[test]
+    fn an_outage_is_told_with_its_next_try_while_there_is_something_to_send() {
+        let at = Timestamp::from_millis(4_000);
+        let standstill =
+            Standstill { cause: Cause::Outage, why: "HTTP 502".to_owned(), since: None, next_try: Some(at) };
+        let live = Live { standstill: Some(standstill), ..Live::default() };
+        let mut doing = Doing::default();
+        assert!(doing.line(&live, 30, false).starts_with("idle: "));
+        doing.orders.queued = 1;
+        let line = doing.line(&live, 30, false);
+        assert!(
+            line.starts_with("paused (outage: HTTP 502, tried again at 1970-01-01T00:00:04Z): "),
+            "{line}"
+        );
+    }
 
     #[test]
     fn what_is_presumed_is_told_apart_where_there_is_any() {
@@ -194,6 +225,7 @@ mod tests {
             p50_ms: 0,
             p99_ms: 0,
             draining: false,
+            standstill: None,
             inbox: Vec::new(),
             reconcile: Vec::new(),
         };

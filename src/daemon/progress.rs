@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Clock;
 use crate::inbox::Waiting;
 use crate::journal::{BatchState, BatchWork, Journal, JournalError, Link, Mark, TallyState, View};
-use crate::meter::{Meter, Reading};
+use crate::meter::{Meter, Reading, Standstill};
 use crate::order::State;
 use crate::pulse;
 use crate::settings::Settings;
@@ -44,6 +44,9 @@ pub struct Live {
     /// A stop was asked for: nothing more is sent, calls in flight are waited for.
     #[serde(default)]
     pub draining: bool,
+    /// Why nothing is sent though no pause holds it.
+    #[serde(default)]
+    pub standstill: Option<Standstill>,
     /// What lies in the inbox and isn't taken: the first [`NOTED_FILES`].
     #[serde(default)]
     pub inbox: Vec<Waiting>,
@@ -168,6 +171,7 @@ impl Progress {
             p50_ms: millis(reading.p50),
             p99_ms: millis(reading.p99),
             draining: self.heard.draining.is_cancelled(),
+            standstill: self.meter.standstill(self.clock.now()),
             inbox: noted(&self.heard.waiting),
             reconcile: noted(&self.heard.reconcile),
         }

@@ -19,6 +19,8 @@ pub struct DuePoll {
     pub imei: Imei,
     /// When it was taken.
     pub ordered_at: Timestamp,
+    /// It was given up, and waits for a person: what is answered late is found all the same.
+    pub is_held: bool,
 }
 
 /// What a poll came to, for one order.
@@ -49,26 +51,46 @@ impl View {
     /// # Errors
     /// What SQLite says.
     pub fn due_polls(&self, now: Timestamp, limit: u32) -> Result<Vec<DuePoll>, JournalError> {
-        self.all(
-            "SELECT id, provider_id, imei, ordered_at FROM orders WHERE state = 3 AND due_at <= ?1 \
+        let open = self.all(
+            "SELECT id, provider_id, imei, ordered_at, 0 FROM orders WHERE state = 3 AND due_at <= ?1 \
              ORDER BY due_at, id LIMIT ?2",
             (now.millis(), limit),
             read_due,
-        )
+        )?;
+        // Of one that was listed twice a person says which id is asked after.
+        let given_up = self.all(
+            "SELECT id, provider_id, imei, ordered_at, 1 FROM orders WHERE state IN (1, 2, 4, 5) AND state = 5 \
+             AND due_at <= ?1 AND provider_id IS NOT NULL AND charged = 1 ORDER BY due_at, id LIMIT ?2",
+            (now.millis(), limit),
+            read_due,
+        )?;
+        Ok(open.into_iter().chain(given_up).collect())
     }
 
     /// Orders to ask after later than any can be meant to, from before a clock was set back. `latest`: the latest that
-    /// can be meant.
+    /// can be meant; `latest_given_up`: likewise for one that was given up.
     ///
     /// # Errors
     /// What SQLite says.
-    pub fn polls_put_off(&self, latest: Timestamp, limit: u32) -> Result<Vec<DuePoll>, JournalError> {
-        self.all(
-            "SELECT id, provider_id, imei, ordered_at FROM orders WHERE state = 3 AND due_at > ?1 \
+    pub fn polls_put_off(
+        &self,
+        latest: Timestamp,
+        latest_given_up: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<DuePoll>, JournalError> {
+        let open = self.all(
+            "SELECT id, provider_id, imei, ordered_at, 0 FROM orders WHERE state = 3 AND due_at > ?1 \
              ORDER BY due_at, id LIMIT ?2",
             (latest.millis(), limit),
             read_due,
-        )
+        )?;
+        let given_up = self.all(
+            "SELECT id, provider_id, imei, ordered_at, 1 FROM orders WHERE state IN (1, 2, 4, 5) AND state = 5 \
+             AND due_at > ?1 AND provider_id IS NOT NULL AND charged = 1 ORDER BY due_at, id LIMIT ?2",
+            (latest_given_up.millis(), limit),
+            read_due,
+        )?;
+        Ok(open.into_iter().chain(given_up).collect())
     }
 
     /// When the next order is to be asked after.
@@ -76,8 +98,15 @@ impl View {
     /// # Errors
     /// What SQLite says.
     pub fn next_poll(&self) -> Result<Option<Timestamp>, JournalError> {
-        let due = self.find("SELECT min(due_at) FROM orders WHERE state = 3", [], |row| row.get(0))?;
-        Ok(due.flatten().map(Timestamp::from_millis))
+        let open: Option<Option<i64>> =
+            self.find("SELECT min(due_at) FROM orders WHERE state = 3", [], |row| row.get(0))?;
+        let given_up: Option<Option<i64>> = self.find(
+            "SELECT min(due_at) FROM orders WHERE state IN (1, 2, 4, 5) AND state = 5 AND provider_id IS NOT NULL AND charged = 1",
+            [],
+            |row| row.get(0),
+        )?;
+        let next = [open, given_up].into_iter().filter_map(Option::flatten).min();
+        Ok(next.map(Timestamp::from_millis))
     }
 }
 
@@ -88,6 +117,7 @@ fn read_due(row: &rusqlite::Row<'_>) -> rusqlite::Result<DuePoll> {
         id: ProviderOrderId(u64::try_from(row.get::<_, i64>(1)?).unwrap_or(0)),
         imei: imei.ok_or(rusqlite::Error::IntegralValueOutOfRange(2, 0))?,
         ordered_at: Timestamp::from_millis(row.get::<_, Option<i64>>(3)?.unwrap_or(0)),
+        is_held: row.get(4)?,
     })
 }
 
@@ -154,16 +184,18 @@ fn record(
         PollTold::GivenUp(why) => {
             let telling = Telling { what: "given up", text: why, via: "", quiet: false };
             orders::advance(tx, &mut order, &Event::GiveUp, now, rules, &telling)?;
-            Ok(())
+            ask_again(tx, result)
         }
-        PollTold::Status(_) | PollTold::Nothing => {
-            tx.execute(
-                "UPDATE orders SET due_at = ?2 WHERE id = ?1 AND state = 3",
-                (result.order.0, result.next.millis()),
-            )?;
-            Ok(())
-        }
+        PollTold::Status(_) | PollTold::Nothing => ask_again(tx, result),
     }
+}
+
+fn ask_again(tx: &super::Tx<'_>, result: &PollResult) -> Result<(), JournalError> {
+    tx.execute(
+        "UPDATE orders SET due_at = ?2 WHERE id = ?1 AND state IN (3, 5)",
+        (result.order.0, result.next.millis()),
+    )?;
+    Ok(())
 }
 
 /// Keeps the raw answer, and the text that the result is made of.

@@ -11,6 +11,7 @@ use super::view::View;
 use super::{Journal, JournalError};
 use crate::balance::Verdict;
 use crate::order::{BalanceFacts, Event, HoldFacts, NoIdFacts, State};
+use crate::schedule::Waited;
 use crate::types::{Imei, OrderId, ProviderOrder, ProviderOrderId, ServiceId, Timestamp};
 
 /// An order without a known outcome.
@@ -50,7 +51,7 @@ pub struct ListingFacts {
 }
 
 /// What a person's configuration says about doubts.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct DoubtTerms {
     /// The provider lists its orders.
     pub can_list: bool,
@@ -58,6 +59,8 @@ pub struct DoubtTerms {
     pub policy_hold: bool,
     /// `probe_within`.
     pub probe_within: std::time::Duration,
+    /// What was really waited: by it, not by the wall clock, a doubt is too old.
+    pub waited: Waited,
     /// What the balance said at rest.
     pub balance: Verdict,
 }
@@ -231,7 +234,7 @@ impl Journal {
             rest::note(tx, now, rules.quiet)?;
             for order in &doubts {
                 let mut loaded = orders::load(tx, *order)?;
-                tend(tx, &mut loaded, terms, now, &rules)?;
+                tend(tx, &mut loaded, &terms, now, &rules)?;
             }
             Ok(())
         })
@@ -242,17 +245,17 @@ impl Journal {
 fn tend(
     tx: &Tx<'_>,
     order: &mut Loaded,
-    terms: DoubtTerms,
+    terms: &DoubtTerms,
     now: Timestamp,
     rules: &Rules,
 ) -> Result<(), JournalError> {
     let since = order.doubt_since.unwrap_or(now);
-    let age = now.since(order.doubt_first.unwrap_or(since));
+    let age = terms.waited.since(order.doubt_first.unwrap_or(since));
     let patience = if terms.can_list { terms.probe_within.saturating_mul(3) } else { terms.probe_within };
     let quiet_over = order.rested_after.is_some();
     match order.life.state {
         State::OrderedNoId => {
-            let too_old = order.ordered_at.is_some_and(|at| now.since(at) > terms.probe_within);
+            let too_old = order.ordered_at.is_some_and(|at| terms.waited.since(at) > terms.probe_within);
             let balance_contradicts = terms.balance == Verdict::Contradicts;
             let facts = NoIdFacts { balance_contradicts, can_list: terms.can_list, too_old };
             if !terms.can_list || too_old || balance_contradicts {

@@ -28,7 +28,7 @@ const START: usize = 4;
 const CAREFUL: usize = 8;
 
 /// A call on its way, by the order in which they were sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct CallNo(u64);
 
 /// The limit, and what it was learnt from.
@@ -110,6 +110,16 @@ impl Limit {
     /// A call is on its way no more: among how many it began.
     pub(super) fn end(&mut self, call: CallNo) -> usize {
         self.on_their_way.remove(&call).unwrap_or(1)
+    }
+
+    /// Whether any call is on its way.
+    pub(super) fn is_busy(&self) -> bool {
+        !self.on_their_way.is_empty()
+    }
+
+    /// The next call to be sent.
+    pub(super) const fn next(&self) -> CallNo {
+        self.next
     }
 
     /// Calls sent before this one that have no answer yet. To a 429, which comes at once, these are what the provider

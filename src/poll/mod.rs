@@ -11,11 +11,11 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
-use crate::journal::{DuePoll, Journal, JournalError, PollResult, PollTold};
+use crate::journal::{DuePoll, Journal, JournalError, KeptWait, PollResult, PollTold};
 use crate::order::Alarm;
 use crate::provider::Provider;
 use crate::pulse;
-use crate::schedule;
+use crate::schedule::{self, Waited};
 use crate::settings::Settings;
 use crate::types::{CallError, ProviderOrder, ProviderOrderId, ProviderStatus, Timestamp};
 
@@ -23,6 +23,9 @@ use crate::types::{CallError, ProviderOrder, ProviderOrderId, ProviderStatus, Ti
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
 /// So many orders are looked at in one go.
 const BATCH: u32 = 1000;
+
+/// The spans in which orders were asked after.
+const ASKED_FACT: &str = "orders_asked_after";
 
 /// The stage.
 pub struct Poll {
@@ -40,6 +43,8 @@ pub struct Poll {
     unknown: Vec<String>,
     /// Orders under whose ids another IMEI was told of: each is told once.
     others: BTreeSet<ProviderOrderId>,
+    /// How long orders were really asked after, and an answer came.
+    waited: KeptWait,
 }
 
 /// Why a look at what is due ended early.
@@ -62,7 +67,16 @@ impl Poll {
         clock: Clock,
         settings: watch::Receiver<Arc<Settings>>,
     ) -> Self {
-        Self { journal, provider, clock, settings, failures: 0, unknown: Vec::new(), others: BTreeSet::new() }
+        Self {
+            journal,
+            provider,
+            clock,
+            settings,
+            failures: 0,
+            unknown: Vec::new(),
+            others: BTreeSet::new(),
+            waited: KeptWait::new(ASKED_FACT),
+        }
     }
 
     /// Polls until `stop`.
@@ -132,13 +146,16 @@ impl Poll {
         let poll = self.settings.borrow().config.poll.clone();
         let latest =
             now.plus(poll.every.saturating_add(poll.first_after).saturating_add(schedule::LONGEST_WAIT));
+        let latest_given_up = latest.plus(schedule::next_late_poll(Duration::MAX));
         let due = self.journal.read(move |view| {
             let due = view.due_polls(now, BATCH)?;
-            if due.is_empty() { view.polls_put_off(latest, BATCH) } else { Ok(due) }
+            if due.is_empty() { view.polls_put_off(latest, latest_given_up, BATCH) } else { Ok(due) }
         });
         let due = due.await.map_err(Stopped::Journal)?;
         let per_call = self.settings.borrow().config.poll.ids_per_call.max(1);
-        for chunk in due.chunks(per_call) {
+        // Those that were given up are asked after apart: of one that the provider doesn't know it refuses the whole call.
+        let (late, open): (Vec<_>, Vec<_>) = due.iter().cloned().partition(|due| due.is_held);
+        for chunk in open.chunks(per_call).chain(late.chunks(per_call)) {
             let results = self.ask(chunk).await?;
             let rules = (*self.settings.borrow().rules).clone();
             self.journal.record_polls(results, self.clock.now(), rules).await.map_err(Stopped::Journal)?;
@@ -155,9 +172,12 @@ impl Poll {
             let alone = asked.len() == 1;
             match self.provider.orders(&ids).await {
                 Ok(told) => {
+                    let limit = self.settings.borrow().config.poll.give_up_after;
+                    let looked = self.waited.look(&self.journal, &self.clock, limit).await;
+                    let waited = looked.map_err(Stopped::Journal)?.clone();
                     let (asked_after, told_of) = (asked.len(), told.len());
                     self.tell_of_other_imeis(&asked, &told).await;
-                    let missing = self.match_up(asked, told, alone, &mut results);
+                    let missing = self.match_up(asked, told, alone, &waited, &mut results);
                     tracing::debug!(
                         asked = asked_after,
                         told = told_of,
@@ -170,12 +190,13 @@ impl Poll {
                 Err(CallError::InvalidOrderId) if !alone => calls.extend(halves(asked)),
                 Err(CallError::InvalidOrderId) => {
                     for due in asked {
+                        let next = self.next(&due);
+                        if due.is_held {
+                            results.push(PollResult { order: due.order, told: PollTold::Nothing, next });
+                            continue;
+                        }
                         let why = format!("the provider knows no order {}", due.id);
-                        results.push(PollResult {
-                            order: due.order,
-                            told: PollTold::GivenUp(why),
-                            next: self.clock.now(),
-                        });
+                        results.push(PollResult { order: due.order, told: PollTold::GivenUp(why), next });
                     }
                 }
                 Err(error) => {
@@ -197,28 +218,29 @@ impl Poll {
         asked: Vec<DuePoll>,
         told: Vec<ProviderOrder>,
         alone: bool,
+        waited: &Waited,
         results: &mut Vec<PollResult>,
     ) -> Vec<DuePoll> {
         let mut by_id: BTreeMap<ProviderOrderId, ProviderOrder> =
             told.into_iter().map(|order| (order.id, order)).collect();
         let mut missing = Vec::new();
         for due in asked {
-            let next = self.next(due.ordered_at);
+            let next = self.next(&due);
             match by_id.remove(&due.id) {
                 Some(order) if is_of_another(&due, &order) => {
-                    let told = self.or_give_up(&due, PollTold::Nothing);
+                    let told = self.or_give_up(&due, PollTold::Nothing, waited);
                     results.push(PollResult { order: due.order, told, next });
                 }
                 Some(order) => {
                     self.tell_unknown(&order);
                     let (id, imei, status) = (due.id, due.imei, order.status_raw.as_str());
                     tracing::debug!(order = %due.order, %id, %imei, status, next = %next, "told of an order");
-                    let told = self.or_give_up(&due, PollTold::Status(order));
+                    let told = self.or_give_up(&due, PollTold::Status(order), waited);
                     results.push(PollResult { order: due.order, told, next });
                 }
                 None if alone => {
                     tracing::debug!(order = %due.order, id = %due.id, imei = %due.imei, next = %next, "told nothing of an order");
-                    let told = self.or_give_up(&due, PollTold::Nothing);
+                    let told = self.or_give_up(&due, PollTold::Nothing, waited);
                     results.push(PollResult { order: due.order, told, next });
                 }
                 None => missing.push(due),
@@ -246,10 +268,11 @@ impl Poll {
         }
     }
 
-    fn or_give_up(&self, due: &DuePoll, told: PollTold) -> PollTold {
+    /// An order that was asked after for longer than is allowed is given up, its clock's word alone doesn't do it.
+    fn or_give_up(&self, due: &DuePoll, told: PollTold, waited: &Waited) -> PollTold {
         let limit = self.settings.borrow().config.poll.give_up_after;
         let finished = matches!(&told, PollTold::Status(order) if order.status != ProviderStatus::Pending);
-        if !finished && self.clock.now().since(due.ordered_at) > limit {
+        if !finished && !due.is_held && waited.since(due.ordered_at) > limit {
             return PollTold::GivenUp("no answer for too long".to_owned());
         }
         told
@@ -265,10 +288,16 @@ impl Poll {
         }
     }
 
-    fn next(&self, ordered_at: Timestamp) -> Timestamp {
+    fn next(&self, due: &DuePoll) -> Timestamp {
         let now = self.clock.now();
+        let age = now.since(due.ordered_at);
         let poll = &self.settings.borrow().config.poll;
-        now.plus(schedule::next_poll(now.since(ordered_at), poll.first_after, poll.every))
+        let wait = if due.is_held {
+            schedule::next_late_poll(age).max(poll.every)
+        } else {
+            schedule::next_poll(age, poll.first_after, poll.every)
+        };
+        now.plus(wait)
     }
 }
 

@@ -27,7 +27,7 @@ use failing::Failing;
 use crate::balance::Verdict;
 use crate::clock::Clock;
 use crate::config::{DoubtPolicy, ListRecent};
-use crate::journal::{Doubt, DoubtTerms, Journal, JournalError, ListingFacts};
+use crate::journal::{Doubt, DoubtTerms, Journal, JournalError, KeptWait, ListingFacts};
 use crate::meter::Meter;
 use crate::order::State;
 use crate::provider::Provider;
@@ -45,6 +45,8 @@ const LOOK_AGAIN: Duration = Duration::from_secs(60);
 const SHORTEST_WAIT: Duration = Duration::from_millis(20);
 /// The account whose provider was seen to list its orders: that isn't forgotten over a restart.
 const LISTS_FACT: &str = "lists";
+/// The spans in which doubts were looked at.
+const LOOKED_FACT: &str = "doubts_looked_at";
 /// A listing that may clear what is presumed is asked for at least so often.
 const CLEAR_AT_LEAST_EVERY: Duration = Duration::from_secs(3600);
 /// An attempt that was released, its order sent again since, is looked for in listings for this long.
@@ -72,6 +74,8 @@ pub struct Settle {
     meter: Arc<Meter>,
     started: Timestamp,
     looks: Looks,
+    /// How long doubts were really waited for.
+    waited: KeptWait,
     /// Of so many doubts it was said last that no listing reaches back to them.
     out_of_reach: Option<usize>,
 }
@@ -102,6 +106,7 @@ impl Settle {
             meter,
             started,
             looks: Looks::default(),
+            waited: KeptWait::new(LOOKED_FACT),
             out_of_reach: None,
         }
     }
@@ -334,7 +339,7 @@ impl Settle {
         }
     }
 
-    async fn tend(&self, doubts: &[Doubt], balance: Verdict) -> Result<(), JournalError> {
+    async fn tend(&mut self, doubts: &[Doubt], balance: Verdict) -> Result<(), JournalError> {
         let settings = Arc::clone(&self.settings.borrow());
         let can_list = match settings.config.provider.list_recent {
             ListRecent::Yes => true,
@@ -342,18 +347,20 @@ impl Settle {
             // Not known yet: nothing is probed on a guess.
             ListRecent::Auto => *self.can_list.borrow() != Some(false),
         };
-        let terms = DoubtTerms {
-            can_list,
-            policy_hold: settings.config.in_doubt.policy == DoubtPolicy::Hold
-                || self.journal.probes_are_unsafe().await?,
-            balance,
-            probe_within: settings.config.in_doubt.probe_within,
-        };
         let open: Vec<_> =
             doubts.iter().filter(|doubt| doubt.state != State::Held).map(|doubt| doubt.order).collect();
         if open.is_empty() {
             return Ok(());
         }
+        let limit = settings.config.in_doubt.probe_within;
+        let terms = DoubtTerms {
+            can_list,
+            waited: self.waited.look(&self.journal, &self.clock, limit).await?.clone(),
+            policy_hold: settings.config.in_doubt.policy == DoubtPolicy::Hold
+                || self.journal.probes_are_unsafe().await?,
+            balance,
+            probe_within: limit,
+        };
         self.journal.tend_doubts(open, terms, self.clock.now(), (*settings.rules).clone()).await
     }
 }

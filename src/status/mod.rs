@@ -21,6 +21,7 @@ use crate::durable::{self, Holder};
 use crate::gate::{Pause, Scope};
 use crate::inbox::{self, Waiting};
 use crate::journal::{AlarmLine, BatchState, DayMoney, JournalError, OrderCounts, ServiceQueue, View};
+use crate::meter::Standstill;
 use crate::order::PauseReason;
 use crate::settings;
 use crate::types::{Money, Timestamp};
@@ -375,16 +376,29 @@ fn tell(
         let since = Some(pause.since).filter(|_| n < recorded);
         PauseLine { since, ..pause_line(pause, service(pause.scope)) }
     });
+    let orders = Orders::from(view.order_counts()?);
+    // With nothing to send it holds nothing up.
+    let standstill = live
+        .as_ref()
+        .and_then(|live| live.standstill.as_ref())
+        .filter(|_| orders.queued > 0)
+        .map(stands_still);
     Ok(Told {
+        all_paused: standstill.is_some() || pauses.iter().any(|pause| pause.scope == Scope::All),
         live,
-        all_paused: pauses.iter().any(|pause| pause.scope == Scope::All),
-        pauses: lines.collect(),
+        pauses: lines.chain(standstill).collect(),
         alarms: view.alarms()?.into_iter().map(Alarm::from).collect(),
-        orders: view.order_counts()?.into(),
+        orders,
         today: view.day_money(day)?,
         balance: view.baseline(&config.provider.account)?,
         batches,
     })
+}
+
+/// It isn't the journal's to know: it ends with the process.
+fn stands_still(standstill: &Standstill) -> PauseLine {
+    let Standstill { cause, why, since, next_try } = standstill.clone();
+    PauseLine { service: None, reason: cause.as_str(), text: why, since, next_try }
 }
 
 /// Orders that wait for a service that is no longer configured stand still as in a pause, until it is back.

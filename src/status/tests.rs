@@ -13,6 +13,7 @@ use crate::durable::LockFile;
 use crate::gate::Scope;
 use crate::inbox::Why;
 use crate::journal::{AttemptTicket, ClaimRequest, Journal, NewBatch, NewRow, OrderFor, Rules, ServiceTerms};
+use crate::meter::Cause;
 use crate::order::PauseReason;
 use crate::types::{BatchId, Imei, NetworkId, Placed, ProviderOrderId, Reply, ServiceId, Unclear};
 
@@ -136,6 +137,7 @@ impl Bench {
             p99_ms: 9_000,
             reconcile: Vec::new(),
             draining: false,
+            standstill: None,
             inbox: vec![Waiting {
                 name: "late.csv".to_owned(),
                 why: Why::BeingWritten,
@@ -285,6 +287,30 @@ async fn a_daemon_is_idle_working_paused_or_draining() {
     assert_eq!(bench.read().daemon.state, DaemonState::Paused);
     bench.note(|live| live.draining = true).await;
     assert_eq!(bench.read().daemon.state, DaemonState::Draining);
+}
+
+#[tokio::test]
+async fn an_outage_is_a_pause_with_its_reason_and_next_try_while_there_is_something_to_send() {
+    let bench = Bench::new().await;
+    let _lock = bench.lock();
+    let next_try = NOW.plus(Duration::from_secs(4));
+    let why = "HTTP 502".to_owned();
+    let outage = Standstill { cause: Cause::Outage, why, since: Some(NOW), next_try: Some(next_try) };
+    bench.note(|live| live.standstill = Some(outage.clone())).await;
+    assert_eq!((bench.read().pauses, bench.read().daemon.state), (vec![], DaemonState::Idle));
+    bench.batch("stock", 0, 4).await;
+    let status = bench.read();
+    assert_eq!(status.daemon.state, DaemonState::Paused);
+    assert!(status.needs_attention());
+    let json = serde_json::to_value(&status).unwrap();
+    assert_eq!(json["pauses"][0]["reason"], "outage");
+    assert_eq!(json["pauses"][0]["text"], "HTTP 502");
+    assert_eq!(json["pauses"][0]["next_try"], next_try.to_string());
+    let told = text::text(&status);
+    assert!(told.contains("everything: outage: HTTP 502 (for 0s, tried again in 4s)"), "{told}");
+    bench.note(|live| live.standstill = Some(Standstill { next_try: None, ..outage })).await;
+    let told = text::text(&bench.read());
+    assert!(told.contains("(for 0s, it is being tried)"), "{told}");
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ use comfy_table::presets::NOTHING;
 use super::{Batch, DaemonState, PauseLine, Status};
 use crate::inbox::{Waiting, Why};
 use crate::journal::BatchState;
+use crate::meter::Cause;
 use crate::order::PauseReason;
 use crate::types::{Money, Timestamp};
 use crate::words::{self, plain};
@@ -121,7 +122,9 @@ fn pause(pause: &PauseLine, now: Timestamp) -> String {
 /// When a pause ends that isn't tried by itself.
 fn until(reason: &str) -> &'static str {
     let is = |of: PauseReason| reason == of.as_str();
-    if is(PauseReason::Operator) || is(PauseReason::OlderCopy) {
+    if reason == Cause::Outage.as_str() {
+        "it is being tried"
+    } else if is(PauseReason::Operator) || is(PauseReason::OlderCopy) {
         "until someone says imeid resume"
     } else if is(PauseReason::Cap) {
         "until the day is over or per_day is higher"

@@ -74,9 +74,11 @@ impl Submit {
                 self.settings.clone(),
             ),
         );
+        let watch = pulse::beside("outages", Arc::clone(&pool).watch_outages());
         tokio::select! {
             () = self.claim_until_stopped(&pool, &calls, &stop) => {}
             () = retry => {}
+            () = watch => {}
         }
         pool.close();
         calls.close();

@@ -1,5 +1,7 @@
 //! The workers: a bounded number of calls, each with a durable attempt behind it.
 
+mod outage;
+
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -44,6 +46,8 @@ pub struct Pool {
     closed: AtomicBool,
     abort: CancellationToken,
     freed: Notify,
+    /// Rings when an outage begins.
+    outage: Notify,
     state: Mutex<State>,
 }
 
@@ -53,6 +57,8 @@ struct State {
     pace: Pace,
     latency: Smoothed,
     commit: Smoothed,
+    /// What the last call that failed came to.
+    why: String,
 }
 
 impl Pool {
@@ -72,6 +78,7 @@ impl Pool {
             closed: AtomicBool::new(false),
             abort: CancellationToken::new(),
             freed: Notify::new(),
+            outage: Notify::new(),
             state: Mutex::new(State::default()),
         }
     }
@@ -81,7 +88,7 @@ impl Pool {
         self.few.store(usize::MAX, Ordering::Release);
         if let Ok(mut state) = self.state.lock() {
             state.pace.set(config.workers, config.adaptive);
-            self.open(&state.pace);
+            self.open(&state);
         }
         if self.pausing.load(Ordering::Acquire) > 0 {
             return 0;
@@ -107,9 +114,11 @@ impl Pool {
     }
 
     /// As many slots as the limit of the moment.
-    fn open(&self, pace: &Pace) {
-        self.slots.resize(pace.limit());
-        self.meter.limit_is(pace.limit());
+    fn open(&self, state: &State) {
+        let limit = state.pace.limit();
+        self.slots.resize(limit);
+        self.meter.limit_is(limit);
+        self.meter.stands_still(self.standstill(state));
     }
 
     /// Until when nothing is sent at all.
@@ -128,7 +137,7 @@ impl Pool {
     pub fn stood_still(&self) {
         if let Ok(mut state) = self.state.lock() {
             state.pace.stood_still();
-            self.open(&state.pace);
+            self.open(&state);
         }
     }
 
@@ -198,7 +207,7 @@ impl Pool {
         let sent = attempt::send(ticket, &*self.provider, &self.journal, &self.uncommitted).await;
         let Some(sent) = sent else { return };
         self.meter.ended(self.clock.now(), sent.took);
-        call.ended(ended(&sent.outcome, sent.http), sent.took);
+        call.ended(&sent.outcome, sent.http, sent.took);
         if let (Placed::Unclear(unclear), Some(imei)) = (&sent.outcome, imei) {
             self.tell_doubt(imei, &unclear.what);
         }
@@ -243,21 +252,30 @@ impl Pool {
         }
     }
 
-    fn note(&self, call: CallNo, ended: Ended, took: Duration) {
+    fn note(&self, call: CallNo, ended: Ended, took: Duration, why: Option<String>) {
         let now = self.clock.now();
         let Ok(mut state) = self.state.lock() else { return };
+        if let Some(why) = why {
+            state.why = why;
+        }
         let (was_out, before) = (state.pace.is_out(), state.pace.limit());
         state.pace.ended(call, ended, took, now);
         state.latency.add(took);
         let (is_out, limit) = (state.pace.is_out(), state.pace.limit());
-        self.open(&state.pace);
+        self.open(&state);
+        let (why, opens_at) = (state.why.clone(), state.pace.closed_until(now));
         drop(state);
         if limit != before {
             self.few.store(usize::MAX, Ordering::Release);
         }
         match (was_out, is_out) {
             (false, true) => {
-                tracing::warn!("the provider doesn't answer orders: one at a time until it does");
+                self.outage.notify_one();
+                tracing::warn!(
+                    %why,
+                    next_try = opens_at.map(tracing::field::display),
+                    "the provider doesn't answer orders: one at a time until it does"
+                );
             }
             (true, false) => tracing::info!("the provider answers orders again"),
             _ if limit < before => tracing::debug!(limit, before, "fewer orders at once"),
@@ -348,9 +366,9 @@ impl<'a> OnItsWay<'a> {
         Some(Self { pool, call: Some(call) })
     }
 
-    fn ended(mut self, ended: Ended, took: Duration) {
+    fn ended(mut self, outcome: &Placed, http: Option<u16>, took: Duration) {
         if let Some(call) = self.call.take() {
-            self.pool.note(call, ended, took);
+            self.pool.note(call, ended(outcome, http), took, why_failed(outcome));
         }
     }
 }
@@ -373,6 +391,18 @@ fn ended(outcome: &Placed, http: Option<u16>) -> Ended {
         }
         Placed::Unclear(unclear) => Ended::Unclear(unclear.retry_after),
         Placed::Taken(_) | Placed::AlreadyExists | Placed::NotTaken(_) => Ended::Passed,
+    }
+}
+
+/// What a call that failed came to, for people.
+fn why_failed(outcome: &Placed) -> Option<String> {
+    match outcome {
+        Placed::NotTaken(NotTaken::NotSent(why)) => Some(why.clone()),
+        Placed::NotTaken(NotTaken::Throttled(_)) => {
+            Some("it refuses calls as too many (HTTP 429)".to_owned())
+        }
+        Placed::Unclear(unclear) => Some(unclear.what.clone()),
+        Placed::Taken(_) | Placed::AlreadyExists | Placed::NotTaken(_) => None,
     }
 }
 

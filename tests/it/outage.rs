@@ -18,6 +18,7 @@ const ROWS: u32 = 300;
 const BEFORE: u64 = 100;
 /// The longest that a look may be away that costs nothing, and what a busy machine adds.
 const BACK_WITHIN: Duration = Duration::from_millis(5_000 + 1_500);
+const LOOKS: usize = 4;
 
 /// It would charge a duplicate, so that every order sent twice is seen.
 fn options() -> Options {
@@ -33,7 +34,13 @@ fn options() -> Options {
 
 fn workplace(url: &str) -> Workplace {
     let workers = format!("workers = {WORKERS}");
-    Workplace::new(url, &[("submit", "canary = 0"), ("submit", &workers), ("outbox", "held_after = \"1h\"")])
+    let changes = [
+        ("submit", "canary = 0"),
+        ("submit", &workers),
+        ("outbox", "held_after = \"1h\""),
+        ("log", "level = \"debug\""),
+    ];
+    Workplace::new(url, &changes)
 }
 
 fn imeis() -> Vec<String> {
@@ -53,6 +60,13 @@ fn ends_well(mut place: Workplace, sim: &Sim) {
     place.result("stock.results.csv");
     assert!(!place.log().contains("in doubt imei="), "{}", place.log());
     books_agree(&place, sim, "stock.results.csv", &imeis());
+}
+
+/// It lasts until it was looked at so often that a back-off that only doubled would have come to more than what is allowed.
+fn is_looked_at(place: &mut Workplace) {
+    place.until("it is looked at", |place| {
+        place.log().matches("looked whether the outage is over").count() >= LOOKS
+    });
 }
 
 /// Orders that wait at the server for their answer to be let go.
@@ -83,7 +97,6 @@ impl Hold {
 
 #[test]
 fn a_provider_that_is_gone_and_back_leaves_nothing_in_doubt_and_is_found_back_within_seconds() {
-    let gone_for = std::env::var("IMEID_OUTAGE").map_or(16, |seconds| seconds.parse().expect("IMEID_OUTAGE"));
     let sim = Sim::start(options());
     let (hold, leaving) = (Arc::new(Hold::default()), Arc::new(AtomicBool::new(false)));
     let (held, goes) = (Arc::clone(&hold), Arc::clone(&leaving));
@@ -109,8 +122,7 @@ fn a_provider_that_is_gone_and_back_leaves_nothing_in_doubt_and_is_found_back_wi
     hold.set(false);
     place.until("it is noticed", |place| place.log().contains("the provider doesn't answer orders"));
     let charges = sim.ledger().charges;
-    // The outage's length is what is tested.
-    std::thread::sleep(Duration::from_secs(gone_for));
+    is_looked_at(&mut place);
     assert_eq!(sim.ledger().charges, charges);
     leaving.store(false, Ordering::SeqCst);
     front.open();
@@ -122,6 +134,44 @@ fn a_provider_that_is_gone_and_back_leaves_nothing_in_doubt_and_is_found_back_wi
     println!("found back after {:?}", back.elapsed());
     place.until("more than one go at once again", |_| sim.in_work() > WORKERS / 2);
     ends_well(place, &sim);
+}
+
+#[test]
+fn a_provider_that_answers_errors_is_shown_with_its_next_try_and_found_back_within_seconds() {
+    let sim = Sim::start(options());
+    let fails = Arc::new(AtomicBool::new(false));
+    let failing = Arc::clone(&fails);
+    let front = Front::before(&sim, move |exchange| {
+        if failing.load(Ordering::SeqCst) {
+            exchange.write("HTTP/1.1 502 Bad Gateway\r\ncontent-length: 0\r\n\r\n");
+            return Then::KeepOpen;
+        }
+        exchange.relay()
+    });
+    let mut place = workplace(&front.url());
+    in_the_middle(&mut place, &sim);
+    fails.store(true, Ordering::SeqCst);
+    place.until("it is noticed", |place| place.log().contains("the provider doesn't answer orders"));
+    place.until("it is shown", |place| {
+        let status = place.run(&["status", "--json"]);
+        let json: serde_json::Value = serde_json::from_slice(&status.stdout).unwrap();
+        let pause = &json["pauses"][0];
+        pause["reason"] == "outage" && pause["text"] == "HTTP 502" && pause["next_try"].is_string()
+    });
+    is_looked_at(&mut place);
+    let charges = sim.ledger().charges;
+    fails.store(false, Ordering::SeqCst);
+    let back = Instant::now();
+    place.until("it is found back", |_| {
+        assert!(back.elapsed() < BACK_WITHIN, "not found back yet");
+        sim.ledger().charges > charges
+    });
+    // Few were risked, and what became of those is found out.
+    place.result("stock.results.csv");
+    let doubts = place.log().matches("in doubt imei=").count();
+    assert!((3..=WORKERS + 12).contains(&doubts), "{doubts} doubts");
+    books_agree(&place, &sim, "stock.results.csv", &imeis());
+    assert_eq!(place.run(&["status"]).status.code(), Some(0), "nothing stands still any more");
 }
 
 /// All calls are refused for a while; what was sent meanwhile is at most what was in flight.

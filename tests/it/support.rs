@@ -11,7 +11,7 @@ use imeid::simulator::{self, Change, LedgerSummary, Options, OrderLine, Running}
 use imeid::types::Imei;
 
 /// No condition here takes longer, even on a machine that is busy with something else.
-const PATIENCE: Duration = Duration::from_secs(120);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 const TAC: u32 = 35_332_211;
 

@@ -180,6 +180,7 @@ impl Life {
             let (settings, journal) = (self.now_in_force(), self.opened.journal.clone());
             let tried = try_pauses(&journal, &*self.provider, &self.clock, &settings);
             alive(|| self.runtime.block_on(tried))?.unwrap();
+            alive(|| self.runtime.block_on(self.pool.look_if_due()))?;
         }
         if units.submit {
             self.claim()?;

@@ -31,6 +31,7 @@ pub(crate) mod points;
 pub(crate) mod restored;
 pub(crate) mod wire;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, MutexGuard};
@@ -86,6 +87,10 @@ pub(crate) struct World {
     exports: Vec<(PathBuf, String)>,
     pub(crate) life: Option<Life>,
     pub(crate) seen: outbox::Seen,
+    /// Since when, in the world's own time, an order was seen in doubt, by its number in the journal.
+    doubted: BTreeMap<i64, Timestamp>,
+    /// How often the machine's clock was set ahead.
+    set_ahead: u32,
     /// What was done, for whoever reads a failure.
     pub(crate) log: Vec<String>,
     /// A crash is a power cut.
@@ -124,6 +129,8 @@ impl World {
             exports: Vec::new(),
             life: None,
             seen: outbox::Seen::default(),
+            doubted: BTreeMap::new(),
+            set_ahead: 0,
             log: Vec::new(),
             loses: false,
             pays_twice: false,
@@ -172,6 +179,7 @@ impl World {
     /// The machine's clock jumps.
     pub(crate) fn jump(&mut self, hours: i64) {
         self.note(format!("the clock jumps {hours} hours"));
+        self.set_ahead += u32::from(hours > 0);
         self.time.jump(hours * 3_600_000);
     }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::hash::Hasher;
 use std::path::Path;
+use std::time::Duration;
 
 use imeid::simulator::EntryKind;
 use imeid::types::{Imei, Money, ProviderOrderId};
@@ -26,6 +27,7 @@ pub(crate) fn check(world: &mut World) {
     rows(world);
     nothing_illegal(&life.view);
     proofs(&life.view);
+    ages(world);
     assert_eq!(world.wire.raced(), None, "two requests for one IMEI raced each other");
     outbox::check(world);
 }
@@ -300,6 +302,41 @@ fn proofs(view: &Connection) {
         "SELECT 'order ' || order_id FROM events JOIN orders ON orders.id = order_id WHERE what = 'answers pruned' AND state < 6",
     );
     assert!(early.is_empty(), "pruned while in work: {early:?}");
+}
+
+/// Nothing ends for its age by the clock's word alone: an order is given up after many questions that were answered, a doubt
+/// held after as much real time, but for an hour each time that the clock was set ahead.
+fn ages(world: &mut World) {
+    let (now, set_ahead) = (world.time.now(), world.set_ahead);
+    let Some(life) = &world.life else { return };
+    let in_doubt = numbers(&life.view, "SELECT id, 0 FROM orders WHERE state = 2");
+    let too_old = numbers(
+        &life.view,
+        "SELECT order_id, 0 FROM events WHERE what = 'held' AND detail LIKE '%nothing settled it in time'",
+    );
+    let given_up = numbers(
+        &life.view,
+        "SELECT orders.id, provider_id FROM events JOIN orders ON orders.id = order_id WHERE what = 'given up'",
+    );
+    for (order, _) in in_doubt {
+        world.doubted.entry(order).or_insert(now);
+    }
+    for (order, _) in too_old {
+        let waited = world.doubted.get(&order).map_or(Duration::ZERO, |since| now.since(*since));
+        let at_least =
+            Duration::from_secs(24 * 3_600).saturating_sub(Duration::from_secs(3_600) * (set_ahead + 1));
+        assert!(waited >= at_least, "order {order} is too old after {waited:?}");
+    }
+    for (order, id) in given_up {
+        let asked = world.wire.asked(ProviderOrderId(u64::try_from(id).unwrap()));
+        assert!(asked >= 100, "order {order} was given up after {asked} questions");
+    }
+}
+
+fn numbers(view: &Connection, sql: &str) -> Vec<(i64, i64)> {
+    let mut statement = view.prepare_cached(sql).unwrap();
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)));
+    rows.unwrap().map(Result::unwrap).collect()
 }
 
 /// How many orders had answers pruned.

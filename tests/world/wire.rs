@@ -86,6 +86,8 @@ struct Inner {
     unreachable: bool,
     /// Orders that someone placed by hand.
     foreign: BTreeSet<ProviderOrderId>,
+    /// How often each order was asked after and told of.
+    asked: BTreeMap<ProviderOrderId, u64>,
     /// A request that was sent while an earlier one for the same could still be executed.
     raced: Option<Imei>,
 }
@@ -105,6 +107,7 @@ impl Wire {
             due: BTreeSet::new(),
             unreachable: false,
             foreign: BTreeSet::new(),
+            asked: BTreeMap::new(),
             raced: None,
         };
         Arc::new(Self { time, inner: Mutex::new(inner) })
@@ -150,6 +153,18 @@ impl Wire {
     /// Every order at the provider, as it stands now.
     pub(crate) fn orders(&self) -> Vec<OrderLine> {
         self.inner().model.order_lines(self.time.now())
+    }
+
+    fn count_asked(&self, told: &[ProviderOrder]) {
+        let mut inner = self.inner();
+        for order in told {
+            *inner.asked.entry(order.id).or_default() += 1;
+        }
+    }
+
+    /// How often this order was asked after and told of.
+    pub(crate) fn asked(&self, id: ProviderOrderId) -> u64 {
+        self.inner().asked.get(&id).copied().unwrap_or(0)
     }
 
     /// An IMEI for which two requests raced each other, if there is one.
@@ -338,7 +353,11 @@ impl Provider for Client {
     ) -> BoxFuture<'a, Result<Vec<ProviderOrder>, CallError>> {
         let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
         let answer = self.0.ask("getimeis", &[("orderIds", &ids.join(","))]);
-        Box::pin(async move { read_orders(&answer?) })
+        Box::pin(async move {
+            let told = read_orders(&answer?)?;
+            self.0.count_asked(&told);
+            Ok(told)
+        })
     }
 
     fn recent(&self) -> BoxFuture<'_, Result<Vec<ProviderOrder>, CallError>> {

@@ -3,17 +3,20 @@
 use super::*;
 use crate::balance::Verdict;
 use crate::order::{Alarm, Event};
-
-fn terms(can_list: bool) -> DoubtTerms {
-    DoubtTerms {
-        can_list,
-        policy_hold: false,
-        probe_within: Duration::from_secs(86_400),
-        balance: Verdict::Silent,
-    }
-}
+use crate::schedule::Waited;
 
 impl Bench {
+    /// Doubts were looked at all the time.
+    fn terms(&self, can_list: bool) -> DoubtTerms {
+        DoubtTerms {
+            can_list,
+            policy_hold: false,
+            probe_within: Duration::from_secs(86_400),
+            waited: Waited::always(self.now()),
+            balance: Verdict::Silent,
+        }
+    }
+
     pub(super) fn state(&self, order: OrderId) -> State {
         let code = self.number(&format!("SELECT state FROM orders WHERE id = {order}"));
         super::super::codes::state_of(code).unwrap()
@@ -33,7 +36,7 @@ impl Bench {
     /// As settle does where the provider can't list: asks for their probes.
     pub(super) async fn tend(&self, doubts: Vec<OrderId>) {
         let (now, rules) = (self.now(), (*self.rules).clone());
-        self.journal.tend_doubts(doubts, terms(false), now, rules).await.unwrap();
+        self.journal.tend_doubts(doubts, self.terms(false), now, rules).await.unwrap();
     }
 
     pub(super) fn told(&self, id: u64, of: Imei, status: ProviderStatus) -> ProviderOrder {
@@ -78,15 +81,27 @@ async fn without_listings_a_doubt_is_probed_after_its_quiet_period_and_not_befor
     bench.batch("stock", &imeis(1)).await;
     let doubt = bench.doubt_one().await;
     bench.pass(QUIET - Duration::from_millis(1));
-    bench.journal.tend_doubts(vec![doubt], terms(false), bench.now(), (*bench.rules).clone()).await.unwrap();
+    bench
+        .journal
+        .tend_doubts(vec![doubt], bench.terms(false), bench.now(), (*bench.rules).clone())
+        .await
+        .unwrap();
     assert!(bench.claim(1).await.is_empty());
     bench.pass(Duration::from_millis(1));
-    bench.journal.tend_doubts(vec![doubt], terms(false), bench.now(), (*bench.rules).clone()).await.unwrap();
+    bench
+        .journal
+        .tend_doubts(vec![doubt], bench.terms(false), bench.now(), (*bench.rules).clone())
+        .await
+        .unwrap();
     let probe = bench.claim(1).await.pop().unwrap();
     assert!(probe.is_probe());
     bench.finish(probe, Placed::AlreadyExists).await;
     assert_eq!(bench.state(doubt), State::OrderedNoId);
-    bench.journal.tend_doubts(vec![doubt], terms(false), bench.now(), (*bench.rules).clone()).await.unwrap();
+    bench
+        .journal
+        .tend_doubts(vec![doubt], bench.terms(false), bench.now(), (*bench.rules).clone())
+        .await
+        .unwrap();
     assert_eq!(bench.state(doubt), State::Held);
     bench.check_books();
 }
@@ -97,11 +112,19 @@ async fn a_probe_that_a_pause_kept_back_for_too_long_is_left_to_settle_without_a
     bench.batch("stock", &imeis(1)).await;
     let doubt = bench.doubt_one().await;
     bench.pass(QUIET);
-    bench.journal.tend_doubts(vec![doubt], terms(false), bench.now(), (*bench.rules).clone()).await.unwrap();
+    bench
+        .journal
+        .tend_doubts(vec![doubt], bench.terms(false), bench.now(), (*bench.rules).clone())
+        .await
+        .unwrap();
     bench.pass(Duration::from_secs(86_400));
     assert!(bench.claim(1).await.is_empty());
     assert!(bench.journal.read_here(View::alarms).unwrap().is_empty());
-    bench.journal.tend_doubts(vec![doubt], terms(false), bench.now(), (*bench.rules).clone()).await.unwrap();
+    bench
+        .journal
+        .tend_doubts(vec![doubt], bench.terms(false), bench.now(), (*bench.rules).clone())
+        .await
+        .unwrap();
     assert_eq!(bench.state(doubt), State::Held);
     bench.check_books();
 }
@@ -112,7 +135,11 @@ async fn t1_a_probe_that_is_turned_away_leaves_the_first_attempt_reserved() {
     bench.batch("stock", &imeis(1)).await;
     let doubt = bench.doubt_one().await;
     bench.pass(QUIET);
-    bench.journal.tend_doubts(vec![doubt], terms(false), bench.now(), (*bench.rules).clone()).await.unwrap();
+    bench
+        .journal
+        .tend_doubts(vec![doubt], bench.terms(false), bench.now(), (*bench.rules).clone())
+        .await
+        .unwrap();
     let probe = bench.claim(1).await.pop().unwrap();
     bench.finish(probe, Placed::NotTaken(NotTaken::Throttled(None))).await;
     assert_eq!(bench.state(doubt), State::InDoubt);
@@ -130,7 +157,7 @@ async fn a_first_probe_goes_alone_until_one_was_refused_free_of_charge() {
     }
     let in_flight = bench.claim(1).await.pop().unwrap();
     bench.pass(QUIET);
-    bench.journal.tend_doubts(doubts, terms(false), bench.now(), (*bench.rules).clone()).await.unwrap();
+    bench.journal.tend_doubts(doubts, bench.terms(false), bench.now(), (*bench.rules).clone()).await.unwrap();
     assert!(bench.claim(9).await.is_empty(), "it waits for what is in flight, and nothing goes beside it");
     bench.finish(in_flight, Placed::Taken(ProviderOrderId(70))).await;
     let mut first = bench.claim(9).await;
@@ -162,7 +189,11 @@ async fn after_the_balance_accused_no_probe_goes_until_a_person_has_seen_it() {
     assert!(bench.journal.probes_are_unsafe().await.unwrap());
     bench.journal.probes_are_refused(bench.now()).await.unwrap();
     assert!(bench.journal.probes_are_unsafe().await.unwrap(), "an accusation outweighs a refusal");
-    bench.journal.tend_doubts(vec![doubt], terms(false), bench.now(), (*bench.rules).clone()).await.unwrap();
+    bench
+        .journal
+        .tend_doubts(vec![doubt], bench.terms(false), bench.now(), (*bench.rules).clone())
+        .await
+        .unwrap();
     assert!(bench.claim(1).await.is_empty());
     bench.journal.write(|tx| tx.execute("UPDATE alarms SET acked_at = 1", []).map(drop)).await.unwrap();
     assert!(!bench.journal.probes_are_unsafe().await.unwrap());
@@ -175,8 +206,8 @@ async fn a_balance_that_fell_by_all_presumes_the_doubts_instead_of_probing_them(
     bench.batch("stock", &imeis(1)).await;
     let doubt = bench.doubt_one().await;
     bench.pass(QUIET);
-    let terms = DoubtTerms { balance: Verdict::AllTaken, ..terms(false) };
-    let listing = DoubtTerms { can_list: true, ..terms };
+    let terms = DoubtTerms { balance: Verdict::AllTaken, ..bench.terms(false) };
+    let listing = DoubtTerms { can_list: true, ..terms.clone() };
     bench.journal.tend_doubts(vec![doubt], listing, bench.now(), (*bench.rules).clone()).await.unwrap();
     assert_eq!(bench.state(doubt), State::InDoubt, "where it lists, the listing decides");
     bench.journal.tend_doubts(vec![doubt], terms, bench.now(), (*bench.rules).clone()).await.unwrap();
@@ -192,12 +223,16 @@ async fn an_order_without_an_id_that_the_balance_contradicts_is_held() {
     bench.batch("stock", &imeis(1)).await;
     let doubt = bench.doubt_one().await;
     bench.pass(QUIET);
-    let all = DoubtTerms { balance: Verdict::AllTaken, ..terms(false) };
+    let all = DoubtTerms { balance: Verdict::AllTaken, ..bench.terms(false) };
     bench.journal.tend_doubts(vec![doubt], all, bench.now(), (*bench.rules).clone()).await.unwrap();
-    let silent = DoubtTerms { can_list: true, ..terms(false) };
-    bench.journal.tend_doubts(vec![doubt], silent, bench.now(), (*bench.rules).clone()).await.unwrap();
+    let silent = DoubtTerms { can_list: true, ..bench.terms(false) };
+    bench
+        .journal
+        .tend_doubts(vec![doubt], silent.clone(), bench.now(), (*bench.rules).clone())
+        .await
+        .unwrap();
     assert_eq!(bench.state(doubt), State::OrderedNoId);
-    let against = DoubtTerms { balance: Verdict::Contradicts, ..silent };
+    let against = DoubtTerms { balance: Verdict::Contradicts, ..silent.clone() };
     bench.journal.tend_doubts(vec![doubt], against, bench.now(), (*bench.rules).clone()).await.unwrap();
     assert_eq!(bench.state(doubt), State::Held);
     bench.check_books();
