@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 
+use super::away::{self, Away};
 use super::told::{Line, ToldDoubts};
 use crate::attempt;
 use crate::clock::Clock;
@@ -50,6 +51,7 @@ pub struct Pool {
 #[derive(Default)]
 struct State {
     doubts: ToldDoubts,
+    away: Away,
     pace: Pace,
     latency: Smoothed,
     commit: Smoothed,
@@ -198,7 +200,7 @@ impl Pool {
         let sent = attempt::send(ticket, &*self.provider, &self.journal, &self.uncommitted).await;
         let Some(sent) = sent else { return };
         self.meter.ended(self.clock.now(), sent.took);
-        call.ended(ended(&sent.outcome, sent.http), sent.took);
+        call.ended(ended(&sent.outcome, sent.http), sent.took, away::why(&sent.outcome));
         if let (Placed::Unclear(unclear), Some(imei)) = (&sent.outcome, imei) {
             self.tell_doubt(imei, &unclear.what);
         }
@@ -243,7 +245,7 @@ impl Pool {
         }
     }
 
-    fn note(&self, call: CallNo, ended: Ended, took: Duration) {
+    fn note(&self, call: CallNo, ended: Ended, took: Duration, why: &str) {
         let now = self.clock.now();
         let Ok(mut state) = self.state.lock() else { return };
         let (was_out, before) = (state.pace.is_out(), state.pace.limit());
@@ -251,17 +253,44 @@ impl Pool {
         state.latency.add(took);
         let (is_out, limit) = (state.pace.is_out(), state.pace.limit());
         self.open(&state.pace);
+        match (was_out, is_out) {
+            (false, true) => state.away.begins(now, why),
+            (true, false) => state.away.ends(),
+            _ => {}
+        }
         drop(state);
         if limit != before {
             self.few.store(usize::MAX, Ordering::Release);
         }
         match (was_out, is_out) {
             (false, true) => {
-                tracing::warn!("the provider doesn't answer orders: one at a time until it does");
+                tracing::warn!(why, "the provider doesn't answer orders: one at a time until it does");
             }
-            (true, false) => tracing::info!("the provider answers orders again"),
+            (true, false) => {
+                self.journal.drop_unrecorded(away::ALARM);
+                tracing::info!("the provider answers orders again");
+            }
             _ if limit < before => tracing::debug!(limit, before, "fewer orders at once"),
             _ => {}
+        }
+    }
+
+    /// That the provider hasn't answered for long is an alarm until it does, or begins anew after a pause.
+    pub(super) fn tell_if_away(&self) {
+        let Ok(mut state) = self.state.lock() else { return };
+        if !state.pace.is_out() {
+            state.away.ends();
+        }
+        let alarm = state.away.alarm(self.clock.now());
+        drop(state);
+        match alarm {
+            Some(text) if self.journal.keep_unrecorded(away::ALARM, &text) => {
+                tracing::error!(alarm = away::ALARM, "{text}");
+            }
+            Some(_) => {}
+            None => {
+                self.journal.drop_unrecorded(away::ALARM);
+            }
         }
     }
 
@@ -348,9 +377,9 @@ impl<'a> OnItsWay<'a> {
         Some(Self { pool, call: Some(call) })
     }
 
-    fn ended(mut self, ended: Ended, took: Duration) {
+    fn ended(mut self, ended: Ended, took: Duration, why: &str) {
         if let Some(call) = self.call.take() {
-            self.pool.note(call, ended, took);
+            self.pool.note(call, ended, took, why);
         }
     }
 }

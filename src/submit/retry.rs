@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use super::pool::Pool;
 use crate::clock::Clock;
 use crate::gate::{Pause, Scope};
 use crate::journal::{Journal, JournalError};
@@ -16,12 +17,13 @@ use crate::types::{Money, ServiceId};
 
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// Tries pauses whose time has come, for ever.
+/// Tries pauses whose time has come, and tells of a provider that is away, for ever.
 pub(super) async fn run(
     journal: Journal,
     provider: Arc<dyn Provider>,
     clock: Clock,
     settings: watch::Receiver<Arc<Settings>>,
+    pool: Arc<Pool>,
 ) {
     loop {
         let now_in_force = Arc::clone(&settings.borrow());
@@ -33,6 +35,7 @@ pub(super) async fn run(
             }
             Err(error) => journal.fails("pauses", &format!("pauses can't be tried: {error}")),
         }
+        pool.tell_if_away();
         // Without a pause a ring of the submit bell isn't ours to take: it is looked at a second later.
         pulse::within(LOOK_EVERY);
         tokio::time::sleep(LOOK_EVERY).await;
