@@ -25,7 +25,7 @@ use rustix::fs::{CWD, OFlags, RenameFlags};
 use rustix::io::Errno;
 
 pub use disk::{free_bytes, is_read_only};
-pub use lock::{Holder, LockError, LockFile};
+pub use lock::{Holder, LockError, LockFile, UNIT};
 use write::{or_remove, write_temp};
 pub use write::{remove_leftovers, write_file, write_file_at};
 

@@ -19,6 +19,8 @@ const STICKY: u32 = 0o1000;
 const SETGID: u32 = 0o2000;
 /// The group may change the folder.
 const GROUP_WRITES: u32 = 0o020;
+/// The group or anyone may.
+const OTHERS_WRITE: u32 = 0o022;
 
 /// What others do with a folder.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -32,6 +34,10 @@ enum Use {
 /// All folders of a configuration.
 pub(super) fn check(config: &Config) -> Vec<Finding> {
     let Folders { inbox, outbox, reconcile, archive, rejected, .. } = &config.folders;
+    let user = daemons_user(config);
+    let folder = |what: &str, path: &Path, used| {
+        out_of_reach(what, path, user).unwrap_or_else(|| folder(what, path, used))
+    };
     let mut findings = vec![folder("inbox", inbox, Use::DroppedInto)];
     for service in config.services.iter().filter(|service| service.folder != ".") {
         let path = inbox.join(&service.folder);
@@ -105,6 +111,29 @@ fn missing(what: &str, path: &Path) -> Finding {
             above.display()
         )),
     }
+}
+
+/// Whose the journal's folder or the inbox is: what root may do tells nothing of what that user may.
+fn daemons_user(config: &Config) -> Option<u32> {
+    let is_root = rustix::process::geteuid().is_root();
+    let places = [config.journal.path.parent(), Some(config.folders.inbox.as_path())];
+    let mut owners = places.into_iter().flatten().filter_map(|path| Some(fs::metadata(path).ok()?.uid()));
+    owners.find(|owner| is_root && *owner != 0)
+}
+
+/// A folder that isn't there, below one in which that user can make none.
+fn out_of_reach(what: &str, path: &Path, user: Option<u32>) -> Option<Finding> {
+    let user = user.filter(|_| fs::symlink_metadata(path).is_err())?;
+    let above = path.ancestors().skip(1).find(|above| above.is_dir())?;
+    let metadata = fs::metadata(above).ok()?;
+    let is_shared = metadata.permissions().mode() & OTHERS_WRITE != 0;
+    (metadata.uid() != user && !is_shared).then(|| {
+        let (shown, above) = (path.display(), above.display());
+        wrong(format!(
+            "{what} {shown}: it isn't there, and the daemon's user can't make it in {above}; make it: install -d -o {user} \
+             -g imeid -m 2775 {shown}"
+        ))
+    })
 }
 
 /// Whether this process may list, change and enter a folder. The kernel's own answer: modes, lists, read-only mounts
@@ -232,6 +261,18 @@ mod tests {
         assert_eq!(folder("inbox", &dir.path().join("a"), Use::Own).grade, Grade::Wrong);
         std::os::unix::fs::symlink("nowhere", dir.path().join("link")).unwrap();
         assert_eq!(folder("inbox", &dir.path().join("link"), Use::Own).grade, Grade::Wrong);
+    }
+
+    #[test]
+    fn what_root_could_make_and_the_daemons_user_cant_is_wrong() {
+        let dir = tempfile::tempdir().unwrap();
+        let owner = fs::metadata(dir.path()).unwrap().uid();
+        let look = |user| out_of_reach("outbox", &dir.path().join("a/b"), user).map(|found| found.grade);
+        assert_eq!(look(Some(owner + 1)), Some(Grade::Wrong));
+        assert_eq!((look(Some(owner)), look(None)), (None, None));
+        assert_eq!(out_of_reach("outbox", dir.path(), Some(owner + 1)), None, "it is there");
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o770)).unwrap();
+        assert_eq!(look(Some(owner + 1)), None, "its group may be the user's");
     }
 
     #[test]

@@ -33,6 +33,9 @@ fn failed(error: &CallError) -> Finding {
         CallError::Unreachable(_) => {
             unknown(format!("provider: {error}; look at base_url, the network and [provider] proxy"))
         }
+        CallError::Http(404 | 301 | 302 | 307 | 308 | 403) | CallError::Unreadable(_) => bad_config(format!(
+            "provider: {error}: base_url may be another site's; ask the provider for its address"
+        )),
         _ => unknown(format!("provider: {error}; try again later")),
     }
 }

@@ -35,13 +35,13 @@ pub fn load(path: &Path) -> Result<Config, ConfigErrors> {
         io::ErrorKind::NotFound => {
             unreadable("there is no such file; --config or IMEID_CONFIG names another".into())
         }
-        _ => unreadable(error.to_string()),
+        kind => unreadable(with_mend(&error, kind)),
     })?;
     let size = size.len();
     if size > CONFIG_BYTES_MAX {
         return Err(unreadable("it has more than 1 MiB".to_owned()));
     }
-    let bytes = fs::read(&path).map_err(|error| unreadable(error.to_string()))?;
+    let bytes = fs::read(&path).map_err(|error| unreadable(with_mend(&error, error.kind())))?;
     let text = String::from_utf8(bytes).map_err(|error| {
         let valid = error.utf8_error().valid_up_to();
         let before = String::from_utf8_lossy(error.as_bytes().get(..valid).unwrap_or_default()).into_owned();
@@ -49,6 +49,15 @@ pub fn load(path: &Path) -> Result<Config, ConfigErrors> {
         ConfigErrors::new(&path, vec![ConfigError { place: Some(place(&before, valid)), message }])
     })?;
     parse(&text, &path)
+}
+
+fn with_mend(error: &io::Error, kind: io::ErrorKind) -> String {
+    match kind {
+        io::ErrorKind::PermissionDenied => format!(
+            "{error}; the daemon's user must be able to, and may: the API key isn't in it. chmod 644, or run this as root"
+        ),
+        _ => error.to_string(),
+    }
 }
 
 /// Checks a config's text as if it had been read from `path` (an absolute one).
@@ -162,6 +171,11 @@ fn read_base_url(found: At<&str>, allow_http: bool, report: &Report<'_>) -> Stri
         }
         Ok(url) if url.query().is_some() || url.fragment().is_some() => {
             wrong("must not have anything after ? or #");
+        }
+        Ok(url) if url.path().contains("gsmfusion_api") || url.path().ends_with(".php") => {
+            wrong(
+                "must be the site's address alone: leave the path off, imeid adds /gsmfusion_api/index.php",
+            );
         }
         Ok(url) if url.scheme() == "http" && !allow_http && !is_loopback(&url) => {
             wrong(

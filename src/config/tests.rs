@@ -229,6 +229,8 @@ fn a_wrong_value_in_provider_is_named(#[case] line: &str, #[case] expected: &str
 #[case("example.com", "must be an address such as")]
 #[case("https://me:SECRET@example.com", "must not hold a user name or password")]
 #[case("https://example.com/?key=SECRET", "after ? or #")]
+#[case("https://example.com/gsmfusion_api/index.php", "leave the path off")]
+#[case("https://example.com/gsmfusion_api", "leave the path off")]
 fn a_base_url_must_be_https_and_hold_no_secret(#[case] url: &str, #[case] expected: &str) {
     let error = error(&with("", "", "").replace("https://example.com/", url));
     assert!(error.contains(expected) && !error.contains("SECRET"), "{error}");

@@ -11,7 +11,7 @@ use crate::journal::{Journal, JournalError, View};
 pub enum Remembered {
     /// The account at its address.
     Same,
-    /// Nothing yet, and no other account either.
+    /// Nothing yet, and no other account either; or its address alone, under which nothing was ever sent.
     Nothing,
     /// Orders under these other accounts only: an IMEI of theirs is new under this one.
     Others {
@@ -73,6 +73,8 @@ pub fn remembered(view: &View, config: &Config) -> Result<Remembered, JournalErr
     let now = config.provider.base_url.clone();
     Ok(match view.known_url(&account)? {
         Some(known) if known == now => Remembered::Same,
+        // A first start with a wrong address.
+        Some(_) if !view.was_used(&account)? => Remembered::Nothing,
         Some(known) if config.provider.account_is_set => Remembered::Moves { account, known, now },
         Some(known) => Remembered::OtherProvider { account, known, now },
         None => match view.accounts_with_orders()? {
@@ -86,12 +88,14 @@ pub fn remembered(view: &View, config: &Config) -> Result<Remembered, JournalErr
 /// is logged.
 pub(super) async fn check(journal: &Journal, config: &Config) -> Result<(), DaemonError> {
     let terms = config.clone();
-    match journal.read(move |view| remembered(view, &terms)).await? {
+    let found = journal.read(move |view| remembered(view, &terms)).await?;
+    let is_free = found == Remembered::Nothing || config.provider.account_is_set;
+    match found {
         Remembered::Same | Remembered::Nothing => {}
         found @ Remembered::OtherProvider { .. } => return Err(DaemonError::OtherProvider(found)),
         found @ (Remembered::Others { .. } | Remembered::Moves { .. }) => tracing::warn!("{found}"),
     }
     let provider = &config.provider;
-    journal.account_url(provider.account.clone(), provider.base_url.clone(), provider.account_is_set).await?;
+    journal.account_url(provider.account.clone(), provider.base_url.clone(), is_free).await?;
     Ok(())
 }

@@ -1,10 +1,10 @@
 //! Why the daemon doesn't start, or ended.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::account::Remembered;
 use crate::config::KeyError;
-use crate::durable::LockError;
+use crate::durable::{LockError, UNIT};
 use crate::journal::JournalError;
 use crate::provider::ClientError;
 
@@ -24,7 +24,7 @@ pub enum DaemonError {
     #[error(transparent)]
     Client(#[from] ClientError),
     /// A folder isn't there and can't be made, or can't be used.
-    #[error("the folder {path}: {why}")]
+    #[error("the folder {path} isn't there and can't be made: {why}; {}", mend(path, why))]
     Folder {
         /// Which.
         path: PathBuf,
@@ -47,5 +47,14 @@ impl DaemonError {
     #[must_use]
     pub const fn is_config(&self) -> bool {
         matches!(self, Self::Key(_) | Self::Client(_) | Self::OtherProvider(_))
+    }
+}
+
+fn mend(path: &Path, why: &std::io::Error) -> String {
+    let make =
+        format!("make it for the daemon's user: install -d -o imeid -g imeid -m 2775 {}", path.display());
+    match why.kind() {
+        std::io::ErrorKind::ReadOnlyFilesystem => format!("{make}; {UNIT}"),
+        _ => make,
     }
 }

@@ -88,7 +88,10 @@ impl Reload<'_> {
 
 /// Warns, in one line, that a changed configuration is refused.
 pub(crate) fn tell_refused(reasons: &[String]) {
-    tracing::warn!("the changed configuration is refused, the old one stays: {}", reasons.join("; "));
+    tracing::warn!(
+        "the changed configuration is refused, the old one stays: {}; a restart would fail with it",
+        reasons.join("; ")
+    );
 }
 
 fn told(changes: &[String]) -> String {

@@ -131,3 +131,32 @@ async fn a_stages_end_that_cant_be_recorded_is_noted_and_recorded_by_the_next_st
     drop(open(config_in(dir.path()), &clock).await.unwrap());
     assert_eq!(alarms(dir.path()), (noted, Vec::new()));
 }
+
+#[tokio::test]
+async fn a_wrong_address_can_be_mended_until_something_was_sent_under_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = Clock::system();
+    let at = |url: &str| {
+        let mut config = config_in(dir.path());
+        config.provider.base_url = url.to_owned();
+        config
+    };
+    let opened = open(at("https://wrong.example.com"), &clock).await.unwrap();
+    let account = opened.settings.config.provider.account.clone();
+    drop(opened);
+    let execute = |sql: &str| {
+        let other = rusqlite::Connection::open(&at("").journal.path).unwrap();
+        other.execute_batch(sql).unwrap();
+    };
+    // One that waits says nothing of a provider.
+    execute(
+        "INSERT INTO orders (service, imei, batch, first_row, state) VALUES (1, 353322110000008, 1, 1, 0)",
+    );
+    drop(open(at("https://right.example.com"), &clock).await.unwrap());
+    let view = View::open(&at("").journal.path).unwrap();
+    assert_eq!(view.known_url(&account).unwrap().as_deref(), Some("https://right.example.com"));
+    execute("UPDATE orders SET unaccounted = 1, state = 2");
+    let refused = open(at("https://wrong.example.com"), &clock).await;
+    assert!(matches!(refused, Err(DaemonError::OtherProvider(_))), "{refused:?}");
+    drop(open(at("https://right.example.com"), &clock).await.unwrap());
+}

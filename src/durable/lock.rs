@@ -33,6 +33,9 @@ pub struct Holder {
     pub briefly: bool,
 }
 
+/// Why a folder may be read-only for a service alone.
+pub const UNIT: &str = "in a service it must be in the unit's ReadWritePaths= too: systemctl edit imeid";
+
 /// Why a lock was not got.
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
@@ -46,7 +49,9 @@ pub enum LockError {
     },
     /// The file can't be made, opened or locked.
     #[error(
-        "{} can't be locked: {source} (its folder must be there and writable for imeid's user)", path.display()
+        "{} can't be locked: {source} (its folder must be there and writable for imeid's user{})",
+        path.display(),
+        if source.kind() == io::ErrorKind::ReadOnlyFilesystem { format!("; {UNIT}") } else { String::new() }
     )]
     Io {
         /// The lock file.

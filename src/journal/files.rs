@@ -219,6 +219,18 @@ impl View {
         self.fact(&url_fact(account))
     }
 
+    /// Whether anything was sent under this account that may have been taken: only orders that wait and of which nothing is
+    /// open say nothing of a provider.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn was_used(&self, account: &str) -> Result<bool, JournalError> {
+        let sql = "SELECT 1 FROM orders JOIN services ON services.id = orders.service \
+                   WHERE services.account = ?1 AND (orders.state <> 0 \
+                   OR counted + unaccounted + inferred + presumed + charged > 0) LIMIT 1";
+        Ok(self.find(sql, [account], |_| Ok(()))?.is_some())
+    }
+
     /// The accounts that there are orders under, by name.
     ///
     /// # Errors

@@ -40,7 +40,7 @@ fn head(status: &Status) -> String {
     let daemon = &status.daemon;
     let mut head = format!("imeid {}: ", status.version);
     head += match daemon.state {
-        DaemonState::Stopped => "no daemon runs",
+        DaemonState::Stopped => "no daemon runs (systemctl status imeid says why, if it is a service)",
         state => state.as_str(),
     };
     if let Some(pid) = daemon.pid {

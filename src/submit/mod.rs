@@ -4,6 +4,7 @@
 //! back without waiting for their commit. The journal decides what may go; what is kept here (the pool's health, its limit,
 //! how far ahead to claim) is lost in a crash without harm.
 
+mod away;
 mod pool;
 mod retry;
 mod slots;
@@ -72,6 +73,7 @@ impl Submit {
                 Arc::clone(&self.provider),
                 self.clock.clone(),
                 self.settings.clone(),
+                Arc::clone(&pool),
             ),
         );
         let watch = pulse::beside("outages", Arc::clone(&pool).watch_outages());

@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 
+use super::away::{self, Away};
 use super::told::{Line, ToldDoubts};
 use crate::attempt;
 use crate::clock::Clock;
@@ -54,6 +55,7 @@ pub struct Pool {
 #[derive(Default)]
 struct State {
     doubts: ToldDoubts,
+    away: Away,
     pace: Pace,
     latency: Smoothed,
     commit: Smoothed,
@@ -252,11 +254,11 @@ impl Pool {
         }
     }
 
-    fn note(&self, call: CallNo, ended: Ended, took: Duration, why: Option<String>) {
+    fn note(&self, call: CallNo, ended: Ended, took: Duration, why: Option<&str>) {
         let now = self.clock.now();
         let Ok(mut state) = self.state.lock() else { return };
         if let Some(why) = why {
-            state.why = why;
+            why.clone_into(&mut state.why);
         }
         let (was_out, before) = (state.pace.is_out(), state.pace.limit());
         state.pace.ended(call, ended, took, now);
@@ -264,6 +266,11 @@ impl Pool {
         let (is_out, limit) = (state.pace.is_out(), state.pace.limit());
         self.open(&state);
         let (why, opens_at) = (state.why.clone(), state.pace.closed_until(now));
+        match (was_out, is_out) {
+            (false, true) => state.away.begins(now, &why),
+            (true, false) => state.away.ends(),
+            _ => {}
+        }
         drop(state);
         if limit != before {
             self.few.store(usize::MAX, Ordering::Release);
@@ -277,9 +284,31 @@ impl Pool {
                     "the provider doesn't answer orders: one at a time until it does"
                 );
             }
-            (true, false) => tracing::info!("the provider answers orders again"),
+            (true, false) => {
+                self.journal.drop_unrecorded(away::ALARM);
+                tracing::info!("the provider answers orders again");
+            }
             _ if limit < before => tracing::debug!(limit, before, "fewer orders at once"),
             _ => {}
+        }
+    }
+
+    /// That the provider hasn't answered for long is an alarm until it does, or begins anew after a pause.
+    pub(super) fn tell_if_away(&self) {
+        let Ok(mut state) = self.state.lock() else { return };
+        if !state.pace.is_out() {
+            state.away.ends();
+        }
+        let alarm = state.away.alarm(self.clock.now());
+        drop(state);
+        match alarm {
+            Some(text) if self.journal.keep_unrecorded(away::ALARM, &text) => {
+                tracing::error!(alarm = away::ALARM, "{text}");
+            }
+            Some(_) => {}
+            None => {
+                self.journal.drop_unrecorded(away::ALARM);
+            }
         }
     }
 
@@ -368,7 +397,7 @@ impl<'a> OnItsWay<'a> {
 
     fn ended(mut self, outcome: &Placed, http: Option<u16>, took: Duration) {
         if let Some(call) = self.call.take() {
-            self.pool.note(call, ended(outcome, http), took, why_failed(outcome));
+            self.pool.note(call, ended(outcome, http), took, away::why(outcome));
         }
     }
 }
@@ -391,18 +420,6 @@ fn ended(outcome: &Placed, http: Option<u16>) -> Ended {
         }
         Placed::Unclear(unclear) => Ended::Unclear(unclear.retry_after),
         Placed::Taken(_) | Placed::AlreadyExists | Placed::NotTaken(_) => Ended::Passed,
-    }
-}
-
-/// What a call that failed came to, for people.
-fn why_failed(outcome: &Placed) -> Option<String> {
-    match outcome {
-        Placed::NotTaken(NotTaken::NotSent(why)) => Some(why.clone()),
-        Placed::NotTaken(NotTaken::Throttled(_)) => {
-            Some("it refuses calls as too many (HTTP 429)".to_owned())
-        }
-        Placed::Unclear(unclear) => Some(unclear.what.clone()),
-        Placed::Taken(_) | Placed::AlreadyExists | Placed::NotTaken(_) => None,
     }
 }
 

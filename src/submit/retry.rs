@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use super::pool::Pool;
 use crate::clock::Clock;
 use crate::gate::{Pause, Scope};
 use crate::journal::{Journal, JournalError};
@@ -19,12 +20,13 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Without one it is told by the commit that makes one; it looks again after this long by itself.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
 
-/// Tries pauses whose time has come, for ever.
+/// Tries pauses whose time has come, and tells of a provider that is away, for ever.
 pub(super) async fn run(
     journal: Journal,
     provider: Arc<dyn Provider>,
     clock: Clock,
     settings: watch::Receiver<Arc<Settings>>,
+    pool: Arc<Pool>,
 ) {
     let mut standing = journal.standing();
     loop {
@@ -43,6 +45,7 @@ pub(super) async fn run(
             }
             Err(error) => journal.fails("pauses", &format!("pauses can't be tried: {error}")),
         }
+        pool.tell_if_away();
         let pause = if is_tried { LOOK_EVERY } else { LOOK_AGAIN };
         pulse::within(pause);
         tokio::select! {

@@ -1,0 +1,62 @@
+//! A provider that doesn't answer orders: nothing pauses by it, so people are told, and by an alarm where it lasts.
+
+use std::time::Duration;
+
+use crate::types::{NotTaken, Placed, Timestamp};
+
+/// The alarm's name. It is over with the next answer, so it isn't recorded.
+pub(super) const ALARM: &str = "provider";
+/// A shorter time without an answer is one line in the log.
+const LASTS: Duration = Duration::from_secs(60);
+
+/// Since when, and why the call failed that showed it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Away(Option<(Timestamp, String)>);
+
+impl Away {
+    pub(super) fn begins(&mut self, now: Timestamp, why: &str) {
+        self.0 = Some((now, why.to_owned()));
+    }
+
+    pub(super) fn ends(&mut self) {
+        self.0 = None;
+    }
+
+    /// The alarm's text, the same for as long as it lasts.
+    pub(super) fn alarm(&self, now: Timestamp) -> Option<String> {
+        let (since, why) = self.0.as_ref().filter(|(since, _)| now.since(*since) >= LASTS)?;
+        Some(format!(
+            "the provider doesn't answer orders since {since}: {why}. It is tried again and again, and goes on by itself; \
+             `imeid check --online` says whether it can be reached"
+        ))
+    }
+}
+
+/// What a call that failed came to, for people.
+pub(super) fn why(outcome: &Placed) -> Option<&str> {
+    match outcome {
+        Placed::NotTaken(NotTaken::NotSent(why)) => Some(why),
+        Placed::NotTaken(NotTaken::Throttled(_)) => Some("it refuses calls as too many (HTTP 429)"),
+        Placed::Unclear(unclear) => Some(&unclear.what),
+        Placed::Taken(_) | Placed::AlreadyExists | Placed::NotTaken(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_one_that_lasts_is_an_alarm_with_one_text_until_it_is_over() {
+        let at = |seconds: u64| Timestamp::from_millis(1_000_000).plus(Duration::from_secs(seconds));
+        let mut away = Away::default();
+        assert_eq!(away.alarm(at(0)), None);
+        away.begins(at(0), "connection refused");
+        assert_eq!(away.alarm(at(59)), None);
+        let text = away.alarm(at(60)).unwrap();
+        assert!(text.contains("since 1970-01-01T00:16:40Z: connection refused"), "{text}");
+        assert_eq!(away.alarm(at(6_000)), Some(text));
+        away.ends();
+        assert_eq!(away.alarm(at(6_001)), None);
+    }
+}
