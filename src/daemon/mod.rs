@@ -9,6 +9,7 @@ mod line;
 pub mod log;
 mod manager;
 mod older_copy;
+mod open;
 mod progress;
 mod prune;
 mod reload;
@@ -19,9 +20,8 @@ mod tests;
 mod unrecorded;
 mod watch_disk;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use sd_notify::NotifyState;
 use tokio::sync::{Notify, watch};
@@ -30,8 +30,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::clock::Clock;
-use crate::config::{Config, Folders, KeyError, read_api_key};
-use crate::durable::{self, Holder, LockError, LockFile};
+use crate::config::{Config, KeyError, read_api_key};
+use crate::durable::{LockError, LockFile};
 use crate::inbox::{self, Inbox};
 use crate::intake::{Intake, Told};
 use crate::journal::{Journal, JournalError};
@@ -40,13 +40,14 @@ use crate::outbox::Outbox;
 use crate::poll::Poll;
 use crate::provider::{ClientError, GsmFusion, Provider};
 use crate::pulse::Pulse;
-use crate::settings::{self, Settings};
+use crate::settings::Settings;
 use crate::settle::{OnceTold, Reconcile, Settle};
 use crate::submit::Submit;
 
 pub use account::{Remembered, remembered};
 pub(crate) use manager::tell_status;
 pub use older_copy::{StampKeeper, recover};
+pub use open::{Opened, journal_lock, open, running};
 pub use progress::{LIVE_FACT, Live, eta};
 pub(crate) use reload::tell_refused;
 pub(crate) use signals::stop_on_signals;
@@ -59,11 +60,6 @@ use progress::{Heard, Progress};
 use reload::Reload;
 use requests::Requests;
 use watch_disk::DiskWatch;
-
-/// A command that writes the journal while no daemon runs is done by then, as a rule.
-const COMMAND_NEEDS: Duration = Duration::from_secs(10);
-/// How often its end is looked for.
-const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// Why the daemon didn't start, or ended.
 #[derive(Debug, thiserror::Error)]
@@ -151,13 +147,7 @@ async fn work(
     stop: CancellationToken,
     outside: Outside,
 ) -> Result<(), DaemonError> {
-    make_folders(&config)?;
-    let locks = tokio::select! {
-        biased;
-        locks = lock(&config, &clock) => locks?,
-        () = stop.cancelled() => return Ok(()),
-    };
-    let opened = recovered(config, locks, &clock).await?;
+    let Some(opened) = open::open_unless_stopped(config, &clock, &stop).await? else { return Ok(()) };
     daemon_of(opened, provider, clock, outside).run(stop).await
 }
 
@@ -175,59 +165,6 @@ fn daemon_of(opened: Opened, provider: Arc<dyn Provider>, clock: Clock, outside:
         _inbox_lock,
         outside,
     }
-}
-
-/// What a daemon works on, recovered from the last one's end.
-#[derive(Debug)]
-pub struct Opened {
-    /// The journal: nothing in it is in flight.
-    pub journal: Journal,
-    /// The configuration, with the journal's numbers.
-    pub settings: Arc<Settings>,
-    /// The journal's. Held for as long as it works.
-    lock: LockFile,
-    _inbox_lock: LockFile,
-}
-
-/// Makes the folders, locks them, opens the journal and recovers: what was in flight when the last process ended is in
-/// doubt.
-///
-/// # Errors
-/// Another daemon has them, or something can't be made, opened or written.
-pub async fn open(config: Config, clock: &Clock) -> Result<Opened, DaemonError> {
-    make_folders(&config)?;
-    let locks = lock(&config, clock).await?;
-    recovered(config, locks, clock).await
-}
-
-async fn recovered(
-    config: Config,
-    [lock, inbox_lock]: [LockFile; 2],
-    clock: &Clock,
-) -> Result<Opened, DaemonError> {
-    sweep(&config);
-    let journal = Journal::open(&config.journal.path)?;
-    journal.keep_steady(clock);
-    account::check(&journal, &config).await?;
-    let settings = Arc::new(Settings::new(config, &journal).await?);
-    let lost = recover(&journal, &settings, clock).await?;
-    if lost > 0 {
-        tracing::warn!(orders = lost, "in flight when the last process ended: in doubt");
-    }
-    journal.try_account_at_once(clock.now()).await?;
-    warn_of_left_waiting(&journal, &settings).await?;
-    Ok(Opened { journal, settings, lock, _inbox_lock: inbox_lock })
-}
-
-/// Orders that no stage will ever send are told of: nothing else would.
-async fn warn_of_left_waiting(journal: &Journal, settings: &Arc<Settings>) -> Result<(), JournalError> {
-    let in_force = Arc::clone(settings);
-    let queues = journal.read(move |view| settings::left_waiting(view, &in_force.config)).await?;
-    for queue in queues {
-        let why = settings::why_left_waiting(&queue, &settings.config);
-        tracing::warn!(service = %queue.name, orders = queue.orders, "{why}");
-    }
-    Ok(())
 }
 
 struct Daemon {
@@ -449,84 +386,4 @@ async fn first_ended(stages: &mut [Stage]) -> &'static str {
         std::task::Poll::Pending
     })
     .await
-}
-
-/// Makes what is missing of the folders, for the group too.
-fn make_folders(config: &Config) -> Result<(), DaemonError> {
-    let Folders { inbox, outbox, reconcile, archive, rejected, .. } = &config.folders;
-    let services = config
-        .services
-        .iter()
-        .filter(|service| service.folder != ".")
-        .map(|service| inbox.join(&service.folder));
-    let journal = config.journal.path.parent().map(Path::to_owned);
-    for path in [inbox, outbox, reconcile, archive, rejected].into_iter().cloned().chain(services) {
-        make_folder(&path, 0o2775)?;
-    }
-    journal.map_or(Ok(()), |path| make_folder(&path, 0o700))
-}
-
-fn make_folder(path: &Path, mode: u32) -> Result<(), DaemonError> {
-    if path.is_dir() {
-        return Ok(());
-    }
-    if let Some(parent) = path.parent() {
-        std::fs::create_dir_all(parent).map_err(|why| DaemonError::Folder { path: path.to_owned(), why })?;
-    }
-    durable::make_dir(path, mode).map_err(|why| DaemonError::Folder { path: path.to_owned(), why })
-}
-
-/// The lock of whoever writes the journal: the daemon, or a command while there is none.
-#[must_use]
-pub fn journal_lock(config: &Config) -> PathBuf {
-    let mut beside = config.journal.path.clone().into_os_string();
-    beside.push(".lock");
-    PathBuf::from(beside)
-}
-
-/// The daemon that has this journal, if one has: a command that writes it for a moment is none.
-///
-/// # Errors
-/// The lock is there and can't be asked.
-pub fn running(config: &Config) -> Result<Option<Holder>, LockError> {
-    Ok(LockFile::holder(&journal_lock(config))?.filter(|holder| !holder.briefly))
-}
-
-/// One daemon a journal, and one an inbox. A command that writes the journal is waited for.
-async fn lock(config: &Config, clock: &Clock) -> Result<[LockFile; 2], DaemonError> {
-    let journal = lock_journal(&journal_lock(config), clock).await?;
-    let inbox = LockFile::acquire(&config.folders.inbox.join(".imeid.lock"))?;
-    Ok([journal, inbox])
-}
-
-async fn lock_journal(path: &Path, clock: &Clock) -> Result<LockFile, LockError> {
-    let until = clock.steady().saturating_add(COMMAND_NEEDS);
-    // Whoever has just got the lock hasn't written yet who it is: a daemon is known by two looks.
-    let (mut told, mut is_daemon) = (false, false);
-    loop {
-        let refused = match LockFile::acquire(path) {
-            Ok(lock) => return Ok(lock),
-            Err(refused) => refused,
-        };
-        let LockError::Held { by, .. } = &refused else { return Err(refused) };
-        if clock.steady() >= until || (is_daemon && !by.briefly) {
-            return Err(refused);
-        }
-        is_daemon = !by.briefly;
-        if by.briefly && !std::mem::replace(&mut told, true) {
-            tracing::info!("{refused}; it is waited for, up to {} s", COMMAND_NEEDS.as_secs());
-            tell_status("starting: a command of imeid is at work on the journal");
-        }
-        tokio::time::sleep(LOOK_AGAIN).await;
-    }
-}
-
-/// Removes temporary files that a crash left.
-fn sweep(config: &Config) {
-    let Folders { outbox, archive, rejected, .. } = &config.folders;
-    for folder in [outbox, archive, rejected] {
-        if let Err(error) = durable::remove_leftovers(folder) {
-            tracing::warn!(folder = %folder.display(), "temporary files of a crash can't be removed: {error}");
-        }
-    }
 }

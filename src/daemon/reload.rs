@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 use super::key::KeyInUse;
 use super::log::LogHandle;
-use super::{make_folders, warn_of_left_waiting};
+use super::open::{make_folders, warn_of_left_waiting};
 use crate::config::{self, Config};
 use crate::journal::Journal;
 use crate::settings::Settings;
