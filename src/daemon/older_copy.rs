@@ -188,3 +188,45 @@ fn trouble(archive: &Path, error: &io::Error, begins: bool) -> String {
         )
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::config_in;
+    use super::*;
+    use crate::journal::View;
+
+    fn stamp_in(archive: &Path) -> Option<Stamp> {
+        let text = std::fs::read_to_string(archive.join(NAME)).ok()?;
+        Some(serde_json::from_str(&text).unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_start_is_told_once_its_stamp_is_in_the_archive_and_follows_the_archive() {
+        let dir = tempfile::tempdir().unwrap();
+        let opened = super::super::open(config_in(dir.path()), &Clock::system()).await.unwrap();
+        let (journal, archive) = (opened.journal.clone(), dir.path().join("archive"));
+        let (reload, settings) = watch::channel(Arc::clone(&opened.settings));
+        let mut keeper = StampKeeper::new(journal.clone(), Clock::system(), settings);
+        keeper.unit().await;
+        assert_eq!(stamp_in(&archive), None, "nothing was sent, and nothing waits");
+        std::fs::remove_dir(&archive).unwrap();
+        journal.await_stamp().await;
+        keeper.unit().await;
+        let alarms = journal.read(View::alarms).await.unwrap();
+        assert_eq!((alarms.len(), alarms[0].name.as_str()), (1, "stamp"));
+        assert!(alarms[0].text.starts_with("nothing is sent: "), "{}", alarms[0].text);
+        assert!(journal.waits_for_stamp());
+        std::fs::create_dir(&archive).unwrap();
+        keeper.unit().await;
+        assert!(!journal.waits_for_stamp());
+        assert_eq!(stamp_in(&archive).unwrap().starts, 1);
+        assert!(journal.read(View::alarms).await.unwrap().is_empty());
+        let mut config = opened.settings.config.clone();
+        config.folders.archive = dir.path().join("elsewhere");
+        std::fs::create_dir(&config.folders.archive).unwrap();
+        let other = config.folders.archive.clone();
+        reload.send_replace(Arc::new(Settings::new(config, &journal).await.unwrap()));
+        keeper.unit().await;
+        assert_eq!(stamp_in(&other), stamp_in(&archive), "the journal is as it was");
+    }
+}

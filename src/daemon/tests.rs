@@ -50,7 +50,7 @@ impl Provider for Silent {
     }
 }
 
-fn config_in(dir: &Path) -> Config {
+pub(super) fn config_in(dir: &Path) -> Config {
     let path = |name: &str| format!("\"{}\"", dir.join(name).display());
     let text = include_str!("../../config/imeid.toml")
         .replace("\"/srv/imeid/", &format!("\"{}/", dir.display()))

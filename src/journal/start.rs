@@ -48,6 +48,13 @@ impl Journal {
         steps.is_awaited.load(Ordering::Acquire) && !steps.is_told.load(Ordering::Acquire)
     }
 
+    /// As a claim that waits for it does.
+    #[cfg(test)]
+    pub(crate) async fn await_stamp(&self) {
+        let start = self.shared.common.start.clone();
+        assert!(!self.write(move |tx| Ok(start.lets_go(tx))).await.unwrap());
+    }
+
     /// Counts this start, once, and gives the stamp that tells so. It must be on disk outside the journal before
     /// [`Journal::start_is_told`].
     ///

@@ -301,7 +301,7 @@ fn put_back(place: &Workplace, copy: &str) {
 }
 
 /// Copies a folder's files, or one file, into a folder.
-fn copy_files(place: &Workplace, from: &str, to: &str) {
+pub(crate) fn copy_files(place: &Workplace, from: &str, to: &str) {
     std::fs::create_dir_all(place.path(to)).unwrap();
     let from = place.path(from);
     let files: Vec<_> = if from.is_file() {

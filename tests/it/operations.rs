@@ -8,6 +8,7 @@ use std::time::Duration;
 use imeid::simulator::{Account, Change, Delay, Duplicates, Options, Share};
 use rustix::process::Signal;
 
+use crate::commands::copy_files;
 use crate::reconcile::{drop_export, export_of, exports_read};
 use crate::support::{Sim, Workplace, file_of, imei, status};
 
@@ -160,14 +161,6 @@ fn a_backup_is_put_back_step_by_step_and_nothing_is_paid_twice() {
     assert_eq!(again.counts("imeid_status").into_iter().collect::<Vec<_>>(), [("duplicate", 3)]);
     assert_eq!((sim.ledger().place_calls, sim.ledger().paid_twice), (6, 0), "{}", place.log());
     assert_eq!(status(&place)["alarms"], serde_json::json!([]));
-}
-
-/// Copies a folder's files into another, as a person does.
-fn copy_files(place: &Workplace, from: &str, to: &str) {
-    fs::create_dir_all(place.path(to)).unwrap();
-    for name in place.names(from) {
-        fs::copy(place.path(from).join(&name), place.path(to).join(&name)).unwrap();
-    }
 }
 
 #[test]

@@ -27,6 +27,7 @@ pub(crate) fn check(world: &mut World) {
     rows(world);
     nothing_illegal(&life.view);
     proofs(&life.view);
+    its_own_stamp(&life.view);
     ages(world);
     assert_eq!(world.wire.raced(), None, "two requests for one IMEI raced each other");
     outbox::check(world);
@@ -275,6 +276,12 @@ fn rows(world: &World) {
         "SELECT 'order ' || o.id FROM orders o JOIN batches b ON b.id = o.batch WHERE b.state = 0 AND o.attempts > 0",
     );
     assert!(early.is_empty(), "sent before its file was journaled: {early:?}");
+}
+
+/// No copy is put back here: whatever a crash left, its own stamp is never ahead of the journal.
+fn its_own_stamp(view: &Connection) {
+    let taken = strings(view, "SELECT value FROM facts WHERE key = 'was_copy'");
+    assert!(taken.is_empty(), "taken for an older copy of {taken:?}");
 }
 
 /// No event that the table of an order's life has no row for.
