@@ -2,11 +2,12 @@
 
 use std::fmt;
 use std::path::PathBuf;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use reqwest::{Client, Url};
+use reqwest::{Client, ClientBuilder, Url};
 use secrecy::SecretString;
 
+use super::ahead::{self, Ahead};
 use super::secret::Key;
 use super::wire::{self, Answer, ProviderTimes};
 use super::{BoxFuture, PlaceOrder, Provider, listing, place};
@@ -52,9 +53,10 @@ pub enum ClientError {
 /// GSM Fusion's ordering API at one reseller's site, for one account.
 ///
 /// Holds two HTTP clients: one for the paid call, one for those that only read. Neither ever sends a request twice,
-/// follows a redirect or asks the environment for a proxy.
+/// follows a redirect or asks the environment for a proxy. A third opens connections for the first, and sends nothing.
 pub struct GsmFusion {
     paid: Client,
+    ahead: Option<Ahead>,
     reading: Client,
     endpoint: Url,
     user_id: String,
@@ -69,21 +71,44 @@ impl GsmFusion {
     /// # Errors
     /// A [`ClientError`] where the configuration or the key can't be used.
     pub fn new(config: &ProviderConfig, api_key: SecretString, clock: Clock) -> Result<Self, ClientError> {
-        Self::with_paid(config, &api_key, clock, wire::paid(config)?)
+        Self::opening_ahead(config, &api_key, clock, ahead::WORTH)
     }
 
-    /// With another client for the paid call: the tests plant a bad one, to see that they would notice.
+    /// One that opens connections ahead where that takes at least `worth`.
+    pub(super) fn opening_ahead(
+        config: &ProviderConfig,
+        api_key: &SecretString,
+        clock: Clock,
+        worth: Duration,
+    ) -> Result<Self, ClientError> {
+        let opens = Some((wire::paid(config)?, worth));
+        Self::with_paid(config, api_key, clock, wire::paid(config)?, opens)
+    }
+
+    /// With another client for the paid call: the tests plant a bad one, to see that they would notice. `opens`: what opens
+    /// connections for it, and where; `None`: it opens them itself.
     pub(super) fn with_paid(
         config: &ProviderConfig,
         api_key: &SecretString,
         clock: Clock,
-        paid: reqwest::ClientBuilder,
+        paid: ClientBuilder,
+        opens: Option<(ClientBuilder, Duration)>,
     ) -> Result<Self, ClientError> {
         let setup = |error: reqwest::Error| ClientError::Setup(wire::chain(&error));
+        let key = Key::new(api_key).ok_or(ClientError::Key)?;
+        let endpoint = endpoint(&config.base_url)?;
+        let (paid, ahead) = match opens {
+            Some((opens, worth)) => {
+                let (paid, ahead) = Ahead::of(paid, opens, endpoint.clone(), worth).map_err(setup)?;
+                (paid, Some(ahead))
+            }
+            None => (paid.build().map_err(setup)?, None),
+        };
         Ok(Self {
-            key: Key::new(api_key).ok_or(ClientError::Key)?,
-            endpoint: endpoint(&config.base_url)?,
-            paid: paid.build().map_err(setup)?,
+            key,
+            endpoint,
+            paid,
+            ahead,
             reading: wire::reading(config)?.build().map_err(setup)?,
             user_id: config.user_id.clone(),
             times: ProviderTimes { connect: config.connect_timeout, request: config.timeout },
@@ -120,6 +145,12 @@ impl GsmFusion {
         Ok(answer)
     }
 
+    /// How many connections wait for orders, and how many are being opened.
+    #[cfg(test)]
+    pub(super) fn ahead(&self) -> (usize, usize) {
+        self.ahead.as_ref().map_or((0, 0), Ahead::there_are)
+    }
+
     async fn place_one(&self, order: &PlaceOrder) -> Reply<Placed> {
         if let Some((name, _)) = order.params.iter().find(|(name, _)| !is_free(name)) {
             let why = format!("nothing was sent: {name:?} can't be a parameter of a service");
@@ -129,11 +160,16 @@ impl GsmFusion {
         let mut params = vec![("imei", imei.as_str()), ("networkId", order.network_id.0.as_str())];
         params.extend(order.params.iter().map(|(name, value)| (name.as_str(), value.as_str())));
         match self.call(&self.paid, "placeorder", &params, ANSWER_LIMIT_BYTES).await {
-            Ok(answer) => Reply {
-                outcome: place::sort(order.imei, &answer),
-                http: Some(answer.http),
-                body: answer.body,
-            },
+            Ok(answer) => {
+                if let Some(ahead) = self.ahead.as_ref().filter(|_| answer.http == 200) {
+                    ahead.answered();
+                }
+                Reply {
+                    outcome: place::sort(order.imei, &answer),
+                    http: Some(answer.http),
+                    body: answer.body,
+                }
+            }
             // A builder's error comes before there is a connection, a connection's before there is a request on it.
             Err(error) if error.is_connect() || error.is_builder() => {
                 no_answer(Placed::NotTaken(NotTaken::NotSent(self.describe(error))))

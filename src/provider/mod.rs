@@ -4,6 +4,7 @@
 //! [`Answer`] proves is a pure matter of its bytes, however they came: [`read_placed`], [`read_orders`],
 //! [`read_services`], [`read_account`].
 
+mod ahead;
 mod amount;
 mod client;
 mod listing;

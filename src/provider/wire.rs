@@ -59,8 +59,8 @@ fn builder(config: &ProviderConfig) -> Result<ClientBuilder, ClientError> {
 ///
 /// On a kept one, what arrives counts for the order that waits there, whatever it was meant for. The end of a connection
 /// that the server was closing anyhow is then a doubt, though the order never got there; and a second answer to the order
-/// before, if it refuses, closes an order that is taken, or sends it again. The price is a handshake an order, beside the
-/// seconds that an order takes.
+/// before, if it refuses, closes an order that is taken, or sends it again. The price is a handshake an order, most of it
+/// made [`ahead`](super::ahead).
 pub(super) fn paid(config: &ProviderConfig) -> Result<ClientBuilder, ClientError> {
     Ok(builder(config)?.pool_max_idle_per_host(0))
 }

@@ -145,6 +145,8 @@ const HOMES: &[(&str, &[&str])] = &[
     ("rusqlite_migration", &["journal"]),
     // The config reads addresses with the client's own parser: what passes there can be connected to.
     ("reqwest", &["provider", "config"]),
+    ("hyper", &["provider"]),
+    ("tower", &["provider"]),
     ("quick_xml", &["provider"]),
     ("notify", &["inbox"]),
     ("axum", &["simulator"]),

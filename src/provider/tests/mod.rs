@@ -1,5 +1,6 @@
 //! Tests of the client: what answers mean, and what is seen at the socket.
 
+mod ahead;
 mod answers;
 mod calls;
 mod leaves;

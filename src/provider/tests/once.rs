@@ -19,7 +19,7 @@ async fn place_at(
     let server = Server::start(script).await;
     let config = ProviderConfig { timeout: Duration::from_millis(700), ..at(server.address) };
     let paid = plant(wire::paid(&config).unwrap());
-    let client = GsmFusion::with_paid(&config, &KEY.into(), clock(), paid).unwrap();
+    let client = GsmFusion::with_paid(&config, &KEY.into(), clock(), paid, None).unwrap();
     let reply = client.place(&order()).await;
     drop(client);
     (reply, server.finish().await)
@@ -144,7 +144,7 @@ async fn place_twice(
     let server = Server::start(script).await;
     let config = at(server.address);
     let paid = plant(wire::paid(&config).unwrap());
-    let client = GsmFusion::with_paid(&config, &KEY.into(), clock(), paid).unwrap();
+    let client = GsmFusion::with_paid(&config, &KEY.into(), clock(), paid, None).unwrap();
     let replies = [client.place(&order()).await.outcome, client.place(&order()).await.outcome];
     drop(client);
     (replies, server.finish().await)

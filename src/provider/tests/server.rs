@@ -117,7 +117,7 @@ async fn serve(stream: TcpStream, state: Arc<State>) {
 }
 
 /// One request, head and body, or what came of it; `None` where the client left.
-async fn read_request(stream: &TcpStream) -> Option<String> {
+pub(super) async fn read_request(stream: &TcpStream) -> Option<String> {
     let mut bytes = Vec::new();
     let mut chunk = [0; 4096];
     while !is_whole(&bytes) {
@@ -140,7 +140,7 @@ fn is_whole(bytes: &[u8]) -> bool {
     })
 }
 
-async fn write(stream: &TcpStream, mut bytes: &[u8]) -> Result<()> {
+pub(super) async fn write(stream: &TcpStream, mut bytes: &[u8]) -> Result<()> {
     while !bytes.is_empty() {
         stream.writable().await?;
         match stream.try_write(bytes) {
