@@ -149,7 +149,9 @@ async fn a_wrong_address_can_be_mended_until_something_was_sent_under_it() {
         other.execute_batch(sql).unwrap();
     };
     // One that waits says nothing of a provider.
-    execute("INSERT INTO orders (service, imei, batch, first_row, state) VALUES (1, 353322110000008, 1, 1, 0)");
+    execute(
+        "INSERT INTO orders (service, imei, batch, first_row, state) VALUES (1, 353322110000008, 1, 1, 0)",
+    );
     drop(open(at("https://right.example.com"), &clock).await.unwrap());
     let view = View::open(&at("").journal.path).unwrap();
     assert_eq!(view.known_url(&account).unwrap().as_deref(), Some("https://right.example.com"));
