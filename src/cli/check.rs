@@ -46,7 +46,7 @@ fn before_reload(path: &Path) -> Exit {
     let config = match config::load(path) {
         Ok(config) => config,
         Err(errors) => {
-            daemon::tell_refused(&errors.to_string().lines().map(str::to_owned).collect::<Vec<_>>());
+            daemon::tell_refused(&errors.to_string().lines().map(str::to_owned).collect::<Vec<_>>(), true);
             return Exit::Usage;
         }
     };
@@ -54,7 +54,8 @@ fn before_reload(path: &Path) -> Exit {
     let wrong = |finding: &&Finding| !matches!(finding.grade, Grade::Ok | Grade::Warning);
     let wrong: Vec<String> = findings.iter().filter(wrong).map(|finding| finding.text.clone()).collect();
     if !wrong.is_empty() {
-        daemon::tell_refused(&wrong);
+        let is_config = |finding: &Finding| finding.grade == Grade::BadConfig;
+        daemon::tell_refused(&wrong, findings.iter().any(is_config));
     }
     exit_of(&findings)
 }

@@ -42,7 +42,7 @@ impl Reload<'_> {
                 true
             }
             Err(reasons) => {
-                tell_refused(&reasons);
+                tell_refused(&reasons, true);
                 self.reopen_log(&old.log);
                 false
             }
@@ -86,12 +86,11 @@ impl Reload<'_> {
     }
 }
 
-/// Warns, in one line, that a changed configuration is refused.
-pub(crate) fn tell_refused(reasons: &[String]) {
-    tracing::warn!(
-        "the changed configuration is refused, the old one stays: {}; a restart would fail with it",
-        reasons.join("; ")
-    );
+/// Warns, in one line, that a changed configuration is refused; and whether it would fail a start too.
+pub(crate) fn tell_refused(reasons: &[String], fails_a_start: bool) {
+    let reasons = reasons.join("; ");
+    let rest = if fails_a_start { "; a restart would fail with it" } else { "" };
+    tracing::warn!("the changed configuration is refused, the old one stays: {reasons}{rest}");
 }
 
 fn told(changes: &[String]) -> String {

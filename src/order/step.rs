@@ -1,13 +1,14 @@
 //! The function itself. Each state has its own short match; what holds for any state comes first.
 
 mod books;
+mod export;
 mod word;
 
 use crate::types::{ProviderOrderId, ProviderStatus};
 
 use super::{
-    Absence, Alarm, Answer, BalanceFacts, Effect, Event, Exported, HoldFacts, KeyFacts, NoIdFacts, Order,
-    PauseReason, ProbeFacts, Released, Source, State,
+    Absence, Alarm, Answer, BalanceFacts, Effect, Event, HoldFacts, KeyFacts, NoIdFacts, Order, PauseReason,
+    ProbeFacts, Released, Source, State,
 };
 
 /// What becomes of an order.
@@ -281,64 +282,6 @@ impl Draft {
         self.order.state == State::OrderedNoId
             && (balance_contradicts || !can_list || too_old)
             && self.to(State::Held)
-    }
-
-    fn exported(&mut self, exported: Exported) -> bool {
-        let status = match (self.order.state, exported) {
-            (State::Submitting, _) => {
-                self.effect(Effect::KeepExport);
-                return true;
-            }
-            (State::Completed | State::Rejected | State::Ordered | State::Refused, Exported::One(_)) => {
-                return true;
-            }
-            (State::Queued, Exported::One(status)) if self.order.unproven() == 0 => {
-                return self.elsewhere_with_result(status);
-            }
-            (State::OrderedElsewhere, Exported::One(status)) => return self.elsewhere_with_result(status),
-            (State::Cancelled, _) if self.order.unproven() == 0 && self.order.charged == 0 => return false,
-            (State::Queued, _) if self.order.unproven() == 0 => return false,
-            (
-                State::InDoubt | State::OrderedNoId | State::Held | State::Cancelled | State::Queued,
-                exported,
-            ) => match exported {
-                Exported::One(status) => status,
-                Exported::Several => return self.exported_twice(),
-            },
-            _ => return false,
-        };
-        if self.order.charged == 0 {
-            let from = self.any_source();
-            self.charge(from, None);
-        }
-        self.presume_all_unproven();
-        match status {
-            ProviderStatus::Completed => self.to(State::Completed),
-            ProviderStatus::Rejected => self.rejected(),
-            ProviderStatus::Pending if self.order.id.is_some() => self.to(State::Ordered),
-            ProviderStatus::Pending => self.to(State::OrderedNoId),
-        }
-    }
-
-    fn exported_twice(&mut self) -> bool {
-        while self.order.charged < 2 {
-            let from = self.any_source();
-            self.charge(from, None);
-        }
-        self.presume_all_unproven();
-        self.effect(Effect::Alarm(Alarm::DoubleCharge));
-        self.to(State::Held)
-    }
-
-    fn elsewhere_with_result(&mut self, status: ProviderStatus) -> bool {
-        if status == ProviderStatus::Pending {
-            return true;
-        }
-        // A completed check beats a rejection.
-        let is_answered = self.order.has_result && !self.order.is_result_rejected;
-        self.order.has_result = true;
-        self.order.is_result_rejected = status == ProviderStatus::Rejected && !is_answered;
-        self.to(State::OrderedElsewhere)
     }
 
     fn status(&mut self, status: ProviderStatus) -> bool {

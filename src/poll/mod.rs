@@ -312,3 +312,50 @@ fn halves(mut orders: Vec<DuePoll>) -> Vec<Vec<DuePoll>> {
     let second = orders.split_off(orders.len().div_ceil(2));
     [orders, second].into_iter().filter(|half| !half.is_empty()).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::View;
+    use crate::provider::GsmFusion;
+    use crate::types::{Imei, OrderId};
+
+    #[tokio::test]
+    async fn what_is_told_of_another_imei_is_no_answer_one_alarm_and_given_up_like_silence() {
+        let folder = tempfile::tempdir().unwrap();
+        let journal = Journal::open(&folder.path().join("journal.db")).unwrap();
+        let text = include_str!("../../config/imeid.toml");
+        let config = crate::config::parse(text, std::path::Path::new("/etc/imeid/imeid.toml")).unwrap();
+        let clock = Clock::system();
+        let key = "a-key".to_owned().into();
+        let provider = Arc::new(GsmFusion::new(&config.provider, key, clock.clone()).unwrap());
+        let settings = Arc::new(Settings::new(config, &journal).await.unwrap());
+        let mut poll = Poll::new(journal.clone(), provider, clock.clone(), watch::channel(settings).1);
+        let id = ProviderOrderId(7);
+        let due =
+            |ordered_at| DuePoll { order: OrderId(1), id, imei: Imei::from_parts(35_332_211, 1), ordered_at };
+        let told = ProviderOrder {
+            id,
+            imei: Some(Imei::from_parts(35_332_211, 2)),
+            package: String::new(),
+            status: ProviderStatus::Completed,
+            status_raw: "2 Completed".to_owned(),
+            code: "another phone's answer".to_owned(),
+            requested_at: String::new(),
+            raw: Vec::new(),
+        };
+        let long_ago = Timestamp::from_millis(0);
+        for (ordered_at, given_up) in [(clock.now(), false), (long_ago, true)] {
+            poll.tell_of_other_imeis(&[due(ordered_at)], std::slice::from_ref(&told)).await;
+            let mut results = Vec::new();
+            let missing = poll.match_up(vec![due(ordered_at)], vec![told.clone()], true, &mut results);
+            assert!(missing.is_empty(), "it isn't asked for alone");
+            let [PollResult { told, .. }] = &results[..] else { panic!("{results:?}") };
+            assert!(matches!(told, PollTold::Nothing) != given_up, "{told:?}");
+            assert!(matches!(told, PollTold::GivenUp(_)) == given_up, "{told:?}");
+        }
+        let alarms = journal.read(View::alarms).await.unwrap();
+        assert_eq!(alarms.len(), 1);
+        assert!(alarms[0].name == "journal" && alarms[0].text.contains("another IMEI than"), "{alarms:?}");
+    }
+}
