@@ -274,9 +274,9 @@ async fn a_daemon_is_idle_working_paused_or_draining() {
 async fn an_outage_is_a_pause_with_its_reason_and_next_try_while_there_is_something_to_send() {
     let bench = Bench::new().await;
     let _lock = bench.lock();
-    let next_try = Some(NOW.plus(Duration::from_secs(4)));
+    let next_try = NOW.plus(Duration::from_secs(4));
     let why = "HTTP 502".to_owned();
-    let outage = Standstill { cause: Cause::Outage, why, since: Some(NOW), next_try };
+    let outage = Standstill { cause: Cause::Outage, why, since: Some(NOW), next_try: Some(next_try) };
     bench.note(|live| live.standstill = Some(outage.clone())).await;
     assert_eq!((bench.read().pauses, bench.read().daemon.state), (vec![], DaemonState::Idle));
     bench.batch("stock", 0, 4).await;
@@ -286,7 +286,7 @@ async fn an_outage_is_a_pause_with_its_reason_and_next_try_while_there_is_someth
     let json = serde_json::to_value(&status).unwrap();
     assert_eq!(json["pauses"][0]["reason"], "outage");
     assert_eq!(json["pauses"][0]["text"], "HTTP 502");
-    assert_eq!(json["pauses"][0]["next_try"], next_try.unwrap().to_string());
+    assert_eq!(json["pauses"][0]["next_try"], next_try.to_string());
     let told = text::text(&status);
     assert!(told.contains("everything: outage: HTTP 502 (for 0s, tried again in 4s)"), "{told}");
     bench.note(|live| live.standstill = Some(Standstill { next_try: None, ..outage })).await;
