@@ -22,10 +22,11 @@ use fastrand::Rng;
 use imeid::simulator::{Delay, Options, Share};
 
 use world::clearing::Story;
+use world::empty;
 use world::files::{self, Dropped, Line};
 use world::points::{self, Crashed};
 use world::restored;
-use world::{Knobs, World, oracle};
+use world::{Knobs, World, late, oracle};
 
 /// Twelve rows: eight orders, two repeats, two that are no IMEI.
 fn small_file() -> Dropped {
@@ -136,8 +137,7 @@ fn points_of_a_life(setting: Setting, seed: u64, files: &[Dropped]) -> Vec<&'sta
 fn every_point(setting: Setting) {
     let files = [small_file(), refused_file()];
     let count = points_of_a_life(setting, 1, &files).len();
-    let only: Option<usize> = std::env::var("IMEID_POINT").ok().map(|text| text.parse().unwrap());
-    for point in only.map_or(1..=count, |point| point..=point) {
+    for point in points_to_die_at(1..=count) {
         live_and_die(setting, 1, &files, &[point]);
     }
 }
@@ -176,8 +176,7 @@ fn clear_and_die(by_export: bool, power_cut: bool, kills: &[usize]) {
 
 fn clear_at_every_point(by_export: bool) {
     let count = points_of_a_clearing(by_export);
-    let only: Option<usize> = std::env::var("IMEID_POINT").ok().map(|text| text.parse().unwrap());
-    for point in only.map_or(1..=count, |point| point..=point) {
+    for point in points_to_die_at(1..=count) {
         clear_and_die(by_export, point % 2 == 0, &[point]);
     }
 }
@@ -222,8 +221,7 @@ fn put_a_copy_back(power_cut: bool, kills: &[usize]) -> usize {
 #[test]
 fn a_copy_that_is_put_back_after_a_crash_at_any_point_sends_nothing_that_was_sent() {
     let count = put_a_copy_back(false, &[]);
-    let only: Option<usize> = std::env::var("IMEID_POINT").ok().map(|text| text.parse().unwrap());
-    for point in only.map_or(1..=count, |point| point..=point) {
+    for point in points_to_die_at(1..=count) {
         put_a_copy_back(point % 2 == 0, &[point]);
     }
 }
@@ -236,6 +234,47 @@ fn a_second_crash_on_a_copy_that_is_put_back_changes_nothing() {
         let first = rng.usize(1..=count / 2);
         let kills = [first, rng.usize(1..=count / 2)];
         put_a_copy_back(rng.bool(), &kills);
+    }
+}
+
+/// The point that was asked for, or all of these.
+fn points_to_die_at(all: impl Iterator<Item = usize>) -> Vec<usize> {
+    let only: Option<usize> = std::env::var("IMEID_POINT").ok().map(|text| text.parse().unwrap());
+    only.map_or_else(|| all.collect(), |point| vec![point])
+}
+
+#[test]
+fn a_crash_at_any_point_before_a_denied_attempt_is_listed_loses_no_charge() {
+    let mut count = 0;
+    die_at(late::world(false, 1), &[], "no crash", |world| {
+        late::live(world)?;
+        assert!(oracle::is_paid_twice(world), "the word was right");
+        assert!(world.outbox().join("stock 1.settled.csv").exists(), "it was told nowhere");
+        count = points::passed();
+        Ok(())
+    });
+    for point in points_to_die_at(1..=count) {
+        let power_cut = point % 2 == 0;
+        die_at(late::world(power_cut, 1), &[point], &format!("power cut {power_cut}"), late::live);
+    }
+}
+
+/// At each point of the turns in which the fact is written or taken back; hours lie between, of which some are tried.
+#[test]
+fn a_crash_at_any_point_around_the_fact_of_an_empty_list_changes_nothing() {
+    let (mut told, mut count) = (empty::Story::default(), 0);
+    die_at(empty::world(false, 1), &[], "no crash", |world| {
+        told.live(world)?;
+        count = points::passed();
+        Ok(())
+    });
+    assert_eq!(told.changes.len(), 2, "it is written once, and taken back once");
+    let is_near = |point: &usize| told.changes.iter().any(|turn| turn.contains(point));
+    for point in points_to_die_at((1..=count).filter(|point| is_near(point) || point % 60 == 0)) {
+        let power_cut = point % 2 == 0;
+        let mut story = empty::Story::default();
+        let what = format!("power cut {power_cut}");
+        die_at(empty::world(power_cut, 1), &[point], &what, |world| story.live(world));
     }
 }
 

@@ -332,8 +332,9 @@ mod tests {
         let settings = Arc::new(Settings::new(config, &journal).await.unwrap());
         let mut poll = Poll::new(journal.clone(), provider, clock.clone(), watch::channel(settings).1);
         let id = ProviderOrderId(7);
-        let due =
-            |ordered_at| DuePoll { order: OrderId(1), id, imei: Imei::from_parts(35_332_211, 1), ordered_at };
+        let imei = Imei::from_parts(35_332_211, 1);
+        let due = |ordered_at| DuePoll { order: OrderId(1), id, imei, ordered_at, is_held: false };
+        let waited = Waited::always(clock.now());
         let told = ProviderOrder {
             id,
             imei: Some(Imei::from_parts(35_332_211, 2)),
@@ -348,7 +349,8 @@ mod tests {
         for (ordered_at, given_up) in [(clock.now(), false), (long_ago, true)] {
             poll.tell_of_other_imeis(&[due(ordered_at)], std::slice::from_ref(&told)).await;
             let mut results = Vec::new();
-            let missing = poll.match_up(vec![due(ordered_at)], vec![told.clone()], true, &mut results);
+            let missing =
+                poll.match_up(vec![due(ordered_at)], vec![told.clone()], true, &waited, &mut results);
             assert!(missing.is_empty(), "it isn't asked for alone");
             let [PollResult { told, .. }] = &results[..] else { panic!("{results:?}") };
             assert!(matches!(told, PollTold::Nothing) != given_up, "{told:?}");

@@ -195,6 +195,7 @@ What is in this folder
 
   NAME.results.csv    the results of NAME: your columns, then ours
   NAME.settled.csv    the same again, when rows that took longer have ended
+                      or more is known of one
   NAME.partial.csv    what is known so far; it goes when the file is done
 
 Only NAME.results.csv and NAME.settled.csv are final. Files here can be moved,

@@ -32,7 +32,7 @@ pub(crate) struct Story {
     must_clear: bool,
 }
 
-pub(super) fn file(name: &str, n: u32, of: std::ops::Range<u32>) -> Dropped {
+pub(crate) fn file(name: &str, n: u32, of: std::ops::Range<u32>) -> Dropped {
     let line = |n| Line { cell: files::imei(n).to_string(), imei: Some(files::imei(n)) };
     files::written(format!("{name} {n}.csv"), 0, usize::try_from(n).unwrap(), of.map(line).collect())
 }
@@ -146,12 +146,12 @@ fn presumed() -> String {
         .to_owned()
 }
 
-fn faults(text: &str) -> Change {
+pub(crate) fn faults(text: &str) -> Change {
     Change { faults: Some(text.parse().unwrap()), ..Change::default() }
 }
 
 /// Whether such an order is in the journal.
-fn says(world: &World, which: &str) -> bool {
+pub(crate) fn says(world: &World, which: &str) -> bool {
     let view = &world.life.as_ref().unwrap().view;
     let sql = format!("SELECT EXISTS (SELECT 1 FROM orders WHERE {which})");
     view.query_row(&sql, [], |row| row.get(0)).unwrap()

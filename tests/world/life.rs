@@ -12,7 +12,7 @@ use imeid::config::Config;
 use imeid::daemon::{self, Opened, StampKeeper};
 use imeid::inbox::{self, Inbox, Scanner, TakeError, Taken};
 use imeid::intake::Work;
-use imeid::journal::{Blocked, PruneFrom};
+use imeid::journal::{Blocked, NewRequest, PruneFrom, Said, Target};
 use imeid::meter::Meter;
 use imeid::outbox::Outbox;
 use imeid::poll::{Poll, Stopped};
@@ -20,7 +20,7 @@ use imeid::provider::Provider;
 use imeid::settings::Settings;
 use imeid::settle::{Fault, OnceTold, Reconcile, Settle};
 use imeid::submit::{Pool, claim_request, try_pauses};
-use imeid::types::BatchId;
+use imeid::types::{BatchId, Imei, NetworkId};
 use rusqlite::{Connection, OpenFlags};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
@@ -167,6 +167,21 @@ impl Life {
             })
         })?;
         ended.unwrap();
+        Ok(())
+    }
+
+    /// An operator's word about an order, as a command leaves it and the daemon carries it out.
+    pub(crate) fn say(&mut self, said: Said, network_id: &str, imei: Imei) -> Result<(), Crashed> {
+        let (journal, now, settings) = (&self.opened.journal, self.clock.now(), self.now_in_force());
+        let service = settings.number(&NetworkId(network_id.to_owned())).unwrap();
+        let new = NewRequest { who: "anna".to_owned(), said, target: Target::order(service, imei) };
+        let answer = alive(|| {
+            self.runtime.block_on(async {
+                let id = journal.leave_request(new, now).await?;
+                journal.carry_out(id, now, (*settings.rules).clone()).await
+            })
+        })?;
+        answer.unwrap();
         Ok(())
     }
 

@@ -6,11 +6,11 @@
 //!
 //! - [`points`]: where a crash can come, and dying there. [`loss`]: what a power cut loses.
 //! - [`wire`]: the provider. [`files`]: what people drop. [`life`]: one process, from start to end.
-//! - [`clearing`] and [`restored`]: stories of their own.
+//! - [`clearing`], [`restored`], [`late`], [`empty`]: stories of their own.
 //! - [`exports`]: what the provider's website tells a person, dropped into `reconcile/`.
 //! - [`oracle`]: what must hold after every step, and at rest. [`outbox`]: the part of it that reads results.
 //!
-//! An operator's words will come in beside [`files`], as further things that people do.
+//! An operator says something only in a story: random worlds have none.
 
 #![allow(
     dead_code,
@@ -21,8 +21,10 @@
 )]
 
 pub(crate) mod clearing;
+pub(crate) mod empty;
 pub(crate) mod exports;
 pub(crate) mod files;
+pub(crate) mod late;
 pub(crate) mod life;
 pub(crate) mod loss;
 pub(crate) mod oracle;
@@ -39,8 +41,9 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use imeid::config::{self, Config};
+use imeid::journal::Said;
 use imeid::simulator::{Options, Service};
-use imeid::types::{Money, NetworkId, Timestamp};
+use imeid::types::{Imei, Money, NetworkId, Timestamp};
 use tempfile::TempDir;
 
 use files::{Dropped, SERVICES};
@@ -97,6 +100,8 @@ pub(crate) struct World {
     pub(crate) loses: bool,
     /// The provider charges duplicates and tells nothing of its orders: no client can do right by it.
     pub(crate) pays_twice: bool,
+    /// A person says what isn't so: the books lack what he denies, until there is evidence of it.
+    pub(crate) is_lied_to: bool,
     folder: TempDir,
     _alone: MutexGuard<'static, ()>,
 }
@@ -134,6 +139,7 @@ impl World {
             log: Vec::new(),
             loses: false,
             pays_twice: false,
+            is_lied_to: false,
             folder: folder_in_memory(),
             _alone: alone,
         }
@@ -259,6 +265,12 @@ impl World {
         points::alive(|| ())?;
         oracle::check_stopped(&self.journal());
         Ok(())
+    }
+
+    /// An operator says something of an order.
+    pub(crate) fn say(&mut self, said: Said, service: usize, imei: Imei) -> Result<(), Crashed> {
+        self.note(format!("an operator says {said:?} of {imei}"));
+        self.life.as_mut().map_or(Ok(()), |life| life.say(said, SERVICES[service].network_id, imei))
     }
 
     /// Lets time pass; what happens on the wire meanwhile happens, one thing after the other.

@@ -47,8 +47,9 @@ pub(crate) fn check_rest(world: &World) {
         let state: i64 =
             view.query_row("SELECT state FROM batches WHERE id = ?1", [id], |row| row.get(0)).unwrap();
         assert!([3, 4].contains(&state), "batch {name} is in state {state}: never published");
-        let path = |kind| world.outbox().join(format!("{name}.{kind}.csv"));
-        let last = [path("settled"), path("results")].into_iter().find(|path| path.exists());
+        let path = |kind: &str| world.outbox().join(format!("{name}.{kind}.csv"));
+        let again = (2..).map(|n| path(&format!("settled-{n}"))).take_while(|path| path.exists()).last();
+        let last = again.into_iter().chain([path("settled"), path("results")]).find(|path| path.exists());
         let lines = outbox::read(world, &last.unwrap_or_else(|| panic!("{name} has no result")), &file);
         let open = ["queued", "submitting", "in_doubt", "ordered"];
         if state == 4 {
@@ -154,7 +155,7 @@ fn money(world: &World, view: &Connection) {
         let shown = format!("IMEI {} at service {}", Imei::from_u64(key.0).unwrap(), key.1);
         let books = booked.get(key).copied().unwrap_or_default();
         assert!(
-            *paid <= books.charged + books.presumed + books.reserved,
+            *paid <= books.charged + books.presumed + books.reserved || world.is_lied_to,
             "{shown}: charged {paid} times, the books know of {books:?}"
         );
         assert!(*paid <= 1 || world.pays_twice, "{shown}: PAID {paid} TIMES");
@@ -344,6 +345,37 @@ fn numbers(view: &Connection, sql: &str) -> Vec<(i64, i64)> {
     let mut statement = view.prepare_cached(sql).unwrap();
     let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)));
     rows.unwrap().map(Result::unwrap).collect()
+}
+
+/// How often the provider charged each of our IMEIs, and how often we have it as charged.
+fn paid_and_booked(world: &World) -> Vec<(usize, usize)> {
+    let view = &world.life.as_ref().unwrap().view;
+    let mut paid: BTreeMap<u64, usize> = BTreeMap::new();
+    for entry in world.wire.entries().into_iter().filter(|entry| entry.kind == EntryKind::Charge) {
+        *paid.entry(entry.order.unwrap().imei.as_u64()).or_default() += 1;
+    }
+    let booked = |imei: u64| {
+        let sql = "SELECT coalesce(sum(charged), 0) FROM orders WHERE imei = ?1";
+        let booked: i64 = view.query_row(sql, [i64::try_from(imei).unwrap()], |row| row.get(0)).unwrap();
+        usize::try_from(booked).unwrap()
+    };
+    paid.into_iter().map(|(imei, paid)| (paid, booked(imei))).collect()
+}
+
+/// Whether every charge of the provider's is booked as one.
+pub(crate) fn is_all_booked(world: &World) -> bool {
+    paid_and_booked(world).into_iter().all(|(paid, booked)| paid == booked)
+}
+
+/// Whether the provider charged an IMEI more than once.
+pub(crate) fn is_paid_twice(world: &World) -> bool {
+    paid_and_booked(world).into_iter().any(|(paid, _)| paid > 1)
+}
+
+/// How many such alarms there were.
+pub(crate) fn alarms(world: &World, which: &str) -> usize {
+    let view = &world.life.as_ref().unwrap().view;
+    strings(view, &format!("SELECT text FROM alarms WHERE {which}")).len()
 }
 
 /// How many orders had answers pruned.
