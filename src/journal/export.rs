@@ -17,7 +17,7 @@ use super::orders::{self, COLUMNS, Loaded, Rules};
 use super::rows;
 use super::tx::Tx;
 use super::view::View;
-use super::{Journal, kept};
+use super::{Journal, kept, restore};
 use crate::order::State;
 use crate::types::{Imei, OrderId, ServiceId, Timestamp};
 
@@ -34,7 +34,7 @@ pub enum Sorted {
     Ours(Option<(Timestamp, Timestamp)>),
     /// Of no order of ours: remembered with its result, now or before.
     Remembered,
-    /// Of no order of ours, and not finished: a later export tells more.
+    /// Of no order of ours, and not finished: a later export tells more. While an older copy waits it is taken for ours.
     Unfinished,
 }
 
@@ -156,7 +156,10 @@ pub(super) fn sort(
         return Ok(Sorted::Ours(if all.len() == 1 { witness(tx, newest)? } else { None }));
     }
     if !row.is_finished() {
-        return Ok(Sorted::Unfinished);
+        let was_never_taken = matches!(newest.life.state, State::Cancelled | State::Refused);
+        if !was_never_taken || restore::waits(tx)?.is_none() {
+            return Ok(Sorted::Unfinished);
+        }
     }
     match newest.life.state {
         State::Queued if is_taking(tx, newest)? => {

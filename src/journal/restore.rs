@@ -239,6 +239,12 @@ pub(super) fn slice(tx: &Tx<'_>, now: Timestamp, rules: &Rules) -> Result<Option
     Ok(None)
 }
 
+/// What it is told by that the journal is an older copy, as long as nobody has said that it goes on.
+pub(super) fn waits(tx: &Tx<'_>) -> Result<Option<String>, JournalError> {
+    let sql = "SELECT text FROM pauses WHERE reason = ?1";
+    tx.find(sql, [PauseReason::OlderCopy.as_str()], |row| row.get(0))
+}
+
 /// The attempt that is taken as made began when the copy was made, not when that was found out: evidence from in
 /// between is about it.
 fn began_at(tx: &Tx<'_>, order: OrderId, n: u32, copied_at: i64) -> Result<(), JournalError> {

@@ -102,7 +102,7 @@ fn what_it_means(order: &ResultOrder, status: RowStatus) -> Option<String> {
             }
         }
         RowStatus::OrderedElsewhere => {
-            "The provider says it was ordered before, not by imeid: nothing was paid, and its answer is only at the provider.".to_owned()
+            "The provider says it was ordered before, by no order that imeid knows of: no charge is booked, and its answer is only at the provider.".to_owned()
         }
         RowStatus::Held => held(order),
         RowStatus::Cancelled => cancelled(order),

@@ -7,6 +7,7 @@ use super::super::JournalError;
 use super::super::codes::state_code;
 use super::super::orders::{self, Loaded, Rules, Telling};
 use super::super::poll;
+use super::super::restore;
 use super::super::tx::Tx;
 use super::Sorted;
 use super::row::{ExportRow, ExportedCells};
@@ -23,16 +24,42 @@ pub(super) fn remember(
     rules: &Rules,
 ) -> Result<Sorted, JournalError> {
     if !row.is_finished() {
-        return Ok(Sorted::Unfinished);
+        return made_since(tx, row, service, imei, now, rules);
     }
+    let mut order = enter(tx, service, imei)?;
+    // Years of them: the order and its result are there, an event of each would say the same again.
+    answer_elsewhere(tx, &mut order, row, now, rules, true)?;
+    Ok(Sorted::Remembered)
+}
+
+fn enter(tx: &Tx<'_>, service: ServiceId, imei: Imei) -> Result<Loaded, JournalError> {
     tx.execute(
         "INSERT INTO orders (service, imei, batch, first_row, state) VALUES (?1, ?2, 0, 0, ?3)",
         (service.0, i64::try_from(imei.as_u64()).unwrap_or(0), state_code(State::Queued)),
     )?;
-    let mut order = orders::load(tx, OrderId(tx.connection().last_insert_rowid()))?;
-    // Years of them: the order and its result are there, an event of each would say the same again.
-    answer_elsewhere(tx, &mut order, row, now, rules, true)?;
-    Ok(Sorted::Remembered)
+    orders::load(tx, OrderId(tx.connection().last_insert_rowid()))
+}
+
+/// An order that isn't finished, and of which this journal knows nothing, has no result to remember. But while an older
+/// copy waits for a person's word, it is taken as made by the journal that the copy is of: dropped again it would be
+/// paid for again.
+fn made_since(
+    tx: &Tx<'_>,
+    row: &ExportRow,
+    service: ServiceId,
+    imei: Imei,
+    now: Timestamp,
+    rules: &Rules,
+) -> Result<Sorted, JournalError> {
+    let Some(copy) = restore::waits(tx)? else { return Ok(Sorted::Unfinished) };
+    let mut order = enter(tx, service, imei)?;
+    let taken_as_sent = Telling { what: "older copy", text: &copy, via: "", quiet: false };
+    orders::advance(tx, &mut order, &Event::Restored, now, rules, &taken_as_sent)?;
+    let text = format!("line {} of an export, ordered on {}", row.line, row.cells.date);
+    let telling = Telling { what: "exported", text: &text, via: "export", quiet: false };
+    let event = Event::Exported(Exported::One(row.status()));
+    orders::advance(tx, &mut order, &event, now, rules, &telling)?;
+    Ok(Sorted::Ours(None))
 }
 
 /// Gives an order that isn't ours the row's result, where it has none or an older one. A completed check beats a

@@ -5,7 +5,7 @@ use crate::order::Event;
 
 const COMPLETED: u8 = 2;
 const REJECTED: u8 = 3;
-const PENDING: u8 = 1;
+pub(super) const PENDING: u8 = 1;
 
 impl Bench {
     /// A row whose date is placed at `at` of our clock, give or take two seconds.
@@ -27,14 +27,14 @@ impl Bench {
         }
     }
 
-    async fn sort(&self, rows: Vec<ExportRow>) -> Vec<Sorted> {
+    pub(super) async fn sort(&self, rows: Vec<ExportRow>) -> Vec<Sorted> {
         let sorted = self.journal.sort_export(rows, self.now(), (*self.rules).clone()).await.unwrap();
         self.recount();
         sorted
     }
 
     /// Both steps, as for an export that holds nothing else.
-    async fn export(&self, rows: Vec<ExportRow>) -> Vec<SettledBy> {
+    pub(super) async fn export(&self, rows: Vec<ExportRow>) -> Vec<SettledBy> {
         let sorted = self.sort(rows).await;
         let wanted = sorted.into_iter().map(|sorted| match sorted {
             Sorted::Wanted(row) => *row,
@@ -54,7 +54,7 @@ impl Bench {
     }
 
     /// Everything that says something of orders and money.
-    fn picture(&self) -> Vec<String> {
+    pub(super) fn picture(&self) -> Vec<String> {
         let sql = "SELECT group_concat(x, ';') FROM (SELECT id || ',' || state || ',' || charged || ',' || presumed || ',' \
              || inferred || ',' || unaccounted || ',' || has_result || ',' || current AS x FROM orders ORDER BY id)";
         let orders: String =

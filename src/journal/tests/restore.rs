@@ -1,5 +1,6 @@
 //! A journal that is an older copy of itself.
 
+use super::exports::PENDING;
 use super::*;
 use crate::gate::Scope;
 use crate::order::PauseReason;
@@ -81,6 +82,33 @@ async fn a_copy_that_is_put_back_sends_nothing_of_what_it_knows_until_a_person_s
     assert_eq!(bench.number("SELECT count(*) FROM facts WHERE key = 'was_copy'"), 1);
     assert_eq!(bench.start(None).await, None);
     drop(in_flight);
+}
+
+#[tokio::test]
+async fn what_was_ordered_since_the_copy_and_is_not_finished_is_taken_for_ours() {
+    let bench = Bench::new().await;
+    let before = bench.batch("before", &imeis(1)).await;
+    bench.said_of(Said::Cancel, 0).await;
+    let bench = bench.put_back().await;
+    let rows = |ns: std::ops::Range<u32>| ns.map(|n| bench.row(n, PENDING, bench.now())).collect::<Vec<_>>();
+    assert_eq!(bench.sort(rows(0..1)).await, [Sorted::Unfinished], "it isn't known yet that it is a copy");
+    bench.start(None).await;
+    // One that the copy knows as never sent, and one that it never heard of; read again they change nothing.
+    assert_eq!(bench.sort(rows(0..2)).await, [Sorted::Ours(None), Sorted::Ours(None)]);
+    let picture = bench.picture();
+    bench.export(rows(0..2)).await;
+    assert_eq!(bench.picture(), picture);
+    bench.pass(QUIET);
+    assert!(bench.said(Said::Resume, Target::Everything).await.done);
+    let batch = bench.batch("stock", &imeis(3)).await;
+    let sent: Vec<Imei> =
+        bench.claim(9).await.iter().map(|ticket| ticket.place_order().unwrap().imei).collect();
+    assert_eq!(sent, [imei(2)]);
+    let [first, second] = [1, 2].map(|n| bench.row_of(batch, n).order.unwrap());
+    assert_eq!([first.state, second.state], [State::OrderedNoId; 2]);
+    assert_eq!((first.charged, second.charges), (PRICE, 1));
+    assert_eq!(bench.row_of(before, 1).order.unwrap().state, State::Cancelled);
+    assert_eq!(bench.sort(rows(3..4)).await, [Sorted::Unfinished], "a person has said that it goes on");
 }
 
 #[tokio::test]
