@@ -7,15 +7,19 @@ use std::time::Duration;
 use rusqlite::Connection;
 
 use super::*;
-use crate::balance::Books;
-use crate::daemon::LIVE_FACT;
+use crate::balance::{Baseline, Books};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::daemon::{self, LIVE_FACT, Live};
 use crate::durable::LockFile;
 use crate::gate::Scope;
-use crate::inbox::Why;
+use crate::inbox::{Waiting, Why};
 use crate::journal::{AttemptTicket, ClaimRequest, Journal, NewBatch, NewRow, OrderFor, Rules, ServiceTerms};
-use crate::meter::Cause;
+use crate::meter::{Cause, Standstill};
 use crate::order::PauseReason;
-use crate::types::{BatchId, Imei, NetworkId, Placed, ProviderOrderId, Reply, ServiceId, Unclear};
+use crate::types::{
+    BatchId, Imei, Money, NetworkId, Placed, ProviderOrderId, Reply, ServiceId, Timestamp, Unclear,
+};
 
 const NOW: Timestamp = Timestamp::from_millis(1_763_091_180_000);
 

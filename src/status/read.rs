@@ -1,0 +1,261 @@
+//! Reading it.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use super::model::{
+    Alarm, Daemon, DaemonState, Disk, Latency, MoneyLine, Orders, PauseLine, Rate, Status, Today, Workers,
+};
+use super::{Batch, StatusError, batches};
+use crate::balance::Baseline;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::daemon::{self, Live, Unrecorded};
+use crate::durable::{self, Holder};
+use crate::gate::{Pause, Scope};
+use crate::inbox;
+use crate::journal::{BatchState, DayMoney, JournalError, ServiceQueue, View};
+use crate::meter::Standstill;
+use crate::order::PauseReason;
+use crate::settings;
+use crate::types::{Money, Timestamp};
+use crate::words;
+
+/// Batches that are done are told of, the last so many.
+const DONE_BATCHES: u32 = 20;
+
+/// What the journal tells.
+#[derive(Default)]
+struct Told {
+    /// What the daemon that runs now left.
+    live: Option<Live>,
+    pauses: Vec<PauseLine>,
+    all_paused: bool,
+    alarms: Vec<Alarm>,
+    orders: Orders,
+    today: DayMoney,
+    balance: Option<Baseline>,
+    batches: Vec<Batch>,
+}
+
+impl Told {
+    /// What the daemon keeps in its memory, as it can't be recorded.
+    fn add_unrecorded(&mut self, unrecorded: Vec<Unrecorded>) {
+        for alarm in unrecorded {
+            if alarm.name == PauseReason::Disk.as_str() {
+                self.add_disk_pause(alarm.text.clone(), Some(alarm.since));
+            }
+            self.alarms.push(alarm.into());
+        }
+    }
+
+    fn add_disk_pause(&mut self, text: String, since: Option<Timestamp>) {
+        let reason = PauseReason::Disk.as_str();
+        if self.pauses.iter().all(|pause| pause.reason != reason) {
+            self.all_paused = true;
+            self.pauses.push(PauseLine { service: None, reason, text, since, next_try: None });
+        }
+    }
+
+    /// The disk brake can't be recorded on a disk that is full or can't be written: it is seen from here, before the
+    /// daemon has noted it, and without one.
+    fn add_what_the_disk_shows(&mut self, config: &Config) {
+        let folder = config.journal.path.parent().unwrap_or(&config.journal.path);
+        let (free, needed) = (durable::free_bytes(folder), config.journal.min_free_bytes);
+        if durable::is_read_only(folder).is_ok_and(|is_so| is_so) {
+            let text = format!(
+                "the filesystem of {} can only be read: once it can be written, it goes on by itself",
+                folder.display()
+            );
+            self.add_disk_pause(text, None);
+        } else if let Some(free) = free.ok().filter(|free| *free < needed) {
+            self.add_disk_pause(words::disk_pause(free, needed), None);
+        }
+    }
+}
+
+impl Status {
+    /// Reads how things stand, beside a running daemon or without one. Takes nothing, changes nothing. Blocks.
+    ///
+    /// # Errors
+    /// The journal is there and can't be read by this user. One that isn't there yet is no error: see
+    /// [`Disk::journal_bytes`].
+    pub fn read(config: &Config, clock: &Clock) -> Result<Self, StatusError> {
+        let holder = daemon::running(config)?;
+        let journal_bytes = journal_bytes(&config.journal.path)?;
+        let now = clock.now();
+        let told = match journal_bytes {
+            Some(_) => {
+                let view = View::open(&config.journal.path)?;
+                view.at_once(|view| tell(view, config, holder, clock.local_day(now), now))?
+            }
+            None => Told::default(),
+        };
+        Ok(Self::put_together(config, now, holder, journal_bytes, told))
+    }
+
+    fn put_together(
+        config: &Config,
+        now: Timestamp,
+        holder: Option<Holder>,
+        journal_bytes: Option<u64>,
+        told: Told,
+    ) -> Self {
+        let mut told = told;
+        if holder.is_some() {
+            told.add_unrecorded(Unrecorded::read(config));
+        }
+        if journal_bytes.is_some() {
+            told.add_what_the_disk_shows(config);
+        }
+        let live = told.live.as_ref();
+        let moving = live.filter(|live| live.per_1000_s > 0);
+        let folder = config.journal.path.parent().unwrap_or(&config.journal.path);
+        Self {
+            schema: 1,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            at: now,
+            daemon: daemon_line(holder, live, &told),
+            workers: Workers {
+                busy: if holder.is_some() { live.map(|live| live.busy) } else { Some(0) },
+                limit: live.map(|live| live.workers),
+                ceiling: config.submit.workers,
+            },
+            rate_per_s: live.map(|live| Rate { per_1000_s: live.per_1000_s }),
+            latency_ms: Latency { p50: moving.map(|live| live.p50_ms), p99: moving.map(|live| live.p99_ms) },
+            money: money(&told.today, config.budget.per_day, told.balance),
+            inbox: match live {
+                Some(live) => live.inbox.clone(),
+                None => inbox::survey(&inbox::Settings::of_inbox(config)),
+            },
+            disk: Disk { journal_bytes, free_bytes: durable::free_bytes(folder).ok() },
+            pauses: told.pauses,
+            alarms: told.alarms,
+            orders: told.orders,
+            batches: told.batches,
+        }
+    }
+}
+
+fn tell(
+    view: &View,
+    config: &Config,
+    holder: Option<Holder>,
+    day: i64,
+    now: Timestamp,
+) -> Result<Told, JournalError> {
+    let names = view.service_names()?;
+    let mut pauses = view.pauses()?;
+    let left = settings::left_waiting(view, config)?;
+    let recorded = pauses.len();
+    pauses.extend(left.iter().map(|queue| left_waiting(queue, config, now)));
+    // A note of an earlier process says nothing of this one.
+    let is_its_own = |live: &Live| holder.is_some_and(|holder| holder.pid == Some(live.pid));
+    let live = Live::read(view)?.filter(is_its_own);
+    let open = view.busy_batches()?;
+    let done = view.done_batches(DONE_BATCHES)?;
+    let rate = live.as_ref().map_or(0, |live| live.per_1000_s);
+    let batches = batches::lines(&open, &done, &names, &pauses, rate, now);
+    let service = |scope| match scope {
+        Scope::All => None,
+        Scope::Service(id) => Some(names.get(&id).cloned().unwrap_or_else(|| id.to_string())),
+    };
+    let lines = pauses.iter().enumerate().map(|(n, pause)| {
+        // Nobody saw when the others' service left the configuration.
+        let since = Some(pause.since).filter(|_| n < recorded);
+        PauseLine { since, ..pause_line(pause, service(pause.scope)) }
+    });
+    let orders = Orders::from(view.order_counts()?);
+    // With nothing to send it holds nothing up.
+    let standstill = live
+        .as_ref()
+        .and_then(|live| live.standstill.as_ref())
+        .filter(|_| orders.queued > 0)
+        .map(stands_still);
+    Ok(Told {
+        all_paused: standstill.is_some() || pauses.iter().any(|pause| pause.scope == Scope::All),
+        live,
+        pauses: lines.chain(standstill).collect(),
+        alarms: view.alarms()?.into_iter().map(Alarm::from).collect(),
+        orders,
+        today: view.day_money(day)?,
+        balance: view.baseline(&config.provider.account)?,
+        batches,
+    })
+}
+
+/// It isn't the journal's to know: it ends with the process.
+fn stands_still(standstill: &Standstill) -> PauseLine {
+    let Standstill { cause, why, since, next_try } = standstill.clone();
+    PauseLine { service: None, reason: cause.as_str(), text: why, since, next_try }
+}
+
+/// Orders that wait for a service that is no longer configured stand still as in a pause, until it is back.
+fn left_waiting(queue: &ServiceQueue, config: &Config, now: Timestamp) -> Pause {
+    Pause {
+        scope: Scope::Service(queue.service),
+        reason: PauseReason::Service,
+        text: settings::why_left_waiting(queue, config),
+        since: now,
+        tries: 0,
+        next_try: None,
+        one: false,
+    }
+}
+
+fn daemon_line(holder: Option<Holder>, live: Option<&Live>, told: &Told) -> Daemon {
+    let Orders { queued, submitting, in_doubt, ordered, .. } = told.orders;
+    let is_taking = told.batches.iter().any(|batch| batch.state == BatchState::Taking);
+    let state = if holder.is_none() {
+        DaemonState::Stopped
+    } else if live.is_some_and(|live| live.draining) {
+        DaemonState::Draining
+    } else if told.all_paused {
+        DaemonState::Paused
+    } else if is_taking || [queued, submitting, in_doubt, ordered].iter().any(|count| *count > 0) {
+        DaemonState::Working
+    } else {
+        DaemonState::Idle
+    };
+    Daemon {
+        running: holder.is_some(),
+        pid: holder.and_then(|holder| holder.pid),
+        since: live.map(|live| Timestamp::from_millis(live.since_ms)),
+        state,
+    }
+}
+
+fn pause_line(pause: &Pause, service: Option<String>) -> PauseLine {
+    PauseLine {
+        service,
+        reason: pause.reason.as_str(),
+        text: pause.text.clone(),
+        since: Some(pause.since),
+        next_try: pause.next_try,
+    }
+}
+
+fn money(today: &DayMoney, per_day: Option<Money>, at_rest: Option<Baseline>) -> MoneyLine {
+    let DayMoney { charged, presumed, in_flight, in_doubt, refund_due } = *today;
+    let today = Today { charged, presumed, in_flight, in_doubt, refund_due, per_day };
+    MoneyLine {
+        today,
+        balance: at_rest.map(|known| known.balance),
+        balance_at: at_rest.map(|known| known.at()),
+    }
+}
+
+/// The journal's size with its write-ahead log; `None` if there is none.
+fn journal_bytes(path: &Path) -> Result<Option<u64>, StatusError> {
+    let size = |path: &Path| match fs::metadata(path) {
+        Ok(metadata) => Ok(Some(metadata.len())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(why) => Err(StatusError::Unreachable { path: path.display().to_string(), why }),
+    };
+    let Some(bytes) = size(path)? else { return Ok(None) };
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    let log = size(Path::new(&log))?.unwrap_or(0);
+    Ok(Some(bytes.saturating_add(log)))
+}
