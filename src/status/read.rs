@@ -1,5 +1,6 @@
 //! Reading it.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -15,11 +16,11 @@ use crate::daemon::{self, Live, Unrecorded};
 use crate::durable::{self, Holder};
 use crate::gate::{Pause, Scope};
 use crate::inbox;
-use crate::journal::{BatchState, DayMoney, JournalError, ServiceQueue, View};
+use crate::journal::{BatchState, BatchWork, DayMoney, JournalError, ServiceQueue, View};
 use crate::meter::Standstill;
 use crate::order::PauseReason;
 use crate::settings;
-use crate::types::{Money, Timestamp};
+use crate::types::{BatchId, Money, Timestamp};
 use crate::words;
 
 /// Batches that are done are told of, the last so many.
@@ -156,7 +157,8 @@ fn tell(
     let open = view.busy_batches()?;
     let done = view.done_batches(DONE_BATCHES)?;
     let rate = live.as_ref().map_or(0, |live| live.per_1000_s);
-    let batches = batches::lines(&open, &done, &names, &pauses, rate, now);
+    let published = last_published(view, open.iter().chain(&done))?;
+    let batches = batches::lines(&open, &done, &names, &published, &pauses, rate, now);
     let service = |scope| match scope {
         Scope::All => None,
         Scope::Service(id) => Some(names.get(&id).cloned().unwrap_or_else(|| id.to_string())),
@@ -183,6 +185,17 @@ fn tell(
         balance: view.baseline(&config.provider.account)?,
         batches,
     })
+}
+
+fn last_published<'a>(
+    view: &View,
+    batches: impl Iterator<Item = &'a BatchWork>,
+) -> Result<BTreeMap<BatchId, String>, JournalError> {
+    let mut published = BTreeMap::new();
+    for batch in batches {
+        published.extend(view.last_published(batch.id)?.map(|file| (batch.id, file)));
+    }
+    Ok(published)
 }
 
 /// It isn't the journal's to know: it ends with the process.

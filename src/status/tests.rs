@@ -186,7 +186,7 @@ async fn busy() -> (Bench, Status) {
     bench.batch("big", 100, 2).await;
     bench.plant("UPDATE batches SET state = 2, held_for = 'confirm_above' WHERE name = 'big'");
     bench.batch("last", 200, 0).await;
-    bench.journal.published(BatchId(3), "a file".to_owned(), true, NOW).await.unwrap();
+    bench.journal.published(BatchId(3), "last.results.csv".to_owned(), true, NOW).await.unwrap();
     let service = Scope::Service(bench.service);
     bench.journal.pause(service, PauseReason::Service, "Invalid value".to_owned(), NOW).await.unwrap();
     bench.plant(&format!(
@@ -348,6 +348,18 @@ async fn files_that_take_turns_hold_each_other_up() {
     assert_eq!((eta(&status, 0), eta(&status, 1)), (Some(110), Some(20)));
     bench.journal.pause(Scope::All, PauseReason::Credit, String::new(), NOW).await.unwrap();
     assert_eq!(eta(&bench.read(), 0), None, "nothing is sent");
+}
+
+#[tokio::test]
+async fn a_batch_names_the_newest_of_its_results() {
+    let bench = Bench::new().await;
+    let batch = bench.batch("stock: 1", 0, 1).await;
+    assert_eq!(bench.read().batches[0].result, None);
+    for (kind, done) in [("results", false), ("settled", true), ("settled-2", false), ("settled-3", true)] {
+        let file = format!("stock: 1.{kind}.csv");
+        bench.journal.published(batch, file.clone(), done, NOW).await.unwrap();
+        assert_eq!(bench.read().batches[0].result, Some(file));
+    }
 }
 
 #[tokio::test]
