@@ -237,7 +237,7 @@ impl Desk {
         drop(self.view);
         let clock = Clock::system();
         let request = NewRequest { who: who(), said, target };
-        let lock_path = journal_lock(&self.config);
+        let lock_path = journal_lock(&self.config.journal.path);
         match LockFile::acquire_briefly(&lock_path) {
             Ok(lock) => carry_out(self.config, lock, Work::New(request), clock),
             Err(LockError::Held { .. }) => {

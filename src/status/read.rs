@@ -83,7 +83,7 @@ impl Status {
     /// The journal is there and can't be read by this user. One that isn't there yet is no error: see
     /// [`Disk::journal_bytes`].
     pub fn read(config: &Config, clock: &Clock) -> Result<Self, StatusError> {
-        let holder = daemon::running(config)?;
+        let holder = daemon::running(&config.journal.path)?;
         let journal_bytes = journal_bytes(&config.journal.path)?;
         let now = clock.now();
         let told = match journal_bytes {
@@ -105,7 +105,7 @@ impl Status {
     ) -> Self {
         let mut told = told;
         if holder.is_some() {
-            told.add_unrecorded(Unrecorded::read(config));
+            told.add_unrecorded(Unrecorded::read(&config.journal.path));
         }
         if journal_bytes.is_some() {
             told.add_what_the_disk_shows(config);

@@ -154,7 +154,7 @@ impl Bench {
     }
 
     fn lock(&self) -> LockFile {
-        LockFile::acquire(&daemon::journal_lock(&self.config)).unwrap()
+        LockFile::acquire(&daemon::journal_lock(&self.config.journal.path)).unwrap()
     }
 
     /// As if something had been written that nothing here can be brought to write.
