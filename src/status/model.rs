@@ -18,6 +18,8 @@ pub struct Status {
     pub version: String,
     /// When it was read.
     pub at: Timestamp,
+    /// What is wrong with the configuration, an error each: what only it says is left out then.
+    pub config_errors: Vec<String>,
     /// The daemon.
     pub daemon: Daemon,
     /// What stands still.
@@ -135,8 +137,8 @@ pub struct Workers {
     pub busy: Option<usize>,
     /// As many as the daemon lets out now; `None` without a daemon.
     pub limit: Option<usize>,
-    /// As many as the configuration allows.
-    pub ceiling: usize,
+    /// As many as the configuration allows; `None`: it has errors.
+    pub ceiling: Option<usize>,
 }
 
 /// Calls a second, given as those of a thousand seconds. In JSON a number with one place.
@@ -187,7 +189,7 @@ pub struct Today {
     pub in_doubt: Money,
     /// Refunds that are expected.
     pub refund_due: Money,
-    /// The cap; `None`: no limit.
+    /// The cap; `None`: no limit, or the configuration has errors.
     pub per_day: Option<Money>,
 }
 

@@ -11,7 +11,7 @@ use super::model::{
 use super::{Batch, StatusError, batches};
 use crate::balance::Baseline;
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, ConfigErrors};
 use crate::daemon::{self, Live, Unrecorded};
 use crate::durable::{self, Holder};
 use crate::gate::{Pause, Scope};
@@ -61,16 +61,16 @@ impl Told {
 
     /// The disk brake can't be recorded on a disk that is full or can't be written: it is seen from here, before the
     /// daemon has noted it, and without one.
-    fn add_what_the_disk_shows(&mut self, config: &Config) {
-        let folder = config.journal.path.parent().unwrap_or(&config.journal.path);
-        let (free, needed) = (durable::free_bytes(folder), config.journal.min_free_bytes);
+    /// `needed`: bytes that must be free, where that is known.
+    fn add_what_the_disk_shows(&mut self, folder: &Path, needed: Option<u64>) {
+        let needed = needed.unwrap_or(0);
         if durable::is_read_only(folder).is_ok_and(|is_so| is_so) {
             let text = format!(
                 "the filesystem of {} can only be read: once it can be written, it goes on by itself",
                 folder.display()
             );
             self.add_disk_pause(text, None);
-        } else if let Some(free) = free.ok().filter(|free| *free < needed) {
+        } else if let Some(free) = durable::free_bytes(folder).ok().filter(|free| *free < needed) {
             self.add_disk_pause(words::disk_pause(free, needed), None);
         }
     }
@@ -83,74 +83,94 @@ impl Status {
     /// The journal is there and can't be read by this user. One that isn't there yet is no error: see
     /// [`Disk::journal_bytes`].
     pub fn read(config: &Config, clock: &Clock) -> Result<Self, StatusError> {
-        let holder = daemon::running(&config.journal.path)?;
-        let journal_bytes = journal_bytes(&config.journal.path)?;
-        let now = clock.now();
-        let told = match journal_bytes {
-            Some(_) => {
-                let view = View::open(&config.journal.path)?;
-                view.at_once(|view| tell(view, config, holder, clock.local_day(now), now))?
-            }
-            None => Told::default(),
-        };
-        Ok(Self::put_together(config, now, holder, journal_bytes, told))
+        read(&config.journal.path, Some(config), clock)
     }
 
-    fn put_together(
-        config: &Config,
-        now: Timestamp,
-        holder: Option<Holder>,
-        journal_bytes: Option<u64>,
-        told: Told,
-    ) -> Self {
-        let mut told = told;
-        if holder.is_some() {
-            told.add_unrecorded(Unrecorded::read(&config.journal.path));
-        }
-        if journal_bytes.is_some() {
-            told.add_what_the_disk_shows(config);
-        }
-        let live = told.live.as_ref();
-        let moving = live.filter(|live| live.per_1000_s > 0);
-        let folder = config.journal.path.parent().unwrap_or(&config.journal.path);
-        Self {
-            schema: 1,
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            at: now,
-            daemon: daemon_line(holder, live, &told),
-            workers: Workers {
-                busy: if holder.is_some() { live.map(|live| live.busy) } else { Some(0) },
-                limit: live.map(|live| live.workers),
-                ceiling: config.submit.workers,
-            },
-            rate_per_s: live.map(|live| Rate { per_1000_s: live.per_1000_s }),
-            latency_ms: Latency { p50: moving.map(|live| live.p50_ms), p99: moving.map(|live| live.p99_ms) },
-            money: money(&told.today, config.budget.per_day, told.balance),
-            inbox: match live {
-                Some(live) => live.inbox.clone(),
-                None => inbox::survey(&inbox::Settings::of_inbox(config)),
-            },
-            disk: Disk { journal_bytes, free_bytes: durable::free_bytes(folder).ok() },
-            pauses: told.pauses,
-            alarms: told.alarms,
-            orders: told.orders,
-            batches: told.batches,
-        }
+    /// Likewise where the configuration has errors, from the journal alone. A daemon that runs does so by what it read
+    /// before, which nobody else knows: what only the configuration says is left out.
+    ///
+    /// # Errors
+    /// As of [`Status::read`].
+    pub fn read_without_config(
+        journal: &Path,
+        errors: &ConfigErrors,
+        clock: &Clock,
+    ) -> Result<Self, StatusError> {
+        let config_errors = errors.to_string().lines().map(str::to_owned).collect();
+        Ok(Self { config_errors, ..read(journal, None, clock)? })
+    }
+}
+
+fn read(journal: &Path, config: Option<&Config>, clock: &Clock) -> Result<Status, StatusError> {
+    let holder = daemon::running(journal)?;
+    let journal_bytes = journal_bytes(journal)?;
+    let now = clock.now();
+    let mut told = Told::default();
+    let folder = journal.parent().unwrap_or(journal);
+    if journal_bytes.is_some() {
+        let view = View::open(journal)?;
+        told = view.at_once(|view| tell(view, config, holder, clock.local_day(now), now))?;
+    }
+    if holder.is_some() {
+        told.add_unrecorded(Unrecorded::read(journal));
+    }
+    if journal_bytes.is_some() {
+        told.add_what_the_disk_shows(folder, config.map(|config| config.journal.min_free_bytes));
+    }
+    let disk = Disk { journal_bytes, free_bytes: durable::free_bytes(folder).ok() };
+    Ok(put_together(told, config, holder, disk, now))
+}
+
+fn put_together(
+    told: Told,
+    config: Option<&Config>,
+    holder: Option<Holder>,
+    disk: Disk,
+    now: Timestamp,
+) -> Status {
+    let live = told.live.as_ref();
+    let moving = live.filter(|live| live.per_1000_s > 0);
+    let survey = |config| inbox::survey(&inbox::Settings::of_inbox(config));
+    Status {
+        schema: 1,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        at: now,
+        config_errors: Vec::new(),
+        daemon: daemon_line(holder, live, &told),
+        workers: Workers {
+            busy: if holder.is_some() { live.map(|live| live.busy) } else { Some(0) },
+            limit: live.map(|live| live.workers),
+            ceiling: config.map(|config| config.submit.workers),
+        },
+        rate_per_s: live.map(|live| Rate { per_1000_s: live.per_1000_s }),
+        latency_ms: Latency { p50: moving.map(|live| live.p50_ms), p99: moving.map(|live| live.p99_ms) },
+        money: money(&told.today, config.and_then(|config| config.budget.per_day), told.balance),
+        inbox: match live {
+            Some(live) => live.inbox.clone(),
+            None => config.map(survey).unwrap_or_default(),
+        },
+        disk,
+        pauses: told.pauses,
+        alarms: told.alarms,
+        orders: told.orders,
+        batches: told.batches,
     }
 }
 
 fn tell(
     view: &View,
-    config: &Config,
+    config: Option<&Config>,
     holder: Option<Holder>,
     day: i64,
     now: Timestamp,
 ) -> Result<Told, JournalError> {
     let names = view.service_names()?;
     let mut pauses = view.pauses()?;
-    let left = settings::left_waiting(view, config)?;
     let recorded = pauses.len();
-    pauses.extend(left.iter().map(|queue| left_waiting(queue, config, now)));
+    if let Some(config) = config {
+        let left = settings::left_waiting(view, config)?;
+        pauses.extend(left.iter().map(|queue| left_waiting(queue, config, now)));
+    }
     // A note of an earlier process says nothing of this one.
     let is_its_own = |live: &Live| holder.is_some_and(|holder| holder.pid == Some(live.pid));
     let live = Live::read(view)?.filter(is_its_own);
@@ -182,7 +202,7 @@ fn tell(
         alarms: view.alarms()?.into_iter().map(Alarm::from).collect(),
         orders,
         today: view.day_money(day)?,
-        balance: view.baseline(&config.provider.account)?,
+        balance: config.map(|config| view.baseline(&config.provider.account)).transpose()?.flatten(),
         batches,
     })
 }

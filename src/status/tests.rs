@@ -1,6 +1,7 @@
 mod bench;
 
 use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use super::*;
@@ -82,7 +83,7 @@ async fn fewer_workers_than_are_allowed_are_shown_beside_those_that_are() {
     let _lock = bench.lock();
     bench.note(|live| live.workers = 12).await;
     let status = bench.read();
-    assert_eq!((status.workers.limit, status.workers.ceiling), (Some(12), 30));
+    assert_eq!((status.workers.limit, status.workers.ceiling), (Some(12), Some(30)));
     let text = text::text(&status);
     assert!(text.contains("Workers  1 of 12 busy (30 are allowed), "), "{text}");
 }
@@ -215,6 +216,31 @@ async fn names_cannot_steer_a_terminal() {
     let text = text::text(&status);
     assert!(!text.contains(['\u{1b}', '\u{202e}', '\u{9b}', '\r']), "{text:?}");
     assert!(!text.lines().any(|line| line.trim_start().starts_with("forged")), "{text}");
+}
+
+#[tokio::test]
+async fn with_an_error_in_the_configuration_the_journal_is_read_all_the_same() {
+    let bench = Bench::new().await;
+    bench.batch("stock", 0, 4).await;
+    bench.note(|live| live.workers = 12).await;
+    let lock = bench.lock();
+    let errors = crate::config::parse("[budget]\nper_day = 20\n", Path::new("/etc/imeid.toml")).unwrap_err();
+    let read = || Status::read_without_config(&bench.config.journal.path, &errors, &clock()).unwrap();
+    let (status, with) = (read(), bench.read());
+    assert_eq!((&status.daemon, &status.orders), (&with.daemon, &with.orders));
+    assert_eq!((&status.batches, &status.inbox), (&with.batches, &with.inbox));
+    assert_eq!(status.pauses, [], "which services there are isn't known");
+    assert_eq!((status.workers.ceiling, status.money.today.per_day), (None, None));
+    assert_eq!((status.config_errors.len(), with.config_errors.len()), (errors.errors().len(), 0));
+    let told = text::text(&status);
+    assert!(
+        told.contains("goes on with what it read before") && told.contains("/etc/imeid.toml:2:"),
+        "{told}"
+    );
+    assert!(told.contains("stock") && !told.contains("no limit") && !told.contains("allowed"), "{told}");
+    drop(lock);
+    let told = text::text(&read());
+    assert!(told.contains("no daemon starts with it") && told.contains("stock"), "{told}");
 }
 
 #[test]
