@@ -174,7 +174,7 @@ fn cap(config: &Config) -> Finding {
 }
 
 fn daemon_line(config: &Config) -> Finding {
-    match daemon::running(config) {
+    match daemon::running(&config.journal.path) {
         Ok(Some(holder)) => {
             let process = holder.pid.map(|pid| format!(", process {pid}")).unwrap_or_default();
             ok(format!("the daemon is running{process}"))

@@ -1,19 +1,21 @@
 //! `imeid status`: how things stand, once or again and again.
 
 use std::io::{self, IsTerminal, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
 use tokio_util::sync::CancellationToken;
 
-use super::{Exit, complain, load, runtime};
+use super::{Exit, complain, runtime};
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{self, Config, ConfigErrors};
 use crate::daemon::stop_on_signals;
 use crate::status::{Status, text};
 
-const EXAMPLES: &str = "Ends with 3 if someone should look: an alarm, a pause, something held, or no daemon.
+const EXAMPLES: &str =
+    "Ends with 3 if someone should look: an alarm, a pause, something held, or no daemon; with 2 if the
+configuration has errors: they are told, and what the journal knows is shown all the same.
 
 Examples:
   imeid status
@@ -37,18 +39,18 @@ pub(super) struct StatusArgs {
 }
 
 pub(super) fn run(config: &Path, args: &StatusArgs) -> Exit {
-    let config = match load(config) {
-        Ok(config) => config,
-        Err(exit) => return exit,
-    };
     if args.watch {
-        return runtime().map_or_else(|exit| exit, |runtime| runtime.block_on(watch(&config, args)));
+        return runtime().map_or_else(|exit| exit, |runtime| runtime.block_on(watch(config, args)));
     }
-    match read(&config).and_then(|status| Ok((shown(&status, args)?, status))) {
-        Ok((shown, status)) => {
+    let told = By::find(config).and_then(|by| {
+        let status = by.read()?;
+        Ok((shown(&status, args)?, status, by))
+    });
+    match told {
+        Ok((shown, status, by)) => {
             super::say(&shown);
-            if args.json && status.disk.journal_bytes.is_none() {
-                complain(&format!("imeid: there is no journal yet at {}", config.journal.path.display()));
+            if args.json {
+                by.complain_for_programs(&status);
             }
             verdict(&status)
         }
@@ -56,11 +58,58 @@ pub(super) fn run(config: &Path, args: &StatusArgs) -> Exit {
     }
 }
 
-fn read(config: &Config) -> Result<Status, Exit> {
-    Status::read(config, &Clock::system()).map_err(|error| {
-        complain(&format!("imeid: {error}"));
-        Exit::Failed
-    })
+/// What it is read by.
+enum By {
+    Config(Box<Config>),
+    /// The configuration has errors, and the journal is where it says all the same.
+    Journal(PathBuf, ConfigErrors),
+}
+
+impl By {
+    fn find(path: &Path) -> Result<Self, Exit> {
+        let errors = match config::load(path) {
+            Ok(config) => return Ok(Self::Config(Box::new(config))),
+            Err(errors) => errors,
+        };
+        if let Some(journal) = config::journal_path(path) {
+            return Ok(Self::Journal(journal, errors));
+        }
+        complain(&format!(
+            "{errors}\nimeid: where the journal is can't be told from that, so nothing is shown; a daemon that runs goes on \
+             with what it read before"
+        ));
+        Err(Exit::Usage)
+    }
+
+    fn read(&self) -> Result<Status, Exit> {
+        let clock = Clock::system();
+        match self {
+            Self::Config(config) => Status::read(config, &clock).map_err(|error| {
+                complain(&format!("imeid: {error}"));
+                Exit::Failed
+            }),
+            Self::Journal(journal, errors) => {
+                Status::read_without_config(journal, errors, &clock).map_err(|error| {
+                    complain(&format!("{errors}\nimeid: {error}"));
+                    Exit::Usage
+                })
+            }
+        }
+    }
+
+    /// What a person reads in the text itself.
+    fn complain_for_programs(&self, status: &Status) {
+        let journal = match self {
+            Self::Config(config) => &config.journal.path,
+            Self::Journal(journal, errors) => {
+                complain(&errors.to_string());
+                journal
+            }
+        };
+        if status.disk.journal_bytes.is_none() {
+            complain(&format!("imeid: there is no journal yet at {}", journal.display()));
+        }
+    }
 }
 
 fn shown(status: &Status, args: &StatusArgs) -> Result<String, Exit> {
@@ -76,18 +125,23 @@ fn shown(status: &Status, args: &StatusArgs) -> Result<String, Exit> {
 }
 
 fn verdict(status: &Status) -> Exit {
-    if status.needs_attention() { Exit::Wrong } else { Exit::Done }
+    match status.needs_attention() {
+        _ if !status.config_errors.is_empty() => Exit::Usage,
+        true => Exit::Wrong,
+        false => Exit::Done,
+    }
 }
 
 /// Shows it until a signal; the last one decides how the command ends.
-async fn watch(config: &Config, args: &StatusArgs) -> Exit {
+async fn watch(config: &Path, args: &StatusArgs) -> Exit {
     let stop = CancellationToken::new();
     if let Err(error) = stop_on_signals(stop.clone()) {
         complain(&format!("imeid: signals can't be received: {error}"));
         return Exit::Failed;
     }
     loop {
-        let status = match read(config) {
+        // Anew each time: while someone looks, a configuration is mended.
+        let status = match By::find(config).and_then(|by| by.read()) {
             Ok(status) => status,
             Err(exit) => return exit,
         };

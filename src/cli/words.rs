@@ -15,6 +15,7 @@ use crate::durable::{LockError, LockFile};
 use crate::journal::{
     Journal, JournalError, LetterBox, NewRequest, RequestAnswer, Said, ShownService, Target, View,
 };
+use crate::result::name_in_outbox;
 use crate::settings::Settings;
 use crate::types::{BatchId, Imei};
 
@@ -236,7 +237,7 @@ impl Desk {
         drop(self.view);
         let clock = Clock::system();
         let request = NewRequest { who: who(), said, target };
-        let lock_path = journal_lock(&self.config);
+        let lock_path = journal_lock(&self.config.journal.path);
         match LockFile::acquire_briefly(&lock_path) {
             Ok(lock) => carry_out(self.config, lock, Work::New(request), clock),
             Err(LockError::Held { .. }) => {
@@ -251,10 +252,8 @@ impl Desk {
 
 /// The NAMEs of which this can be a file: one in the outbox, or the one that was dropped.
 fn names_of_file(file: &str) -> impl Iterator<Item = &str> {
-    let in_outbox = [".results.csv", ".settled.csv", ".partial.csv"];
-    let of_result = in_outbox.into_iter().find_map(|kind| file.strip_suffix(kind));
     let dropped = file.rsplit_once('.').map(|(name, _)| name);
-    of_result.into_iter().chain(dropped).filter(|name| !name.is_empty())
+    name_in_outbox(file).into_iter().chain(dropped).filter(|name| !name.is_empty())
 }
 
 /// What is to be carried out.
@@ -367,7 +366,7 @@ mod tests {
         let names = |file| names_of_file(file).collect::<Vec<_>>();
         assert_eq!(names("stock.csv"), ["stock"]);
         assert_eq!(names("a.b.txt"), ["a.b"]);
-        for file in ["stock.results.csv", "stock.settled.csv", "stock.partial.csv"] {
+        for file in ["stock.results.csv", "stock.settled.csv", "stock.settled-2.csv", "stock.partial.csv"] {
             // A result that was dropped again is a batch of its own.
             assert_eq!(names(file), ["stock", file.strip_suffix(".csv").unwrap()]);
         }

@@ -30,8 +30,12 @@ const MILLISECOND: Duration = Duration::from_millis(1);
 /// Everything that is wrong with it, each with line, column and mend.
 pub fn load(path: &Path) -> Result<Config, ConfigErrors> {
     let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    let unreadable = |why: String| ConfigErrors::unplaced(&path, format!("the config can't be read: {why}"));
-    let size = fs::metadata(&path).map_err(|error| match error.kind() {
+    parse(&read_text(&path)?, &path)
+}
+
+pub(super) fn read_text(path: &Path) -> Result<String, ConfigErrors> {
+    let unreadable = |why: String| ConfigErrors::unplaced(path, format!("the config can't be read: {why}"));
+    let size = fs::metadata(path).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => {
             unreadable("there is no such file; --config or IMEID_CONFIG names another".into())
         }
@@ -41,14 +45,13 @@ pub fn load(path: &Path) -> Result<Config, ConfigErrors> {
     if size > CONFIG_BYTES_MAX {
         return Err(unreadable("it has more than 1 MiB".to_owned()));
     }
-    let bytes = fs::read(&path).map_err(|error| unreadable(with_mend(&error, error.kind())))?;
-    let text = String::from_utf8(bytes).map_err(|error| {
+    let bytes = fs::read(path).map_err(|error| unreadable(with_mend(&error, error.kind())))?;
+    String::from_utf8(bytes).map_err(|error| {
         let valid = error.utf8_error().valid_up_to();
         let before = String::from_utf8_lossy(error.as_bytes().get(..valid).unwrap_or_default()).into_owned();
         let message = "here is a character that is not UTF-8: save the file as UTF-8".to_owned();
-        ConfigErrors::new(&path, vec![ConfigError { place: Some(place(&before, valid)), message }])
-    })?;
-    parse(&text, &path)
+        ConfigErrors::new(path, vec![ConfigError { place: Some(place(&before, valid)), message }])
+    })
 }
 
 fn with_mend(error: &io::Error, kind: io::ErrorKind) -> String {
@@ -216,10 +219,15 @@ fn read_folders(section: &Section<'_>, base: &Path) -> Folders {
     }
 }
 
+/// Where the journal is; by default where the package has it.
+pub(super) fn journal_path_in(section: &Section<'_>, base: &Path) -> PathBuf {
+    section.path("path", base).unwrap_or_else(|| PathBuf::from("/var/lib/imeid/journal.db"))
+}
+
 fn read_journal(section: &Section<'_>, base: &Path) -> JournalConfig {
     let forever_or = section.text("keep_answers", "forever").filter(|found| found.value != "forever");
     JournalConfig {
-        path: section.path("path", base).unwrap_or_else(|| PathBuf::from("/var/lib/imeid/journal.db")),
+        path: journal_path_in(section, base),
         min_free_bytes: section.size("min_free", "256MiB"),
         keep_answers: forever_or.map(|_| section.duration("keep_answers", "90d", SECOND)),
     }

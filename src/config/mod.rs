@@ -12,6 +12,7 @@ mod errors;
 mod keys;
 mod load;
 mod model;
+mod rest;
 mod section;
 #[cfg(test)]
 mod tests;
@@ -25,3 +26,4 @@ pub use model::{
     Budget, Config, DoubtPolicy, Folders, InDoubtConfig, JournalConfig, ListRecent, LogConfig, LogFormat,
     LogImei, OutboxConfig, PollConfig, ProviderConfig, Service, SubmitConfig,
 };
+pub use rest::journal_path;

@@ -99,8 +99,8 @@ fn make_folder(path: &Path, mode: u32) -> Result<(), DaemonError> {
 
 /// The lock of whoever writes the journal: the daemon, or a command while there is none.
 #[must_use]
-pub fn journal_lock(config: &Config) -> PathBuf {
-    let mut beside = config.journal.path.clone().into_os_string();
+pub fn journal_lock(journal: &Path) -> PathBuf {
+    let mut beside = journal.as_os_str().to_owned();
     beside.push(".lock");
     PathBuf::from(beside)
 }
@@ -109,8 +109,8 @@ pub fn journal_lock(config: &Config) -> PathBuf {
 ///
 /// # Errors
 /// The lock is there and can't be asked.
-pub fn running(config: &Config) -> Result<Option<Holder>, LockError> {
-    Ok(LockFile::holder(&journal_lock(config))?.filter(|holder| !holder.briefly))
+pub fn running(journal: &Path) -> Result<Option<Holder>, LockError> {
+    Ok(LockFile::holder(&journal_lock(journal))?.filter(|holder| !holder.briefly))
 }
 
 /// What one daemon alone may have.
@@ -124,8 +124,8 @@ pub(super) struct Locks {
 /// Makes the folders; one daemon a journal, and one an inbox. A command that writes the journal is waited for.
 pub(super) async fn lock(config: &Config, clock: &Clock) -> Result<Locks, DaemonError> {
     make_folders(config)?;
-    let noted = Unrecorded::read(config);
-    let journal = lock_journal(&journal_lock(config), clock).await?;
+    let noted = Unrecorded::read(&config.journal.path);
+    let journal = lock_journal(&journal_lock(&config.journal.path), clock).await?;
     let inbox = LockFile::acquire(&config.folders.inbox.join(".imeid.lock"))?;
     Ok(Locks { journal, inbox, noted })
 }

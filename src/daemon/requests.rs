@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
-use crate::journal::{Journal, JournalError, Mark, Seen, View};
+use crate::journal::{Journal, JournalError, Mark, Said, Seen, View};
 use crate::provider::Provider;
 use crate::pulse;
 use crate::settings::Settings;
@@ -96,7 +96,8 @@ impl Requests {
         };
         let rules = Arc::clone(&self.settings.borrow().rules);
         for request in requests {
-            let seen = match journal.read(move |view| view.id_to_look_up(request)).await? {
+            let Some(word) = journal.read(move |view| view.open_request(request)).await? else { continue };
+            let seen = match word.id_to_look_up() {
                 None => Seen::Unasked,
                 Some(id) => match asking.seen(request, id, &self.provider) {
                     Some(seen) => seen,
@@ -105,7 +106,11 @@ impl Requests {
             };
             let answer = journal.carry_out_seen(request, seen, clock.now(), (*rules).clone()).await?;
             // Several pauses are a line each for whoever asked, and one for the log.
-            tracing::info!(done = answer.done, answer = %answer.text.replace('\n', "; "), "an operator's word");
+            let (said, told) = (word.said.map(Said::told), answer.text.replace('\n', "; "));
+            tracing::info!(
+                who = %word.who, said, about = word.about, done = answer.done, answer = %told,
+                "an operator's word"
+            );
         }
         for batch in batches {
             journal.sweep_cancelled(batch, clock.now(), (*rules).clone()).await?;

@@ -83,7 +83,9 @@ fn alarms(dir: &Path) -> (Vec<String>, Vec<String>) {
     let config = config_in(dir);
     let view = View::open(&config.journal.path).unwrap();
     let recorded = view.alarms().unwrap().into_iter().map(|alarm| format!("{}: {}", alarm.name, alarm.text));
-    let noted = Unrecorded::read(&config).into_iter().map(|alarm| format!("{}: {}", alarm.name, alarm.text));
+    let noted = Unrecorded::read(&config.journal.path)
+        .into_iter()
+        .map(|alarm| format!("{}: {}", alarm.name, alarm.text));
     (recorded.collect(), noted.collect())
 }
 

@@ -2,11 +2,11 @@
 //! the same. It lies in the journal's lock file, which has its room already.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use super::journal_lock;
-use crate::config::Config;
 use crate::durable::LockFile;
 use crate::types::Timestamp;
 
@@ -27,10 +27,10 @@ const TEXT_CHARS: usize = 400;
 const READ_TIMES: usize = 3;
 
 impl Unrecorded {
-    /// What the daemon that holds the journal's lock noted; nothing where it can't be read. Blocks.
+    /// What the daemon that holds this journal's lock noted; nothing where it can't be read. Blocks.
     #[must_use]
-    pub fn read(config: &Config) -> Vec<Self> {
-        let path = journal_lock(config);
+    pub fn read(journal: &Path) -> Vec<Self> {
+        let path = journal_lock(journal);
         let read = || serde_json::from_str(&LockFile::noted(&path).ok()?).ok();
         (0..READ_TIMES).find_map(|_| read()).unwrap_or_default()
     }

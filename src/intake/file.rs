@@ -15,7 +15,7 @@ use crate::journal::{
     BatchState, Journal, JournalError, Link, NewBatch, NewRow, OpenFile, OrderFor, Refused, RowOrder,
 };
 use crate::meter::Meter;
-use crate::result::Header;
+use crate::result::{Header, name_in_outbox};
 use crate::settings::Settings;
 use crate::types::{BatchId, Money, OrderId, ServiceId, Timestamp};
 
@@ -124,7 +124,7 @@ impl Work {
             service: number,
             header: serde_json::to_string(&header).map_err(io::Error::other)?,
             rows: u64::from(table.row_count()),
-            occupied: occupied(&self.settings.config.folders.outbox, name_in_outbox)?,
+            occupied: occupied(&self.settings.config.folders.outbox, name_of_result)?,
         };
         let (batch, name) = self.journal.begin_batch(new, self.clock.now()).await?;
         let counts = self.fill(batch, number, &mut table, &header, first).await?;
@@ -333,12 +333,8 @@ fn dated(day: i64) -> PathBuf {
     PathBuf::from(format!("{:04}-{:02}-{:02}", day / 10_000, day / 100 % 100, day % 100))
 }
 
-/// The NAME whose place a file in the outbox takes.
-fn name_in_outbox(file: &str) -> Option<String> {
-    ["results.csv", "settled.csv", "partial.csv"]
-        .into_iter()
-        .find_map(|kind| file.strip_suffix(kind)?.strip_suffix('.'))
-        .map(str::to_owned)
+fn name_of_result(file: &str) -> Option<String> {
+    name_in_outbox(file).map(str::to_owned)
 }
 
 fn occupied(folder: &Path, name_of: impl Fn(&str) -> Option<String>) -> io::Result<BTreeSet<String>> {
@@ -360,12 +356,5 @@ mod tests {
             assert_eq!(stem(file), name);
         }
         assert_eq!(stem(&format!("{}.csv", "ä".repeat(120))), "ä".repeat(100));
-    }
-
-    #[test]
-    fn a_file_in_the_outbox_takes_a_name_whatever_kind_it_is() {
-        assert_eq!(name_in_outbox("stock.results.csv").as_deref(), Some("stock"));
-        assert_eq!(name_in_outbox("a.b.partial.csv").as_deref(), Some("a.b"));
-        assert_eq!(name_in_outbox("stock.csv"), None);
     }
 }

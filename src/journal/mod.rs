@@ -83,7 +83,7 @@ pub use orders::{Rules, ServiceTerms};
 pub use outbox::{BatchWork, ResultFile, ResultOrder, ResultRow, Tally, TallyState, WhyReleased};
 pub use poll::{DuePoll, PollResult, PollTold};
 pub use prune::{PruneFrom, Pruned};
-pub use requests::{LetterBox, NewRequest, RequestAnswer, Said, Target};
+pub use requests::{LetterBox, NewRequest, OpenRequest, RequestAnswer, Said, Target};
 pub use resolve::Seen;
 pub use restore::{OlderCopy, Stamp};
 pub use rows::{NewRow, OrderFor, RowOrder};

@@ -57,11 +57,7 @@ pub(super) fn set(
     text: &str,
     now: Timestamp,
 ) -> Result<(), JournalError> {
-    let before: Option<(u32, bool)> = tx.find(
-        "SELECT tries, one FROM pauses WHERE scope = ?1 AND reason = ?2",
-        (code(scope), reason.as_str()),
-        |row| Ok((row.get(0)?, row.get(1)?)),
-    )?;
+    let before = tries_of(tx, scope, reason)?;
     let tries = match before {
         // Thirty calls in flight fail alike: that is one try, not thirty.
         Some((tries, false)) if reason.is_retried() => tries,
@@ -93,6 +89,15 @@ pub(super) fn set(
     Ok(())
 }
 
+/// How often a pause was tried, and whether an order is on its way to find out; `None`: there is no such pause.
+fn tries_of(tx: &Tx<'_>, scope: Scope, reason: PauseReason) -> Result<Option<(u32, bool)>, JournalError> {
+    tx.find(
+        "SELECT tries, one FROM pauses WHERE scope = ?1 AND reason = ?2",
+        (code(scope), reason.as_str()),
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    )
+}
+
 /// Pauses from now on, where it is paused for this reason already too: what is true of a pause that a copy brought along
 /// isn't true of this one, its age above all.
 pub(super) fn begin_anew(
@@ -102,8 +107,14 @@ pub(super) fn begin_anew(
     text: &str,
     now: Timestamp,
 ) -> Result<(), JournalError> {
-    tx.execute("DELETE FROM pauses WHERE scope = ?1 AND reason = ?2", (code(scope), reason.as_str()))?;
+    remove(tx, scope, reason)?;
     set(tx, scope, reason, text, now)
+}
+
+/// Whether there was one.
+fn remove(tx: &Tx<'_>, scope: Scope, reason: PauseReason) -> Result<bool, JournalError> {
+    let sql = "DELETE FROM pauses WHERE scope = ?1 AND reason = ?2";
+    Ok(tx.execute(sql, (code(scope), reason.as_str()))? > 0)
 }
 
 fn scope_word(tx: &Tx<'_>, scope: Scope) -> Result<String, JournalError> {
@@ -126,16 +137,15 @@ pub(super) fn end(
     reason: PauseReason,
     now: Timestamp,
 ) -> Result<bool, JournalError> {
-    let ended =
-        tx.execute("DELETE FROM pauses WHERE scope = ?1 AND reason = ?2", (code(scope), reason.as_str()))?;
-    if ended > 0 {
+    let ended = remove(tx, scope, reason)?;
+    if ended {
         tx.pauses_changed();
         let scope = scope_word(tx, scope)?;
         tx.event(now, None, None, "pause ended", &format!("{scope} {}", reason.as_str()))?;
         tx.log(move || tracing::info!(scope = %scope, reason = reason.as_str(), "pause ended"));
         tx.ring(Rung::SUBMIT);
     }
-    Ok(ended > 0)
+    Ok(ended)
 }
 
 /// It is tried at once, unless an order is on its way to find out.
@@ -245,12 +255,7 @@ impl Journal {
         now: Timestamp,
     ) -> Result<(), JournalError> {
         self.write(move |tx| {
-            let tries: Option<u32> = tx.find(
-                "SELECT tries FROM pauses WHERE scope = ?1 AND reason = ?2",
-                (code(scope), reason.as_str()),
-                |row| row.get(0),
-            )?;
-            let Some(tries) = tries else { return Ok(()) };
+            let Some((tries, _)) = tries_of(tx, scope, reason)? else { return Ok(()) };
             let tries = tries.saturating_add(1);
             // With one order on its way the next look is due as if it had failed: its answer comes sooner.
             let next = now.plus(schedule::next_pause_try(tries));

@@ -107,6 +107,28 @@ pub struct NewRequest {
     pub target: Target,
 }
 
+/// A word that waits to be carried out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenRequest {
+    /// The user's name, or number.
+    pub who: String,
+    /// What; `None`: it can't be read.
+    pub said: Option<Said>,
+    /// About what, for people; `None` likewise.
+    pub about: Option<String>,
+}
+
+impl OpenRequest {
+    /// The order id that it rests on: what the provider tells of it is for [`Journal::carry_out_seen`].
+    #[must_use]
+    pub const fn id_to_look_up(&self) -> Option<ProviderOrderId> {
+        match self.said {
+            Some(Said::OrderId(id)) => Some(ProviderOrderId(id)),
+            _ => None,
+        }
+    }
+}
+
 /// What became of a word.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RequestAnswer {
@@ -166,20 +188,44 @@ impl View {
         self.all("SELECT id FROM requests WHERE done_at IS NULL ORDER BY id LIMIT 100", [], |row| row.get(0))
     }
 
-    /// The order id that a request which waits rests on: what the provider tells of it is for
-    /// [`Journal::carry_out_seen`].
+    /// A request that waits: who says what, and about what.
     ///
     /// # Errors
     /// What SQLite says.
-    pub fn id_to_look_up(&self, request: i64) -> Result<Option<ProviderOrderId>, JournalError> {
-        let word: Option<String> =
-            self.find("SELECT word FROM requests WHERE id = ?1 AND done_at IS NULL", [request], |row| {
-                row.get(0)
-            })?;
-        Ok(match word.map(|word| read_json(&word)).transpose() {
-            Ok(Some(Said::OrderId(id))) => Some(ProviderOrderId(id)),
-            // One that can't be read rests on nothing: carrying it out tells so.
-            _ => None,
+    pub fn open_request(&self, request: i64) -> Result<Option<OpenRequest>, JournalError> {
+        let found = self.find(
+            "SELECT who, word, target FROM requests WHERE id = ?1 AND done_at IS NULL",
+            [request],
+            |row| Ok((row.get(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?)),
+        )?;
+        let Some((who, word, target)) = found else { return Ok(None) };
+        let about = match read_json(&target) {
+            Ok(target) => Some(self.shown_target(target)?),
+            // Carrying it out tells so.
+            Err(_) => None,
+        };
+        Ok(Some(OpenRequest { who, said: read_json(&word).ok(), about }))
+    }
+
+    fn shown_target(&self, target: Target) -> Result<String, JournalError> {
+        let name = |sql, id: i64| self.find(sql, [id], |row| row.get::<_, String>(0));
+        Ok(match target {
+            Target::Order { imei, .. } => {
+                format!(
+                    "IMEI {}",
+                    Imei::from_u64(imei).map_or_else(|| imei.to_string(), |imei| imei.to_string())
+                )
+            }
+            Target::Batch(id) => {
+                let name = name("SELECT name FROM batches WHERE id = ?1", id)?;
+                format!("batch {}", name.unwrap_or_else(|| id.to_string()))
+            }
+            Target::Service(id) => {
+                let name = name("SELECT name FROM services WHERE id = ?1", id)?;
+                format!("service {}", name.unwrap_or_else(|| id.to_string()))
+            }
+            Target::Everything => "everything".to_owned(),
+            Target::Alarm(n) => format!("alarm {n}"),
         })
     }
 
@@ -221,7 +267,7 @@ impl Journal {
     }
 
     /// Carries a request out to its end, and returns its answer; `seen` is what the provider told of the order id that
-    /// it rests on ([`View::id_to_look_up`]).
+    /// it rests on ([`OpenRequest::id_to_look_up`]).
     ///
     /// # Errors
     /// The journal can't be written: it is carried out later.

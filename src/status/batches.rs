@@ -10,7 +10,7 @@ use crate::journal::{BatchState, BatchWork, Link, TallyState};
 use crate::order::State;
 use crate::outbox;
 use crate::result::RowStatus;
-use crate::types::{Money, ServiceId, Timestamp};
+use crate::types::{BatchId, Money, ServiceId, Timestamp};
 
 /// A batch.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -37,7 +37,7 @@ pub struct Batch {
     pub taken_at: Timestamp,
     /// When its last order is sent at the present rate; `None`: it can't be told, or all are sent.
     pub eta: Option<Timestamp>,
-    /// The result's name in the outbox, once it is published.
+    /// The newest result's name in the outbox, once one is published.
     pub result: Option<String>,
 }
 
@@ -64,11 +64,12 @@ impl Batch {
     }
 }
 
-/// The open ones, then those that are done.
+/// The open ones, then those that are done. `published`: the newest result of those that have one.
 pub(super) fn lines(
     open: &[BatchWork],
     done: &[BatchWork],
     names: &BTreeMap<ServiceId, String>,
+    published: &BTreeMap<BatchId, String>,
     pauses: &[Pause],
     per_1000_s: u64,
     now: Timestamp,
@@ -76,7 +77,9 @@ pub(super) fn lines(
     let going: Vec<&BatchWork> = open.iter().filter(|batch| goes(batch, pauses)).collect();
     let eta =
         |batch: &BatchWork| if goes(batch, pauses) { eta(batch, &going, per_1000_s, now) } else { None };
-    open.iter().chain(done).map(|batch| line(batch, names, eta(batch))).collect()
+    let line =
+        |batch| Batch { eta: eta(batch), result: published.get(&batch.id).cloned(), ..line(batch, names) };
+    open.iter().chain(done).map(line).collect()
 }
 
 /// Whether its orders are being sent.
@@ -97,7 +100,7 @@ fn eta(batch: &BatchWork, going: &[&BatchWork], per_1000_s: u64, now: Timestamp)
     daemon::eta(before, per_1000_s).map(|wait| now.plus(wait))
 }
 
-fn line(batch: &BatchWork, names: &BTreeMap<ServiceId, String>, eta: Option<Timestamp>) -> Batch {
+fn line(batch: &BatchWork, names: &BTreeMap<ServiceId, String>) -> Batch {
     let mut by_status = outbox::by_status(batch);
     by_status.retain(|_, n| *n > 0);
     Batch {
@@ -110,19 +113,7 @@ fn line(batch: &BatchWork, names: &BTreeMap<ServiceId, String>, eta: Option<Time
         cost: batch.charged,
         presumed: batch.presumed,
         taken_at: batch.taken_at,
-        eta,
-        result: result(batch),
-    }
-}
-
-/// A settled result stands beside the first one, and has all of it.
-fn result(batch: &BatchWork) -> Option<String> {
-    let settled = batch.settled_sha256.is_some();
-    match batch.state {
-        BatchState::Taking | BatchState::Working | BatchState::Held => None,
-        BatchState::Done if settled => Some(format!("{}.settled.csv", batch.name)),
-        BatchState::Published | BatchState::Done | BatchState::Cancelled => {
-            Some(format!("{}.results.csv", batch.name))
-        }
+        eta: None,
+        result: None,
     }
 }

@@ -1,167 +1,16 @@
-use std::collections::{BTreeMap, BTreeSet};
+mod bench;
+
 use std::fs;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
-use rusqlite::Connection;
-
 use super::*;
-use crate::balance::Books;
-use crate::daemon::LIVE_FACT;
-use crate::durable::LockFile;
+use crate::balance::{Baseline, Books};
 use crate::gate::Scope;
-use crate::inbox::Why;
-use crate::journal::{AttemptTicket, ClaimRequest, Journal, NewBatch, NewRow, OrderFor, Rules, ServiceTerms};
-use crate::meter::Cause;
+use crate::meter::{Cause, Standstill};
 use crate::order::PauseReason;
-use crate::types::{BatchId, Imei, NetworkId, Placed, ProviderOrderId, Reply, ServiceId, Unclear};
-
-const NOW: Timestamp = Timestamp::from_millis(1_763_091_180_000);
-
-fn clock() -> Clock {
-    Clock::from_fn(|| NOW)
-}
-
-fn config(dir: &Path) -> Config {
-    let text = r#"
-        [provider]
-        base_url = "https://example.com"
-        user_id = "reseller"
-        [folders]
-        inbox = "inbox"
-        outbox = "outbox"
-        reconcile = "reconcile"
-        archive = "archive"
-        rejected = "rejected"
-        [journal]
-        path = "journal.db"
-        [budget]
-        per_day = "2000"
-        [[service]]
-        name = "iphone-check"
-        network_id = "1739"
-        price = "0.08"
-    "#;
-    crate::config::parse(text, &dir.join("imeid.toml")).unwrap()
-}
-
-/// A journal with work in it.
-struct Bench {
-    _dir: tempfile::TempDir,
-    config: Config,
-    journal: Journal,
-    service: ServiceId,
-}
-
-impl Bench {
-    async fn new() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let config = config(dir.path());
-        let journal = Journal::open(&config.journal.path).unwrap();
-        journal.start_is_told();
-        let network_id = NetworkId("1739".to_owned());
-        let service =
-            journal.service("reseller".to_owned(), network_id, "iphone-check".to_owned()).await.unwrap();
-        Self { _dir: dir, config, journal, service }
-    }
-
-    /// A batch of `count` orders and a row that is none.
-    async fn batch(&self, stem: &str, serial: u32, count: u32) -> BatchId {
-        let new = NewBatch {
-            key: format!("1739~{stem}"),
-            stem: stem.to_owned(),
-            file_name: format!("{stem}.csv"),
-            sha256: String::new(),
-            bytes: 0,
-            service: self.service,
-            header: "{}".to_owned(),
-            rows: u64::from(count) + 1,
-            occupied: BTreeSet::new(),
-        };
-        let (id, _) = self.journal.begin_batch(new, NOW.minus(Duration::from_secs(600))).await.unwrap();
-        let imei = |row: u32| Imei::from_parts(35_000_000, serial + row);
-        let mut wanted: Vec<_> = (1..=count).map(|row| OrderFor { imei: imei(row), row }).collect();
-        wanted.sort();
-        let linked = self.journal.link_orders(id, self.service, wanted, None).await.unwrap();
-        let ordered = linked.iter().map(|row| (row.row, Some((row.order, row.link)), None));
-        let invalid = (count + 1, None, Some("too short".to_owned()));
-        let row = |(row, order, why_not)| NewRow { row, order, why_not, raw: vec![] };
-        let rows = ordered.chain([invalid]).map(row).collect();
-        self.journal.insert_rows(id, rows).await.unwrap();
-        self.journal.open_batch(id, NOW).await.unwrap();
-        id
-    }
-
-    async fn claim(&self, want: usize) -> Vec<AttemptTicket> {
-        let terms = ServiceTerms {
-            id: self.service,
-            network_id: NetworkId("1739".to_owned()),
-            name: "iphone-check".to_owned(),
-            price: self.config.services[0].price,
-            canary: 0,
-            params: vec![],
-        };
-        let rules = Rules {
-            max_attempts: 3,
-            quiet: Duration::from_secs(120),
-            first_poll: Duration::from_secs(10),
-            terms: BTreeMap::from([(self.service, terms)]),
-        };
-        let request = ClaimRequest {
-            want,
-            day: clock().local_day(NOW),
-            per_day: None,
-            after: BatchId(0),
-            rules: Arc::new(rules),
-            probe: None,
-            keep_witness: false,
-        };
-        self.journal.begin_attempts(request, clock()).await.unwrap().tickets
-    }
-
-    async fn finish(&self, ticket: AttemptTicket, outcome: Placed) {
-        let reply = Reply { outcome, http: Some(200), body: vec![] };
-        self.journal.finish_attempt(ticket, reply).await.unwrap().unwrap();
-    }
-
-    /// The note of a daemon in this process.
-    async fn note(&self, change: impl FnOnce(&mut Live)) {
-        let mut live = Live {
-            pid: std::process::id(),
-            since_ms: NOW.minus(Duration::from_secs(3_600)).millis(),
-            busy: 1,
-            workers: 30,
-            per_1000_s: 8_333,
-            p50_ms: 3_600,
-            p99_ms: 9_000,
-            reconcile: Vec::new(),
-            draining: false,
-            standstill: None,
-            inbox: vec![Waiting {
-                name: "late.csv".to_owned(),
-                why: Why::BeingWritten,
-                since: NOW.minus(Duration::from_secs(5)),
-            }],
-        };
-        change(&mut live);
-        let note = serde_json::to_string(&live).unwrap();
-        self.journal.set_fact(LIVE_FACT, note).await.unwrap();
-    }
-
-    fn lock(&self) -> LockFile {
-        LockFile::acquire(&daemon::journal_lock(&self.config)).unwrap()
-    }
-
-    /// As if something had been written that nothing here can be brought to write.
-    fn plant(&self, sql: &str) {
-        Connection::open(&self.config.journal.path).unwrap().execute(sql, []).unwrap();
-    }
-
-    fn read(&self) -> Status {
-        Status::read(&self.config, &clock()).unwrap()
-    }
-}
+use crate::types::{BatchId, Money, NetworkId, Placed, ProviderOrderId, Unclear};
+use bench::{Bench, NOW, clock, config};
 
 /// What differs from run to run is set.
 fn steady(mut status: Status) -> Status {
@@ -182,7 +31,7 @@ async fn busy() -> (Bench, Status) {
     bench.batch("big", 100, 2).await;
     bench.plant("UPDATE batches SET state = 2, held_for = 'confirm_above' WHERE name = 'big'");
     bench.batch("last", 200, 0).await;
-    bench.journal.published(BatchId(3), "a file".to_owned(), true, NOW).await.unwrap();
+    bench.journal.published(BatchId(3), "last.results.csv".to_owned(), true, NOW).await.unwrap();
     let service = Scope::Service(bench.service);
     bench.journal.pause(service, PauseReason::Service, "Invalid value".to_owned(), NOW).await.unwrap();
     bench.plant(&format!(
@@ -234,7 +83,7 @@ async fn fewer_workers_than_are_allowed_are_shown_beside_those_that_are() {
     let _lock = bench.lock();
     bench.note(|live| live.workers = 12).await;
     let status = bench.read();
-    assert_eq!((status.workers.limit, status.workers.ceiling), (Some(12), 30));
+    assert_eq!((status.workers.limit, status.workers.ceiling), (Some(12), Some(30)));
     let text = text::text(&status);
     assert!(text.contains("Workers  1 of 12 busy (30 are allowed), "), "{text}");
 }
@@ -347,6 +196,18 @@ async fn files_that_take_turns_hold_each_other_up() {
 }
 
 #[tokio::test]
+async fn a_batch_names_the_newest_of_its_results() {
+    let bench = Bench::new().await;
+    let batch = bench.batch("stock: 1", 0, 1).await;
+    assert_eq!(bench.read().batches[0].result, None);
+    for (kind, done) in [("results", false), ("settled", true), ("settled-2", false), ("settled-3", true)] {
+        let file = format!("stock: 1.{kind}.csv");
+        bench.journal.published(batch, file.clone(), done, NOW).await.unwrap();
+        assert_eq!(bench.read().batches[0].result, Some(file));
+    }
+}
+
+#[tokio::test]
 async fn names_cannot_steer_a_terminal() {
     let (_bench, mut status) = busy().await;
     status.batches[0].name = "\u{1b}[2Jstock\nforged".to_owned();
@@ -355,6 +216,31 @@ async fn names_cannot_steer_a_terminal() {
     let text = text::text(&status);
     assert!(!text.contains(['\u{1b}', '\u{202e}', '\u{9b}', '\r']), "{text:?}");
     assert!(!text.lines().any(|line| line.trim_start().starts_with("forged")), "{text}");
+}
+
+#[tokio::test]
+async fn with_an_error_in_the_configuration_the_journal_is_read_all_the_same() {
+    let bench = Bench::new().await;
+    bench.batch("stock", 0, 4).await;
+    bench.note(|live| live.workers = 12).await;
+    let lock = bench.lock();
+    let errors = crate::config::parse("[budget]\nper_day = 20\n", Path::new("/etc/imeid.toml")).unwrap_err();
+    let read = || Status::read_without_config(&bench.config.journal.path, &errors, &clock()).unwrap();
+    let (status, with) = (read(), bench.read());
+    assert_eq!((&status.daemon, &status.orders), (&with.daemon, &with.orders));
+    assert_eq!((&status.batches, &status.inbox), (&with.batches, &with.inbox));
+    assert_eq!(status.pauses, [], "which services there are isn't known");
+    assert_eq!((status.workers.ceiling, status.money.today.per_day), (None, None));
+    assert_eq!((status.config_errors.len(), with.config_errors.len()), (errors.errors().len(), 0));
+    let told = text::text(&status);
+    assert!(
+        told.contains("goes on with what it read before") && told.contains("/etc/imeid.toml:2:"),
+        "{told}"
+    );
+    assert!(told.contains("stock") && !told.contains("no limit") && !told.contains("allowed"), "{told}");
+    drop(lock);
+    let told = text::text(&read());
+    assert!(told.contains("no daemon starts with it") && told.contains("stock"), "{told}");
 }
 
 #[test]

@@ -18,6 +18,7 @@ use crate::words::{self, plain};
 #[must_use]
 pub fn text(status: &Status) -> String {
     let mut parts = vec![head(status)];
+    parts.extend(list(config_title(status), status.config_errors.iter().cloned()));
     parts.extend(files(status));
     parts.extend(list("Pauses", status.pauses.iter().map(|pause| self::pause(pause, status.at))));
     parts.extend(list(
@@ -53,6 +54,14 @@ fn head(status: &Status) -> String {
         head += "\nThere is no journal yet: nothing was ever taken in.";
     }
     head
+}
+
+fn config_title(status: &Status) -> &'static str {
+    if status.daemon.running {
+        "The configuration has errors; the daemon goes on with what it read before. What is below is from the journal"
+    } else {
+        "The configuration has errors; no daemon starts with it. What is below is from the journal"
+    }
 }
 
 fn files(status: &Status) -> Option<String> {
@@ -162,11 +171,8 @@ fn figures(status: &Status) -> String {
     );
     if let (Some(busy), Some(limit)) = (status.workers.busy, status.workers.limit) {
         let rate = status.rate_per_s.map_or(0, |rate| rate.per_1000_s);
-        let fewer = if limit < status.workers.ceiling {
-            format!(" ({} are allowed)", status.workers.ceiling)
-        } else {
-            String::new()
-        };
+        let ceiling = status.workers.ceiling.filter(|ceiling| limit < *ceiling);
+        let fewer = ceiling.map(|ceiling| format!(" ({ceiling} are allowed)")).unwrap_or_default();
         let _ =
             write!(figures, "\nWorkers  {busy} of {limit} busy{fewer}, {} calls a second", words::rate(rate));
         if let (Some(p50), Some(p99)) = (status.latency_ms.p50, status.latency_ms.p99) {
@@ -174,10 +180,14 @@ fn figures(status: &Status) -> String {
         }
     }
     let today = &status.money.today;
-    let cap = today.per_day.map_or_else(|| "no limit".to_owned(), |cap| format!("{cap} allowed"));
+    let cap = match today.per_day {
+        Some(cap) => format!(", {cap} allowed"),
+        None if status.config_errors.is_empty() => ", no limit".to_owned(),
+        None => String::new(),
+    };
     let _ = write!(
         figures,
-        "\nToday    {} charged, {} presumed, {} in flight, {} in doubt, {cap}",
+        "\nToday    {} charged, {} presumed, {} in flight, {} in doubt{cap}",
         today.charged, today.presumed, today.in_flight, today.in_doubt
     );
     if today.refund_due > Money::ZERO {

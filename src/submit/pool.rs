@@ -1,5 +1,7 @@
 //! The workers: a bounded number of calls, each with a durable attempt behind it.
 
+mod balance;
+mod call;
 mod outage;
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -14,15 +16,14 @@ use super::told::{Line, ToldDoubts};
 use crate::attempt;
 use crate::clock::Clock;
 use crate::config::SubmitConfig;
-use crate::journal::{AttemptTicket, Journal, JournalError};
+use crate::journal::{AttemptTicket, Journal};
 use crate::meter::Meter;
-use crate::order::Alarm;
 use crate::pace::{self, CallNo, Ended, Pace, Smoothed};
 use crate::provider::Provider;
-use crate::types::{Imei, Money, NotTaken, Placed, ServiceId, Timestamp};
+use crate::types::{Imei, Placed, Timestamp};
 
-use super::JOURNAL_RETRY;
 use super::slots::Slots;
+use call::{Held, OnItsWay, Out, pauses};
 
 /// Until calls have been measured they are taken for slow, so that nothing is claimed ahead.
 const FIRST_LATENCY: Duration = Duration::from_secs(4);
@@ -311,154 +312,4 @@ impl Pool {
             }
         }
     }
-
-    /// What the first probe showed: it was alone between two looks at the balance. Only a refusal proves that duplicates
-    /// are refused, and only while the balance doesn't show that it cost something.
-    async fn judge_first_probe(&self, outcome: &Placed, before: Option<Money>) {
-        if *outcome != Placed::AlreadyExists {
-            return;
-        }
-        let after = match before {
-            Some(_) => self.balance().await,
-            None => None,
-        };
-        let fell = before.zip(after).and_then(|(before, after)| before.checked_sub(after));
-        let now = self.clock.now();
-        let accuses = fell.filter(|fell| *fell > Money::ZERO).map(|fell| {
-            format!("a probe was refused as a duplicate, and the balance fell by {fell} all the same")
-        });
-        let record = || {
-            let (journal, accuses) = (self.journal.clone(), accuses.clone());
-            async move {
-                match accuses {
-                    None => journal.probes_are_refused(now).await,
-                    Some(text) => journal.balance_accuses(Alarm::Balance, text, now).await,
-                }
-            }
-        };
-        self.until_recorded("first probe", "what a first probe showed", record).await;
-    }
-
-    /// Records what was seen and can't be seen again. Nothing is claimed until it is recorded: what it says may be that
-    /// nothing must go.
-    pub(super) async fn until_recorded<F>(&self, who: &'static str, what: &str, record: impl Fn() -> F)
-    where
-        F: Future<Output = Result<(), JournalError>>,
-    {
-        let _held = Held::new(&self.pausing);
-        loop {
-            let Err(error) = record().await else { break };
-            let why = format!("{what} can't be recorded, nothing is submitted until it is: {error}");
-            self.journal.fails(who, &why);
-            if !error.can_pass() {
-                return;
-            }
-            tokio::time::sleep(JOURNAL_RETRY).await;
-        }
-        if self.journal.serves(who) {
-            tracing::info!("{what} is recorded");
-        }
-    }
-
-    async fn balance(&self) -> Option<Money> {
-        self.provider.account().await.ok().and_then(|account| account.balance)
-    }
-
-    /// A first order must cost one price. The balance accuses, it never acquits: it may lag behind.
-    async fn compare_balance(&self, service: ServiceId, before: Option<Money>, price: Money) {
-        let (Some(before), Some(after)) = (before, self.balance().await) else { return };
-        let Some(fell) = before.checked_sub(after).filter(|fell| *fell > price) else { return };
-        // What is in doubt may have been charged meanwhile.
-        let open = self.journal.read(|view| view.books()).await.map(|books| books.reserved);
-        if open.is_ok_and(|reserved| reserved > Money::ZERO) {
-            return;
-        }
-        let text = format!("one of the service's first orders cost {fell}, its price is {price}");
-        let now = self.clock.now();
-        let record = || {
-            let (journal, text) = (self.journal.clone(), text.clone());
-            async move { journal.price_is_higher(service, text, now).await }
-        };
-        self.until_recorded("price", "a pause because of a price", record).await;
-    }
-}
-
-/// A call that the pace counts as on its way until it has ended, or is given up.
-struct OnItsWay<'a> {
-    pool: &'a Pool,
-    call: Option<CallNo>,
-}
-
-impl<'a> OnItsWay<'a> {
-    fn begin(pool: &'a Pool) -> Option<Self> {
-        let call = pool.state.lock().ok()?.pace.began();
-        Some(Self { pool, call: Some(call) })
-    }
-
-    fn ended(mut self, outcome: &Placed, http: Option<u16>, took: Duration) {
-        if let Some(call) = self.call.take() {
-            self.pool.note(call, ended(outcome, http), took, away::why(outcome));
-        }
-    }
-}
-
-impl Drop for OnItsWay<'_> {
-    fn drop(&mut self) {
-        if let (Some(call), Ok(mut state)) = (self.call.take(), self.pool.state.lock()) {
-            state.pace.given_up(call);
-        }
-    }
-}
-
-/// What a call's end tells of the provider. `http`: the answer's status, where one began.
-fn ended(outcome: &Placed, http: Option<u16>) -> Ended {
-    match outcome {
-        Placed::NotTaken(NotTaken::NotSent(_)) => Ended::NotSent,
-        Placed::NotTaken(NotTaken::Throttled(wait)) => Ended::Throttled(*wait),
-        Placed::Unclear(unclear) if http.is_none_or(|status| status >= 500) => {
-            Ended::Overloaded(unclear.retry_after)
-        }
-        Placed::Unclear(unclear) => Ended::Unclear(unclear.retry_after),
-        Placed::Taken(_) | Placed::AlreadyExists | Placed::NotTaken(_) => Ended::Passed,
-    }
-}
-
-/// While it lives nothing is claimed, and what is claimed goes back unsent.
-struct Held<'a>(&'a AtomicUsize);
-
-/// An attempt that was taken in is no longer out, however its work ends: a panic must not leave fewer slots for ever.
-struct Out<'a>(&'a Pool);
-
-impl Drop for Out<'_> {
-    fn drop(&mut self) {
-        let out = self.0.out.fetch_sub(1, Ordering::AcqRel).saturating_sub(1);
-        if out < self.0.few.load(Ordering::Acquire) {
-            self.0.freed.notify_one();
-        }
-    }
-}
-
-impl<'a> Held<'a> {
-    fn new(count: &'a AtomicUsize) -> Self {
-        count.fetch_add(1, Ordering::AcqRel);
-        Self(count)
-    }
-}
-
-impl Drop for Held<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::AcqRel);
-    }
-}
-
-const fn pauses(outcome: &Placed) -> bool {
-    matches!(
-        outcome,
-        Placed::NotTaken(
-            NotTaken::Account(_)
-                | NotTaken::Credit(_)
-                | NotTaken::Maintenance(_)
-                | NotTaken::UnknownService(_)
-        )
-    )
 }

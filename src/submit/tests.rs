@@ -1,5 +1,7 @@
 //! The workers, with a provider whose calls last as long as the test wants.
 
+mod outage;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -22,6 +24,13 @@ use crate::types::{
 struct Gated {
     begun: AtomicUsize,
     may_end: Semaphore,
+}
+
+impl Gated {
+    /// So many calls end at once.
+    fn letting(calls: usize) -> Arc<Self> {
+        Arc::new(Self { begun: AtomicUsize::new(0), may_end: Semaphore::new(calls) })
+    }
 }
 
 impl Provider for Gated {
@@ -113,7 +122,7 @@ async fn what_waits_for_a_worker_when_a_person_pauses_goes_back_unsent() {
     let folder = tempfile::tempdir().unwrap();
     let clock = Clock::system();
     let (journal, request) = journal_with(folder.path(), 3, clock.now()).await;
-    let provider = Arc::new(Gated { begun: AtomicUsize::new(0), may_end: Semaphore::new(0) });
+    let provider = Gated::letting(0);
     let shared: Arc<dyn Provider> = Arc::clone(&provider) as Arc<dyn Provider>;
     let pool = Arc::new(Pool::new(journal.clone(), shared, clock.clone(), Arc::default()));
     pool.want(&one_worker(), clock.now());
@@ -144,7 +153,7 @@ async fn a_call_that_panics_takes_no_slot_with_it() {
     let folder = tempfile::tempdir().unwrap();
     let clock = Clock::system();
     let (journal, request) = journal_with(folder.path(), 1, clock.now()).await;
-    let provider = Arc::new(Gated { begun: AtomicUsize::new(0), may_end: Semaphore::new(0) });
+    let provider = Gated::letting(0);
     // To wait for a permit of it panics.
     provider.may_end.close();
     let pool = Arc::new(Pool::new(journal.clone(), provider, clock.clone(), Arc::default()));
@@ -176,19 +185,15 @@ async fn a_start_and_a_pause_begin_with_a_few_orders_and_open_the_workers_from_t
                 [[service]]\nname = \"check\"\nnetwork_id = \"1739\"\nprice = \"0.08\"\n";
     let config = crate::config::parse(text, std::path::Path::new("/etc/imeid/imeid.toml")).unwrap();
     let settings = Arc::new(Settings::new(config, &journal).await.unwrap());
-    let provider = Arc::new(Gated { begun: AtomicUsize::new(0), may_end: Semaphore::new(0) });
+    let provider = Gated::letting(0);
     let meter = Arc::new(Meter::default());
-    let stage = Submit {
-        journal: journal.clone(),
-        provider: Arc::clone(&provider) as Arc<dyn Provider>,
-        clock: clock.clone(),
-        settings: watch::channel(settings).1,
+    let submit = Submit {
         can_list: watch::channel(Some(true)).1,
         meter: Arc::clone(&meter),
-        disk_ok: watch::channel(true).1,
+        ..stage(&journal, &provider, &clock, settings)
     };
     let stop = CancellationToken::new();
-    let running = tokio::spawn(stage.run(stop.clone()));
+    let running = tokio::spawn(submit.run(stop.clone()));
     let (begun, busy) = (|| provider.begun.load(Ordering::SeqCst), || meter.read(clock.now()).busy);
     until("the first few go", || begun() == 4).await;
     provider.may_end.add_permits(4);
@@ -228,6 +233,19 @@ async fn settings_with(journal: &Journal, workers: usize) -> Arc<Settings> {
     Arc::new(Settings::new(config, journal).await.unwrap())
 }
 
+/// The stage with what is configured, at a provider that doesn't list.
+fn stage(journal: &Journal, provider: &Arc<Gated>, clock: &Clock, settings: Arc<Settings>) -> Submit {
+    Submit {
+        journal: journal.clone(),
+        provider: Arc::clone(provider) as Arc<dyn Provider>,
+        clock: clock.clone(),
+        settings: watch::channel(settings).1,
+        can_list: watch::channel(Some(false)).1,
+        meter: Arc::default(),
+        disk_ok: watch::channel(true).1,
+    }
+}
+
 /// Until so many calls have begun; false where they don't within far less than the loop's own look.
 async fn have_begun(provider: &Gated, calls: usize) -> bool {
     let waiting = std::time::Instant::now();
@@ -245,17 +263,10 @@ async fn more_workers_after_a_reload_work_at_once() {
     let folder = tempfile::tempdir().unwrap();
     let clock = Clock::system();
     let (journal, _) = journal_with(folder.path(), 9, clock.now()).await;
-    let provider = Arc::new(Gated { begun: AtomicUsize::new(0), may_end: Semaphore::new(0) });
-    let (reload, settings) = watch::channel(settings_with(&journal, 1).await);
-    let submit = Submit {
-        journal: journal.clone(),
-        provider: Arc::clone(&provider) as Arc<dyn Provider>,
-        clock,
-        settings,
-        can_list: watch::channel(Some(false)).1,
-        meter: Arc::default(),
-        disk_ok: watch::channel(true).1,
-    };
+    let provider = Gated::letting(0);
+    let first = settings_with(&journal, 1).await;
+    let (reload, settings) = watch::channel(Arc::clone(&first));
+    let submit = Submit { settings, ..stage(&journal, &provider, &clock, first) };
     let stop = CancellationToken::new();
     let running = tokio::spawn(submit.run(stop.clone()));
     assert!(have_begun(&provider, 1).await);
@@ -275,16 +286,8 @@ async fn each_worker_that_comes_free_gets_the_next_order_however_they_end() {
     let folder = tempfile::tempdir().unwrap();
     let clock = Clock::system();
     let (journal, _) = journal_with(folder.path(), u32::try_from(ORDERS).unwrap(), clock.now()).await;
-    let provider = Arc::new(Gated { begun: AtomicUsize::new(0), may_end: Semaphore::new(0) });
-    let submit = Submit {
-        journal: journal.clone(),
-        provider: Arc::clone(&provider) as Arc<dyn Provider>,
-        clock,
-        settings: watch::channel(settings_with(&journal, WORKERS).await).1,
-        can_list: watch::channel(Some(false)).1,
-        meter: Arc::default(),
-        disk_ok: watch::channel(true).1,
-    };
+    let provider = Gated::letting(0);
+    let submit = stage(&journal, &provider, &clock, settings_with(&journal, WORKERS).await);
     let stop = CancellationToken::new();
     let running = tokio::spawn(submit.run(stop.clone()));
     let mut ended = 0;
@@ -316,21 +319,16 @@ async fn a_journal_that_cant_be_written_or_read_is_an_alarm_until_it_can() {
         let other = rusqlite::Connection::open(folder.path().join("journal.db")).unwrap();
         other.execute_batch(&format!("ALTER TABLE {from} RENAME TO {to}")).unwrap();
     };
-    let provider = Arc::new(Gated { begun: AtomicUsize::new(0), may_end: Semaphore::new(0) });
+    let provider = Gated::letting(0);
     let settings = settings_with(&journal, 1).await;
     // One that is tried again by itself: without one nothing is read.
     journal.pause(Scope::All, PauseReason::Credit, "none".to_owned(), clock.now()).await.unwrap();
     for (table, told) in [("pauses", "pauses can't be tried"), ("attempts", "nothing is submitted until")] {
         rename(table, "away");
         let submit = Submit {
-            journal: journal.clone(),
-            provider: Arc::clone(&provider) as Arc<dyn Provider>,
-            clock: clock.clone(),
-            settings: watch::channel(Arc::clone(&settings)).1,
-            can_list: watch::channel(Some(false)).1,
-            meter: Arc::default(),
             // With the first of them nothing is claimed.
             disk_ok: watch::channel(table == "attempts").1,
+            ..stage(&journal, &provider, &clock, Arc::clone(&settings))
         };
         let stop = CancellationToken::new();
         let running = tokio::spawn(submit.run(stop.clone()));
@@ -344,44 +342,12 @@ async fn a_journal_that_cant_be_written_or_read_is_an_alarm_until_it_can() {
     }
 }
 
-/// Answers no order. Whether it answers questions is the test's.
-struct Out(std::sync::atomic::AtomicBool);
-
-impl Provider for Out {
-    fn place<'a>(&'a self, _order: &'a PlaceOrder) -> BoxFuture<'a, Reply<Placed>> {
-        let what = "HTTP 502".to_owned();
-        let outcome = Placed::Unclear(crate::types::Unclear { what, ids: Vec::new(), retry_after: None });
-        Box::pin(async { Reply { outcome, http: Some(502), body: Vec::new() } })
-    }
-
-    fn orders<'a>(
-        &'a self,
-        _ids: &'a [ProviderOrderId],
-    ) -> BoxFuture<'a, Result<Vec<ProviderOrder>, CallError>> {
-        Box::pin(async { Err(CallError::Http(502)) })
-    }
-
-    fn recent(&self) -> BoxFuture<'_, Result<Vec<ProviderOrder>, CallError>> {
-        Box::pin(async { Err(CallError::Http(502)) })
-    }
-
-    fn services(&self) -> BoxFuture<'_, Result<Vec<ProviderService>, CallError>> {
-        Box::pin(async { Err(CallError::Http(502)) })
-    }
-
-    fn account(&self) -> BoxFuture<'_, Result<AccountInfo, CallError>> {
-        let answers = self.0.load(Ordering::SeqCst);
-        let account = AccountInfo { balance: None, credits_raw: String::new() };
-        Box::pin(async move { if answers { Ok(account) } else { Err(CallError::Http(502)) } })
-    }
-}
-
 #[tokio::test]
 async fn nothing_is_claimed_until_what_was_seen_at_the_balance_is_recorded() {
     let folder = tempfile::tempdir().unwrap();
     let clock = Clock::system();
     let (journal, _) = journal_with(folder.path(), 1, clock.now()).await;
-    let provider = Arc::new(Gated { begun: AtomicUsize::new(0), may_end: Semaphore::new(0) });
+    let provider = Gated::letting(0);
     let pool = Pool::new(journal.clone(), provider, clock.clone(), Arc::default());
     let room = Semaphore::new(0);
     let full = || {
@@ -408,16 +374,8 @@ async fn orders_wait_until_their_start_is_told_and_go_at_once_then() {
     let clock = Clock::system();
     drop(journal_with(folder.path(), 2, clock.now()).await);
     let journal = Journal::open(&folder.path().join("journal.db")).unwrap();
-    let provider = Arc::new(Gated { begun: AtomicUsize::new(0), may_end: Semaphore::new(2) });
-    let submit = Submit {
-        journal: journal.clone(),
-        provider: Arc::clone(&provider) as Arc<dyn Provider>,
-        clock,
-        settings: watch::channel(settings_with(&journal, 2).await).1,
-        can_list: watch::channel(Some(false)).1,
-        meter: Arc::default(),
-        disk_ok: watch::channel(true).1,
-    };
+    let provider = Gated::letting(2);
+    let submit = stage(&journal, &provider, &clock, settings_with(&journal, 2).await);
     let stop = CancellationToken::new();
     let running = tokio::spawn(submit.run(stop.clone()));
     tokio::time::timeout(LOOK_AGAIN / 3, journal.wakes().stamp.notified()).await.unwrap();
@@ -427,54 +385,4 @@ async fn orders_wait_until_their_start_is_told_and_go_at_once_then() {
     assert!(have_begun(&provider, 2).await);
     stop.cancel();
     running.await.unwrap();
-}
-
-#[tokio::test]
-async fn an_outage_is_shown_with_its_reason_and_ends_with_the_first_question_that_is_answered_again() {
-    let folder = tempfile::tempdir().unwrap();
-    let now = Arc::new(std::sync::atomic::AtomicI64::new(1_000_000));
-    let of = Arc::clone(&now);
-    let clock = Clock::from_fn(move || Timestamp::from_millis(of.load(Ordering::SeqCst)));
-    let (journal, request) = journal_with(folder.path(), 8, clock.now()).await;
-    let provider = Arc::new(Out(false.into()));
-    let meter = Arc::new(Meter::default());
-    let shared: Arc<dyn Provider> = Arc::clone(&provider) as Arc<dyn Provider>;
-    let pool = Pool::new(journal.clone(), shared, clock.clone(), Arc::clone(&meter));
-    assert_eq!(meter.standstill(clock.now()), None);
-    // One after the other, until the next one is seconds away.
-    let far = |now: Timestamp| pool.opens_at(now).is_some_and(|at| at.since(now) > Duration::from_secs(6));
-    while !far(clock.now()) {
-        if let Some(opens) = pool.opens_at(clock.now()) {
-            now.store(opens.millis(), Ordering::SeqCst);
-        }
-        pool.want(&one_worker(), clock.now());
-        let request = ClaimRequest { want: 1, ..request.clone() };
-        let ticket = journal.begin_attempts(request, clock.clone()).await.unwrap().tickets.pop().unwrap();
-        pool.take_in();
-        pool.work(ticket, true).await;
-    }
-    pool.look_if_due().await;
-    let shown = meter.standstill(clock.now()).unwrap();
-    assert_eq!((shown.cause, shown.why.as_str()), (crate::meter::Cause::Outage, "HTTP 502"));
-    assert!(shown.since.is_some() && shown.next_try.is_some(), "{shown:?}");
-    assert_eq!(pool.want(&one_worker(), clock.now()), 0, "it is out for questions too");
-    provider.0.store(true, Ordering::SeqCst);
-    pool.look_if_due().await;
-    assert_eq!(pool.want(&one_worker(), clock.now()), 0, "one every few seconds");
-    now.fetch_add(5_000, Ordering::SeqCst);
-    assert_eq!(pool.want(&one_worker(), clock.now()), 0, "by itself an order goes later");
-    assert!(has_rung(&pool).await && !has_rung(&pool).await, "the orders that ended have rung");
-    pool.look_if_due().await;
-    assert_eq!(pool.want(&one_worker(), clock.now()), 1);
-    assert_eq!(meter.standstill(clock.now()).unwrap().next_try, None, "it is being tried");
-    assert!(has_rung(&pool).await, "whoever claims is told");
-}
-
-/// Whether the pool has rung for whoever claims.
-async fn has_rung(pool: &Pool) -> bool {
-    tokio::select! {
-        biased;
-        () = pool.freed() => true,
-        () = tokio::task::yield_now() => false,
-    }
 }

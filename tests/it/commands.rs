@@ -169,16 +169,32 @@ fn a_result_is_written_again_from_the_journal_whole_or_as_far_as_it_is() {
 }
 
 #[test]
-fn a_word_about_several_pauses_is_one_line_in_the_log() {
+fn each_word_is_one_line_in_the_log_with_whose_and_which_it_is() {
     let mut place = Workplace::new("http://127.0.0.1:9", &[]);
     place.start();
-    done(&place, &["pause"]);
-    done(&place, &["pause", "--service", "iphone-check"]);
-    let said = done(&place, &["resume"]);
-    assert_eq!(said.lines().count(), 2, "{said}");
-    let line = format!("an operator's word done=true answer=\"{}\"\n", said.trim_end().replace('\n', "; "));
-    place.until("it is logged", |place| place.log().contains("answer=\"no longer paused"));
-    assert!(place.log().contains(&line), "{line}{}", place.log());
+    let all = done(&place, &["pause"]);
+    let service = done(&place, &["pause", "--service", "iphone-check"]);
+    place.drop_file("stock.csv", &file_of([imei(1), imei(2)]));
+    place.until("the file is taken", |place| status(place)["batches"][0]["state"] == "working");
+    let one = done(&place, &["cancel", &imei(1)]);
+    let rest = done(&place, &["cancel", "stock"]);
+    let both = done(&place, &["resume"]);
+    assert_eq!(both.lines().count(), 2, "{both}");
+    let journal = rusqlite::Connection::open(place.path("state/journal.db")).unwrap();
+    let who: String = journal.query_row("SELECT DISTINCT who FROM requests", [], |row| row.get(0)).unwrap();
+    let who = if who.contains(' ') { format!("\"{who}\"") } else { who };
+    for (said, about, answer) in [
+        ("pause", "everything".to_owned(), all),
+        ("pause", "\"service iphone-check\"".to_owned(), service),
+        ("cancel", format!("\"IMEI {}\"", imei(1)), one),
+        ("cancel", "\"batch stock\"".to_owned(), rest),
+        ("\"go on\"", "everything".to_owned(), both),
+    ] {
+        let answer = answer.trim_end().replace('\n', "; ");
+        let line =
+            format!("an operator's word who={who} said={said} about={about} done=true answer=\"{answer}\"\n");
+        place.until(&line, |place| place.log().contains(&line));
+    }
 }
 
 #[test]

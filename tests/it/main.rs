@@ -15,6 +15,8 @@ mod damage;
 #[cfg(test)]
 mod demo;
 #[cfg(test)]
+mod fake;
+#[cfg(test)]
 mod front;
 #[cfg(test)]
 mod help;

@@ -116,6 +116,38 @@ fn a_stop_that_waits_for_a_call_is_shown_as_draining() {
 }
 
 #[test]
+fn a_configuration_with_an_error_is_told_with_code_2_beside_what_the_daemon_does() {
+    let sim = Sim::start(quick());
+    let mut place = Workplace::new(&sim.url(), &[]);
+    place.start();
+    place.drop_file("stock.csv", &file_of((0..3).map(imei)));
+    place.result("stock.results.csv");
+    let good = std::fs::read_to_string(place.config()).unwrap();
+    std::fs::write(place.config(), good.replace("drain =", "drian =")).unwrap();
+    place.until("the file is done", |place| status(place).0["batches"][0]["state"] == "done");
+    let output = place.run(&["status"]);
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(2), "{told}");
+    for words in
+        ["imeid.toml:", "drian", "goes on with what it read before", "stock.results.csv", "0.24 charged"]
+    {
+        assert!(told.contains(words), "{words:?} is missing in:\n{told}");
+    }
+    let (json, code) = status(&place);
+    assert_eq!((code, &json["daemon"]["pid"]), (Some(2), &place.pid().into()));
+    assert!(json["config_errors"][0].as_str().is_some_and(|error| error.contains("drian")), "{json}");
+
+    std::fs::write(place.config(), good.replace("[journal]", "[jornal]")).unwrap();
+    let output = place.run(&["status"]);
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert_eq!((output.status.code(), output.stdout.len()), (Some(2), 0), "{told}");
+    assert!(told.contains("jornal") && told.contains("where the journal is can't be told"), "{told}");
+
+    std::fs::write(place.config(), good).unwrap();
+    assert_eq!(status(&place).1, Some(0));
+}
+
+#[test]
 fn a_journal_that_is_none_is_an_error_with_code_1() {
     let place = Workplace::new("http://127.0.0.1:9", &[]);
     std::fs::create_dir(place.path("state")).unwrap();

@@ -7,11 +7,11 @@ use std::time::Duration;
 use imeid::clock::Clock;
 use imeid::config;
 use imeid::daemon::{self, DaemonError};
-use imeid::provider::{BoxFuture, PlaceOrder, Provider};
 use imeid::simulator::{Delay, Options, Share};
-use imeid::types::{AccountInfo, CallError, Placed, ProviderOrder, ProviderOrderId, ProviderService, Reply};
+use imeid::types::{Imei, Placed, ProviderOrder, ProviderOrderId};
 use tokio_util::sync::CancellationToken;
 
+use crate::fake::{self, Fake};
 use crate::support::{Sim, Workplace, file_of, imei, status};
 
 const ROWS: u32 = 4;
@@ -96,29 +96,13 @@ fn at_info_no_decision_is_a_line() {
 /// Takes every order, and asking after one is a fault in the program.
 struct Faulty;
 
-impl Provider for Faulty {
-    fn place<'a>(&'a self, _: &'a PlaceOrder) -> BoxFuture<'a, Reply<Placed>> {
-        let outcome = Placed::Taken(ProviderOrderId(100));
-        Box::pin(async { Reply { outcome, http: Some(200), body: Vec::new() } })
+impl Fake for Faulty {
+    fn place(&self, _: Imei) -> Placed {
+        Placed::Taken(ProviderOrderId(100))
     }
 
-    fn orders<'a>(
-        &'a self,
-        _: &'a [ProviderOrderId],
-    ) -> BoxFuture<'a, Result<Vec<ProviderOrder>, CallError>> {
+    fn orders(&self, _: &[ProviderOrderId]) -> Vec<ProviderOrder> {
         panic!("a fault in the program")
-    }
-
-    fn recent(&self) -> BoxFuture<'_, Result<Vec<ProviderOrder>, CallError>> {
-        Box::pin(async { Ok(Vec::new()) })
-    }
-
-    fn services(&self) -> BoxFuture<'_, Result<Vec<ProviderService>, CallError>> {
-        Box::pin(async { Ok(Vec::new()) })
-    }
-
-    fn account(&self) -> BoxFuture<'_, Result<AccountInfo, CallError>> {
-        Box::pin(async { Ok(AccountInfo { balance: None, credits_raw: String::new() }) })
     }
 }
 
@@ -128,7 +112,7 @@ async fn a_panic_in_a_stage_takes_the_daemon_down() {
     place.drop_file("stock.csv", &file_of([imei(0)]));
     let config = config::load(&place.config()).unwrap();
     let stop = CancellationToken::new();
-    let daemon = daemon::run_with(config, Arc::new(Faulty), Clock::system(), stop);
+    let daemon = daemon::run_with(config, fake::provider(&Arc::new(Faulty)), Clock::system(), stop);
     let ended = tokio::time::timeout(Duration::from_secs(60), daemon).await.unwrap();
     assert!(matches!(ended, Err(DaemonError::Stage("poll"))), "{ended:?}");
 }

@@ -57,7 +57,7 @@ fn a_cancelled_batch_comes_out_with_every_row_and_nothing_of_it_is_sent() {
     assert!(shown.contains("  published: stock.results.csv: cancelled"), "{shown}");
     let again = place.run(&["cancel", "stock"]);
     assert_eq!(again.status.code(), Some(1));
-    for file in ["stock.csv", "stock.results.csv"] {
+    for file in ["stock.csv", "stock.results.csv", "stock.settled.csv", "stock.settled-2.csv"] {
         let shown = place.run(&["show", file]);
         assert!(text(&shown.stdout).starts_with("batch stock: cancelled"), "{}", told(&shown));
         let exported = place.run(&["export", file]);

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::super::codes::BatchState;
 use super::super::files::free_batch_name;
+use super::super::view::View;
 use super::super::{Journal, JournalError};
 use crate::types::{BatchId, Timestamp};
 
@@ -14,6 +15,23 @@ pub enum ResultFile {
     Results,
     /// `NAME.settled.csv`
     Settled,
+}
+
+impl View {
+    /// The name under which the newest result of a batch is in the outbox; `None`: none was published yet.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn last_published(&self, batch: BatchId) -> Result<Option<String>, JournalError> {
+        let event: Option<String> = self.find(
+            "SELECT detail FROM events WHERE batch IS NOT NULL AND batch = ?1 AND what = 'published' \
+             ORDER BY id DESC LIMIT 1",
+            [batch.0],
+            |row| row.get(0),
+        )?;
+        // A file's name can hold what stands between it and the state; no state does.
+        Ok(event.and_then(|event| event.rsplit_once(": ").map(|(file, _)| file.to_owned())))
+    }
 }
 
 impl Journal {

@@ -35,8 +35,12 @@ impl Bench {
 
     /// As settle does where the provider can't list: asks for their probes.
     pub(super) async fn tend(&self, doubts: Vec<OrderId>) {
+        self.tend_by(doubts, self.terms(false)).await;
+    }
+
+    async fn tend_by(&self, doubts: Vec<OrderId>, terms: DoubtTerms) {
         let (now, rules) = (self.now(), (*self.rules).clone());
-        self.journal.tend_doubts(doubts, self.terms(false), now, rules).await.unwrap();
+        self.journal.tend_doubts(doubts, terms, now, rules).await.unwrap();
     }
 
     pub(super) fn told(&self, id: u64, of: Imei, status: ProviderStatus) -> ProviderOrder {
@@ -81,27 +85,15 @@ async fn without_listings_a_doubt_is_probed_after_its_quiet_period_and_not_befor
     bench.batch("stock", &imeis(1)).await;
     let doubt = bench.doubt_one().await;
     bench.pass(QUIET - Duration::from_millis(1));
-    bench
-        .journal
-        .tend_doubts(vec![doubt], bench.terms(false), bench.now(), (*bench.rules).clone())
-        .await
-        .unwrap();
+    bench.tend(vec![doubt]).await;
     assert!(bench.claim(1).await.is_empty());
     bench.pass(Duration::from_millis(1));
-    bench
-        .journal
-        .tend_doubts(vec![doubt], bench.terms(false), bench.now(), (*bench.rules).clone())
-        .await
-        .unwrap();
+    bench.tend(vec![doubt]).await;
     let probe = bench.claim(1).await.pop().unwrap();
     assert!(probe.is_probe());
     bench.finish(probe, Placed::AlreadyExists).await;
     assert_eq!(bench.state(doubt), State::OrderedNoId);
-    bench
-        .journal
-        .tend_doubts(vec![doubt], bench.terms(false), bench.now(), (*bench.rules).clone())
-        .await
-        .unwrap();
+    bench.tend(vec![doubt]).await;
     assert_eq!(bench.state(doubt), State::Held);
     bench.check_books();
 }
@@ -112,19 +104,11 @@ async fn a_probe_that_a_pause_kept_back_for_too_long_is_left_to_settle_without_a
     bench.batch("stock", &imeis(1)).await;
     let doubt = bench.doubt_one().await;
     bench.pass(QUIET);
-    bench
-        .journal
-        .tend_doubts(vec![doubt], bench.terms(false), bench.now(), (*bench.rules).clone())
-        .await
-        .unwrap();
+    bench.tend(vec![doubt]).await;
     bench.pass(Duration::from_secs(86_400));
     assert!(bench.claim(1).await.is_empty());
     assert!(bench.journal.read_here(View::alarms).unwrap().is_empty());
-    bench
-        .journal
-        .tend_doubts(vec![doubt], bench.terms(false), bench.now(), (*bench.rules).clone())
-        .await
-        .unwrap();
+    bench.tend(vec![doubt]).await;
     assert_eq!(bench.state(doubt), State::Held);
     bench.check_books();
 }
@@ -135,11 +119,7 @@ async fn t1_a_probe_that_is_turned_away_leaves_the_first_attempt_reserved() {
     bench.batch("stock", &imeis(1)).await;
     let doubt = bench.doubt_one().await;
     bench.pass(QUIET);
-    bench
-        .journal
-        .tend_doubts(vec![doubt], bench.terms(false), bench.now(), (*bench.rules).clone())
-        .await
-        .unwrap();
+    bench.tend(vec![doubt]).await;
     let probe = bench.claim(1).await.pop().unwrap();
     bench.finish(probe, Placed::NotTaken(NotTaken::Throttled(None))).await;
     assert_eq!(bench.state(doubt), State::InDoubt);
@@ -157,7 +137,7 @@ async fn a_first_probe_goes_alone_until_one_was_refused_free_of_charge() {
     }
     let in_flight = bench.claim(1).await.pop().unwrap();
     bench.pass(QUIET);
-    bench.journal.tend_doubts(doubts, bench.terms(false), bench.now(), (*bench.rules).clone()).await.unwrap();
+    bench.tend(doubts).await;
     assert!(bench.claim(9).await.is_empty(), "it waits for what is in flight, and nothing goes beside it");
     bench.finish(in_flight, Placed::Taken(ProviderOrderId(70))).await;
     let mut first = bench.claim(9).await;
@@ -189,11 +169,7 @@ async fn after_the_balance_accused_no_probe_goes_until_a_person_has_seen_it() {
     assert!(bench.journal.probes_are_unsafe().await.unwrap());
     bench.journal.probes_are_refused(bench.now()).await.unwrap();
     assert!(bench.journal.probes_are_unsafe().await.unwrap(), "an accusation outweighs a refusal");
-    bench
-        .journal
-        .tend_doubts(vec![doubt], bench.terms(false), bench.now(), (*bench.rules).clone())
-        .await
-        .unwrap();
+    bench.tend(vec![doubt]).await;
     assert!(bench.claim(1).await.is_empty());
     bench.journal.write(|tx| tx.execute("UPDATE alarms SET acked_at = 1", []).map(drop)).await.unwrap();
     assert!(!bench.journal.probes_are_unsafe().await.unwrap());
@@ -208,9 +184,9 @@ async fn a_balance_that_fell_by_all_presumes_the_doubts_instead_of_probing_them(
     bench.pass(QUIET);
     let terms = DoubtTerms { balance: Verdict::AllTaken, ..bench.terms(false) };
     let listing = DoubtTerms { can_list: true, ..terms.clone() };
-    bench.journal.tend_doubts(vec![doubt], listing, bench.now(), (*bench.rules).clone()).await.unwrap();
+    bench.tend_by(vec![doubt], listing).await;
     assert_eq!(bench.state(doubt), State::InDoubt, "where it lists, the listing decides");
-    bench.journal.tend_doubts(vec![doubt], terms, bench.now(), (*bench.rules).clone()).await.unwrap();
+    bench.tend_by(vec![doubt], terms).await;
     assert_eq!(bench.state(doubt), State::OrderedNoId);
     let books = bench.journal.read_here(|view| view.books()).unwrap();
     assert_eq!((books.presumed, books.presumed_without_id, books.reserved), (PRICE, PRICE, Money::ZERO));
@@ -224,16 +200,12 @@ async fn an_order_without_an_id_that_the_balance_contradicts_is_held() {
     let doubt = bench.doubt_one().await;
     bench.pass(QUIET);
     let all = DoubtTerms { balance: Verdict::AllTaken, ..bench.terms(false) };
-    bench.journal.tend_doubts(vec![doubt], all, bench.now(), (*bench.rules).clone()).await.unwrap();
+    bench.tend_by(vec![doubt], all).await;
     let silent = DoubtTerms { can_list: true, ..bench.terms(false) };
-    bench
-        .journal
-        .tend_doubts(vec![doubt], silent.clone(), bench.now(), (*bench.rules).clone())
-        .await
-        .unwrap();
+    bench.tend_by(vec![doubt], silent.clone()).await;
     assert_eq!(bench.state(doubt), State::OrderedNoId);
     let against = DoubtTerms { balance: Verdict::Contradicts, ..silent.clone() };
-    bench.journal.tend_doubts(vec![doubt], against, bench.now(), (*bench.rules).clone()).await.unwrap();
+    bench.tend_by(vec![doubt], against).await;
     assert_eq!(bench.state(doubt), State::Held);
     bench.check_books();
 }

@@ -48,10 +48,7 @@ async fn t2_a_listing_without_a_later_order_of_ours_is_no_absence() {
     let bench = Bench::new().await;
     let (doubt, listing) = bench.with_witnesses().await;
     // Cached from before: the newer order of ours isn't in it.
-    for _ in 0..3 {
-        bench.judge(listing[1..].to_vec()).await;
-        bench.pass(QUIET);
-    }
+    bench.judge_thrice(&listing[1..]).await;
     assert_eq!(bench.state(doubt), State::InDoubt);
 }
 
@@ -104,14 +101,19 @@ async fn t8_a_listing_without_finished_orders_is_no_absence() {
         bench.told(20, imei(3), ProviderStatus::Pending),
         bench.told(8, imei(0), ProviderStatus::Pending),
     ];
-    for _ in 0..3 {
-        bench.judge(listing.clone()).await;
-        bench.pass(QUIET);
-    }
+    bench.judge_thrice(&listing).await;
     assert_eq!(bench.state(doubt), State::InDoubt);
 }
 
 impl Bench {
+    /// A quiet period apart: two would do to prove an absence.
+    async fn judge_thrice(&self, listing: &[ProviderOrder]) {
+        for _ in 0..3 {
+            self.judge(listing.to_vec()).await;
+            self.pass(QUIET);
+        }
+    }
+
     fn told_out_of_reach(&self) -> i64 {
         self.number("SELECT count(*) FROM events WHERE what = 'out of reach'")
     }
@@ -179,10 +181,7 @@ async fn a_listing_that_proves_nothing_leaves_no_doubt_behind() {
             "an order of ours is missing" => drop(listing.remove(1)),
             _ => {}
         }
-        for _ in 0..3 {
-            bench.judge(listing.clone()).await;
-            bench.pass(QUIET);
-        }
+        bench.judge_thrice(&listing).await;
         assert_eq!(bench.state(doubt), State::InDoubt, "{what}");
     }
 }
@@ -217,10 +216,7 @@ async fn t8_a_listing_in_which_an_id_of_ours_is_missing_is_no_absence() {
         bench.told(21, imei(3), ProviderStatus::Pending),
         bench.told(10, imei(0), ProviderStatus::Completed),
     ];
-    for _ in 0..3 {
-        bench.judge(listing.clone()).await;
-        bench.pass(QUIET);
-    }
+    bench.judge_thrice(&listing).await;
     assert_eq!(bench.state(doubt), State::InDoubt);
 }
 
@@ -241,10 +237,7 @@ async fn an_order_of_another_service_is_not_taken_for_ours_and_proves_no_absence
         package: "Samsung Unlock".to_owned(),
         ..bench.told(15, imei(1), ProviderStatus::Pending)
     });
-    for _ in 0..3 {
-        bench.judge(listing.clone()).await;
-        bench.pass(QUIET);
-    }
+    bench.judge_thrice(&listing).await;
     assert_eq!(bench.state(doubt), State::InDoubt);
 }
 

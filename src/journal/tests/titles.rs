@@ -39,6 +39,19 @@ impl Bench {
         self.journal.write(move |tx| tx.execute_one("a test's title", &sql, [])).await.unwrap();
     }
 
+    /// An older order of ours and one in doubt; then another service, which is the bench's from now on, with the latter's
+    /// IMEI in its queue.
+    async fn with_both(&mut self) -> ([ServiceId; 2], OrderId) {
+        let first = self.service;
+        self.batch("stock", &[imei(0), imei(1)]).await;
+        self.order_one(10).await;
+        let doubt = self.doubt_one().await;
+        let second = self.add_service().await;
+        self.service = second;
+        self.batch("other", &[imei(1)]).await;
+        ([first, second], doubt)
+    }
+
     /// What a listing shows long after the doubts: an older order of ours, one of the IMEI, and a later one of ours.
     fn shown_of_both(&self) -> Vec<ProviderOrder> {
         vec![
@@ -54,13 +67,7 @@ async fn what_can_be_either_ones_settles_neither_and_nothing_is_sent_again() {
     for known in [Known::TheSame, Known::Another, Known::Nothing, Known::TheSameBefore, Known::AnotherBefore]
     {
         let mut bench = Bench::new().await;
-        let first = bench.service;
-        bench.batch("stock", &[imei(0), imei(1)]).await;
-        bench.order_one(10).await;
-        let doubt = bench.doubt_one().await;
-        let second = bench.add_service().await;
-        bench.service = second;
-        bench.batch("other", &[imei(1)]).await;
+        let ([first, second], doubt) = bench.with_both().await;
         let other = bench.doubt_one().await;
         bench.note_before(second, known).await;
         bench.service = first;
@@ -84,13 +91,7 @@ async fn what_can_be_either_ones_settles_neither_and_nothing_is_sent_again() {
 #[tokio::test]
 async fn what_is_known_of_the_other_ones_order_leaves_the_rest_to_this_one() {
     let mut bench = Bench::new().await;
-    let first = bench.service;
-    bench.batch("stock", &[imei(0), imei(1)]).await;
-    bench.order_one(10).await;
-    let doubt = bench.doubt_one().await;
-    let second = bench.add_service().await;
-    bench.service = second;
-    bench.batch("other", &[imei(1)]).await;
+    let ([first, second], doubt) = bench.with_both().await;
     let other = bench.order_one(16).await;
     bench.pass(QUIET);
     let listing = [bench.shown_of_both(), vec![bench.told(16, imei(1), ProviderStatus::Pending)]].concat();

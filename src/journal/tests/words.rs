@@ -146,11 +146,14 @@ async fn an_id_that_nobody_could_ask_about_is_said_to_be_taken_unseen() {
         target: Target::order(bench.service, imei(0)),
     };
     let id = bench.journal.leave_request(new, bench.now()).await.unwrap();
-    assert_eq!(bench.journal.read_here(|view| view.id_to_look_up(id)).unwrap(), Some(ProviderOrderId(17)));
+    let open = || bench.journal.read_here(|view| view.open_request(id)).unwrap();
+    let waits = open().unwrap();
+    assert_eq!((waits.who.as_str(), waits.id_to_look_up()), ("anna", Some(ProviderOrderId(17))));
+    assert_eq!(waits.about, Some(format!("IMEI {}", imei(0))));
     let answer = bench.journal.carry_out(id, bench.now(), (*bench.rules).clone()).await.unwrap();
     assert!(answer.done && answer.text.contains("taken unseen"), "{answer:?}");
     assert_eq!(bench.state(doubt), State::Ordered);
-    assert_eq!(bench.journal.read_here(|view| view.id_to_look_up(id)).unwrap(), None);
+    assert_eq!(open(), None);
     assert_eq!(bench.number("SELECT count(*) FROM events WHERE detail LIKE '%17 (taken unseen)%'"), 1);
 }
 

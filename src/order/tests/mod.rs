@@ -6,6 +6,16 @@ mod traces;
 
 use super::*;
 
+/// A quiet period is over, and nothing but the policy `hold` ends the doubt.
+const POLICY_HOLDS: HoldFacts = HoldFacts {
+    quiet_over: true,
+    can_list: false,
+    policy_hold: true,
+    too_old: false,
+    listed_since: false,
+    out_of_reach: false,
+};
+
 /// Steps `order` through `events`, each of which must be legal; returns where it ends and the last effects.
 fn run(order: Order, events: &[Event]) -> (Order, Vec<Effect>) {
     let mut effects = Vec::new();

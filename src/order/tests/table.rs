@@ -11,14 +11,6 @@ fn orders() -> Vec<(&'static str, Order)> {
     let in_doubt = after(&[Event::Claim, unclear()]);
     let used_up = after(&[Event::Claim, unclear(), probe(), unclear(), probe(), unclear()]);
     let listed_twice = after(&[Event::Claim, unclear(), Event::Listed(vec![id(1), id(2)])]);
-    let hold = HoldFacts {
-        quiet_over: true,
-        can_list: false,
-        policy_hold: true,
-        too_old: false,
-        listed_since: false,
-        out_of_reach: false,
-    };
     vec![
         ("queued", order()),
         ("queued after a release", after(&[Event::Claim, unclear(), Event::Absent(PROVEN_ABSENT)])),
@@ -34,7 +26,7 @@ fn orders() -> Vec<(&'static str, Order)> {
         ("ordered", after(&[Event::Claim, taken(1)])),
         ("ordered, another attempt presumed", after(&[Event::Claim, unclear(), probe(), taken(1)])),
         ("ordered without id", after(&[Event::Claim, unclear(), probe(), exists()])),
-        ("held without id", run(in_doubt, &[Event::Hold(hold)]).0),
+        ("held without id", run(in_doubt, &[Event::Hold(POLICY_HOLDS)]).0),
         ("held with id", after(&[Event::Claim, taken(1), Event::GiveUp])),
         ("held, listed twice", listed_twice),
         ("completed", after(&[Event::Claim, taken(1), Event::Status(ProviderStatus::Completed)])),

@@ -52,15 +52,8 @@ fn t4_no_event_of_the_balance_releases_anything() {
 fn t5_a_cancelled_order_with_a_charge_or_an_open_attempt_keeps_its_imei_taken() {
     let (given_up, _) = run(order(), &[Event::Claim, taken(1), Event::GiveUp, Event::Word(Word::Cancel)]);
     assert!(given_up.is_live(false, false));
-    let hold = HoldFacts {
-        quiet_over: true,
-        can_list: false,
-        policy_hold: true,
-        too_old: false,
-        listed_since: false,
-        out_of_reach: false,
-    };
-    let (doubted, _) = run(order(), &[Event::Claim, unclear(), Event::Hold(hold), Event::Word(Word::Cancel)]);
+    let (doubted, _) =
+        run(order(), &[Event::Claim, unclear(), Event::Hold(POLICY_HOLDS), Event::Word(Word::Cancel)]);
     assert!(doubted.is_live(false, false));
     let (unsent, _) = run(order(), &[Event::Word(Word::Cancel)]);
     assert!(!unsent.is_live(false, false));

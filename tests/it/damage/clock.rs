@@ -6,20 +6,16 @@ use std::time::Duration;
 use imeid::clock::Clock;
 use imeid::config;
 use imeid::daemon::{self, DaemonError};
-use imeid::provider::{BoxFuture, PlaceOrder, Provider};
-use imeid::types::{
-    AccountInfo, CallError, Placed, ProviderOrder, ProviderOrderId, ProviderService, ProviderStatus, Reply,
-    Timestamp, Unclear,
-};
+use imeid::types::{CallError, Imei, Placed, ProviderOrder, ProviderOrderId, Timestamp, Unclear};
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::fake::{self, Fake, Taken};
 use crate::support::{Workplace, file_of, imei};
 
 const QUIET: Duration = Duration::from_secs(1);
 const DAY_MS: i64 = 86_400_000;
-const FIRST_ID: u64 = 100;
 
 /// The machine's time. It stands still while the test arranges something, so that no quiet period is over before, however
 /// slow the machine is.
@@ -87,63 +83,38 @@ impl Machines {
 /// free of charge, lists nothing.
 struct LosesOne {
     time: Machines,
-    taken: Mutex<Vec<ProviderOrder>>,
+    taken: Taken,
     /// When the IMEI was sent whose answer was lost.
     sent: Mutex<Vec<Duration>>,
 }
 
-impl Provider for LosesOne {
-    fn place<'a>(&'a self, order: &'a PlaceOrder) -> BoxFuture<'a, Reply<Placed>> {
-        let mut taken = self.taken.lock().unwrap();
-        let id = ProviderOrderId(FIRST_ID + taken.len() as u64);
-        let is_lost = order.imei.to_string() == imei(2);
-        let mut outcome = Placed::Taken(id);
+impl Fake for LosesOne {
+    fn place(&self, of: Imei) -> Placed {
+        let is_lost = of.to_string() == imei(2);
         if is_lost {
             let mut sent = self.sent.lock().unwrap();
             if sent.is_empty() {
                 self.time.stop();
             }
             sent.push(self.time.passed());
-            drop(sent);
-            outcome =
-                Placed::Unclear(Unclear { what: "timed out".to_owned(), ids: Vec::new(), retry_after: None });
         }
-        if taken.iter().any(|known| known.imei == Some(order.imei)) {
-            outcome = Placed::AlreadyExists;
-        } else {
-            taken.push(ProviderOrder {
-                id,
-                imei: Some(order.imei),
-                package: "Check".to_owned(),
-                status: ProviderStatus::Completed,
-                status_raw: "Completed".to_owned(),
-                code: "Model: iPhone".to_owned(),
-                requested_at: String::new(),
-                raw: Vec::new(),
-            });
+        if self.taken.has(of) {
+            return Placed::AlreadyExists;
         }
-        Box::pin(async move { Reply { outcome, http: Some(200), body: Vec::new() } })
+        let id = self.taken.take(of);
+        if is_lost {
+            let what = "timed out".to_owned();
+            return Placed::Unclear(Unclear { what, ids: Vec::new(), retry_after: None });
+        }
+        Placed::Taken(id)
     }
 
-    fn orders<'a>(
-        &'a self,
-        ids: &'a [ProviderOrderId],
-    ) -> BoxFuture<'a, Result<Vec<ProviderOrder>, CallError>> {
-        let taken = self.taken.lock().unwrap();
-        let found = taken.iter().filter(|order| ids.contains(&order.id)).cloned().collect();
-        Box::pin(async move { Ok(found) })
+    fn orders(&self, ids: &[ProviderOrderId]) -> Vec<ProviderOrder> {
+        self.taken.with(ids)
     }
 
-    fn recent(&self) -> BoxFuture<'_, Result<Vec<ProviderOrder>, CallError>> {
-        Box::pin(async { Err(CallError::InvalidOrderId) })
-    }
-
-    fn services(&self) -> BoxFuture<'_, Result<Vec<ProviderService>, CallError>> {
-        Box::pin(async { Ok(Vec::new()) })
-    }
-
-    fn account(&self) -> BoxFuture<'_, Result<AccountInfo, CallError>> {
-        Box::pin(async { Ok(AccountInfo { balance: None, credits_raw: String::new() }) })
+    fn recent(&self) -> Result<Vec<ProviderOrder>, CallError> {
+        Err(CallError::InvalidOrderId)
     }
 }
 
@@ -160,7 +131,7 @@ impl Machine {
     /// One order taken, one in doubt, and time stands still.
     fn with_a_doubt() -> Self {
         let time = Machines::new();
-        let provider = LosesOne { time: time.clone(), taken: Mutex::default(), sent: Mutex::default() };
+        let provider = LosesOne { time: time.clone(), taken: Taken::default(), sent: Mutex::default() };
         let changes = [
             ("submit", "canary = 0"),
             ("provider", "list_recent = \"no\""),
@@ -206,7 +177,7 @@ impl Machine {
     fn start(&mut self) {
         let (stop, clock) = (CancellationToken::new(), self.time.clock());
         let config = config::load(&self.place.config()).unwrap();
-        let provider: Arc<dyn Provider> = Arc::clone(&self.provider) as Arc<dyn Provider>;
+        let provider = fake::provider(&self.provider);
         let daemon = self.runtime.spawn(daemon::run_with(config, provider, clock, stop.clone()));
         self.daemon = Some((stop, daemon));
     }
@@ -222,7 +193,7 @@ impl Machine {
         let provider = Arc::clone(&self.provider);
         self.place.until("the doubt is probed", |_| provider.sent.lock().unwrap().len() == 2);
         let sent = self.provider.sent.lock().unwrap();
-        assert_eq!((sent.len(), self.provider.taken.lock().unwrap().len()), (2, 2));
+        assert_eq!((sent.len(), self.provider.taken.count()), (2, 2));
         sent[1].saturating_sub(from)
     }
 

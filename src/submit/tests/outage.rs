@@ -1,0 +1,93 @@
+//! What the workers do, and what people are shown, while the provider answers nothing.
+
+use std::sync::atomic::{AtomicBool, AtomicI64};
+
+use super::*;
+use crate::meter::Cause;
+use crate::types::Unclear;
+
+/// Answers no order. Whether it answers questions is the test's.
+struct Out(AtomicBool);
+
+fn away<T>() -> Result<T, CallError> {
+    Err(CallError::Http(502))
+}
+
+impl Provider for Out {
+    fn place<'a>(&'a self, _order: &'a PlaceOrder) -> BoxFuture<'a, Reply<Placed>> {
+        let what = "HTTP 502".to_owned();
+        let outcome = Placed::Unclear(Unclear { what, ids: Vec::new(), retry_after: None });
+        Box::pin(async { Reply { outcome, http: Some(502), body: Vec::new() } })
+    }
+
+    fn orders<'a>(
+        &'a self,
+        _ids: &'a [ProviderOrderId],
+    ) -> BoxFuture<'a, Result<Vec<ProviderOrder>, CallError>> {
+        Box::pin(async { away() })
+    }
+
+    fn recent(&self) -> BoxFuture<'_, Result<Vec<ProviderOrder>, CallError>> {
+        Box::pin(async { away() })
+    }
+
+    fn services(&self) -> BoxFuture<'_, Result<Vec<ProviderService>, CallError>> {
+        Box::pin(async { away() })
+    }
+
+    fn account(&self) -> BoxFuture<'_, Result<AccountInfo, CallError>> {
+        let answers = self.0.load(Ordering::SeqCst);
+        let account = AccountInfo { balance: None, credits_raw: String::new() };
+        Box::pin(async move { if answers { Ok(account) } else { away() } })
+    }
+}
+
+#[tokio::test]
+async fn an_outage_is_shown_with_its_reason_and_ends_with_the_first_question_that_is_answered_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let now = Arc::new(AtomicI64::new(1_000_000));
+    let of = Arc::clone(&now);
+    let clock = Clock::from_fn(move || Timestamp::from_millis(of.load(Ordering::SeqCst)));
+    let (journal, request) = journal_with(folder.path(), 8, clock.now()).await;
+    let provider = Arc::new(Out(false.into()));
+    let meter = Arc::new(Meter::default());
+    let shared: Arc<dyn Provider> = Arc::clone(&provider) as Arc<dyn Provider>;
+    let pool = Pool::new(journal.clone(), shared, clock.clone(), Arc::clone(&meter));
+    assert_eq!(meter.standstill(clock.now()), None);
+    // One after the other, until the next one is seconds away.
+    let far = |now: Timestamp| pool.opens_at(now).is_some_and(|at| at.since(now) > Duration::from_secs(6));
+    while !far(clock.now()) {
+        if let Some(opens) = pool.opens_at(clock.now()) {
+            now.store(opens.millis(), Ordering::SeqCst);
+        }
+        pool.want(&one_worker(), clock.now());
+        let request = ClaimRequest { want: 1, ..request.clone() };
+        let ticket = journal.begin_attempts(request, clock.clone()).await.unwrap().tickets.pop().unwrap();
+        pool.take_in();
+        pool.work(ticket, true).await;
+    }
+    pool.look_if_due().await;
+    let shown = meter.standstill(clock.now()).unwrap();
+    assert_eq!((shown.cause, shown.why.as_str()), (Cause::Outage, "HTTP 502"));
+    assert!(shown.since.is_some() && shown.next_try.is_some(), "{shown:?}");
+    assert_eq!(pool.want(&one_worker(), clock.now()), 0, "it is out for questions too");
+    provider.0.store(true, Ordering::SeqCst);
+    pool.look_if_due().await;
+    assert_eq!(pool.want(&one_worker(), clock.now()), 0, "one every few seconds");
+    now.fetch_add(5_000, Ordering::SeqCst);
+    assert_eq!(pool.want(&one_worker(), clock.now()), 0, "by itself an order goes later");
+    assert!(has_rung(&pool).await && !has_rung(&pool).await, "the orders that ended have rung");
+    pool.look_if_due().await;
+    assert_eq!(pool.want(&one_worker(), clock.now()), 1);
+    assert_eq!(meter.standstill(clock.now()).unwrap().next_try, None, "it is being tried");
+    assert!(has_rung(&pool).await, "whoever claims is told");
+}
+
+/// Whether the pool has rung for whoever claims.
+async fn has_rung(pool: &Pool) -> bool {
+    tokio::select! {
+        biased;
+        () = pool.freed() => true,
+        () = tokio::task::yield_now() => false,
+    }
+}
