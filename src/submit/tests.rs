@@ -1,5 +1,8 @@
 //! The workers, with a provider whose calls last as long as the test wants.
 
+mod connections;
+mod wakes;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
