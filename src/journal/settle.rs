@@ -37,6 +37,8 @@ pub struct Doubt {
     pub probe_asked: bool,
     /// It is held because no listing reaches back to it any more.
     pub out_of_reach: bool,
+    /// It is in doubt, and the provider's list doesn't show whether it was taken: what it lacks is noted.
+    pub lacks_proof: bool,
     /// Attempts that count.
     pub counted: u32,
 }
@@ -72,11 +74,12 @@ impl View {
     /// What SQLite says.
     pub fn doubts(&self) -> Result<Vec<Doubt>, JournalError> {
         let sql = format!(
-            "SELECT {COLUMNS}, probe_ok, held_for = ?1 FROM orders WHERE state IN (1, 2, 4, 5) AND state IN (2, 4, 5) AND provider_id IS NULL ORDER BY id"
+            "SELECT {COLUMNS}, probe_ok, held_for FROM orders WHERE state IN (1, 2, 4, 5) AND state IN (2, 4, 5) AND provider_id IS NULL ORDER BY id"
         );
-        let mut doubts = self.all(&sql, [OUT_OF_REACH], |row| {
+        let mut doubts = self.all(&sql, [], |row| {
             let order = orders::read(row)?;
             let since = order.doubt_since.or(order.ordered_at).unwrap_or_default();
+            let why = row.get::<_, Option<String>>(25)?;
             Ok(Doubt {
                 order: order.id,
                 service: order.service,
@@ -87,8 +90,8 @@ impl View {
                 has_rested: order.rested_after.is_some(),
                 told: Vec::new(),
                 probe_asked: row.get(24)?,
-                out_of_reach: order.life.state == State::Held
-                    && row.get::<_, Option<bool>>(25)? == Some(true),
+                out_of_reach: order.life.state == State::Held && why.as_deref() == Some(OUT_OF_REACH),
+                lacks_proof: order.life.state == State::InDoubt && why.is_some(),
                 counted: order.life.counted,
             })
         })?;

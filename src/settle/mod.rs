@@ -23,13 +23,14 @@ use tokio_util::sync::CancellationToken;
 use balance::Looks;
 use empty::Empty;
 use failing::Failing;
+use reach::Told;
 
 use crate::balance::Verdict;
 use crate::clock::Clock;
 use crate::config::{DoubtPolicy, ListRecent};
 use crate::journal::{Doubt, DoubtTerms, Journal, JournalError, KeptWait, ListingFacts};
 use crate::meter::Meter;
-use crate::order::State;
+use crate::order::{Alarm, State};
 use crate::provider::Provider;
 use crate::pulse;
 use crate::schedule::LONGEST_WAIT;
@@ -76,8 +77,8 @@ pub struct Settle {
     looks: Looks,
     /// How long doubts were really waited for.
     waited: KeptWait,
-    /// Of so many doubts it was said last that no listing reaches back to them.
-    out_of_reach: Option<usize>,
+    out_of_reach: Told,
+    no_proof: Told,
 }
 
 impl Settle {
@@ -107,7 +108,8 @@ impl Settle {
             started,
             looks: Looks::default(),
             waited: KeptWait::new(LOOKED_FACT),
-            out_of_reach: None,
+            out_of_reach: Told::new(Alarm::OutOfReach),
+            no_proof: Told::new(Alarm::NoProof),
         }
     }
 
@@ -142,7 +144,7 @@ impl Settle {
         let looked_for = self.looked_for_since().await?;
         let seen = self.look_at_balance().await?;
         self.tell_look(&doubts, looked_for, seen.verdict);
-        self.tell_out_of_reach(&doubts).await?;
+        self.tell_unsettled(&doubts).await?;
         let waits = doubts.iter().any(|doubt| doubt.state != State::Held);
         if !waits {
             self.nothing_waits_for_a_listing().await?;

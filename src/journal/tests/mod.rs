@@ -12,6 +12,7 @@ mod mark;
 mod pauses;
 mod plans;
 mod presumed;
+mod proofs;
 mod pruned;
 mod released;
 mod restore;
