@@ -1,8 +1,9 @@
 //! A listing of the provider's orders, held against every doubt: which order is in it, and, where it is whole and fresh,
 //! which is not. Likewise against every charge that is presumed beside a known id: whether there is a second order of the
 //! IMEI ([`second`]), or none. And whether a doubt is too far back for any listing ([`reach`]), or why none proves anything about
-//! it ([`proof`]).
+//! it ([`proof`]). What is on its way longer than usual is looked for before it is in doubt ([`in_flight`]).
 
+mod in_flight;
 mod proof;
 mod reach;
 mod second;
@@ -17,6 +18,7 @@ use super::{JournalError, books, poll, rest};
 use crate::order::{Absence, Event, State};
 use crate::types::{Imei, OrderId, ProviderOrder, ProviderOrderId, ProviderStatus, ServiceId, Timestamp};
 
+pub use in_flight::hangs_after;
 pub(super) use reach::OUT_OF_REACH;
 
 /// One listing, held against every doubt.
@@ -108,6 +110,7 @@ impl<'a> Judging<'a> {
                 settled = settled.saturating_add(1);
             }
         }
+        self.remember_in_flight()?;
         self.book_second_ids()?;
         for order in presumed {
             self.judge_presumed(&mut orders::load(self.tx, order)?)?;

@@ -176,6 +176,13 @@ pub(super) fn advance(
     }
     stamp(order, from, now, rules);
     save(tx, order)?;
+    if (from, to) == (State::Submitting, State::Queued) {
+        // The call wasn't taken, whatever was listed of its IMEI meanwhile.
+        tx.execute(
+            "UPDATE told_ids SET looked_at = ?2 WHERE order_id = ?1 AND looked_at IS NULL",
+            (order.id.0, now.millis()),
+        )?;
+    }
     let tally_after = tally_state(order);
     if tally_before != tally_after {
         move_tallies(tx, order, tally_before, tally_after)?;

@@ -190,7 +190,7 @@ impl Journal {
         self.write(move |tx| Judging::new(tx, &account, &listing, &facts, now, &rules)?.run()).await
     }
 
-    /// Records what looking up told ids showed: `found` can be the order's.
+    /// Records what looking up told ids showed: those `found` can be the order's.
     ///
     /// # Errors
     /// The journal can't be written.
@@ -198,7 +198,7 @@ impl Journal {
         &self,
         order: OrderId,
         asked: Vec<ProviderOrderId>,
-        found: Option<ProviderOrder>,
+        found: Vec<ProviderOrderId>,
         now: Timestamp,
         rules: Rules,
     ) -> Result<(), JournalError> {
@@ -209,14 +209,25 @@ impl Journal {
                     (order.0, books::provider_id(*id), now.millis()),
                 )?;
             }
-            let Some(found) = &found else { return Ok(()) };
             let mut loaded = orders::load(tx, order)?;
-            if loaded.life.id.is_some() || owner(tx, &loaded, found.id)?.is_some() {
+            if loaded.life.id.is_some() {
                 return Ok(());
             }
-            let text = format!("id {}, told by an unclear answer", found.id);
+            let mut its_own = Vec::new();
+            for id in &found {
+                if owner(tx, &loaded, *id)?.is_none() {
+                    its_own.push(*id);
+                }
+            }
+            let (event, text) = match its_own[..] {
+                [] => return Ok(()),
+                [id] => {
+                    (Event::LateId(id), format!("id {id}, told by an unclear answer or listed meanwhile"))
+                }
+                _ => (Event::Listed(its_own.clone()), format!("{its_own:?}")),
+            };
             let telling = Telling { what: "looked up", text: &text, via: "told", quiet: false };
-            orders::advance(tx, &mut loaded, &Event::LateId(found.id), now, &rules, &telling)?;
+            orders::advance(tx, &mut loaded, &event, now, &rules, &telling)?;
             Ok(())
         })
         .await

@@ -6,6 +6,7 @@ mod claims;
 mod cleared;
 mod doubts;
 mod exports;
+mod in_flight;
 mod intake;
 mod listings;
 mod mark;
