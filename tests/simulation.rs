@@ -478,6 +478,15 @@ fn an_order_that_was_taken_is_found_before_newer_ones_push_it_out_of_a_list_that
 }
 
 #[test]
+fn a_call_that_hangs_is_found_before_newer_ones_push_it_out_of_a_list_that_is_cut() {
+    let mut world = cut_list(60, 300, "hang-after=1x");
+    pass_with(&mut world, Units::ALL, 400);
+    assert!(oracle::kinds(&world).iter().any(|kind| kind == "looked up in_doubt -> ordered"));
+    pass_with(&mut world, Units::ALL, 400);
+    assert_eq!(doubts_held_and_told(&world), (0, 0, 0));
+}
+
+#[test]
 fn a_doubt_that_a_cut_list_has_left_behind_is_held_with_its_reason_until_an_export_settles_it() {
     // One was taken, the other wasn't: no list tells which.
     let mut world = cut_list(20, 400, "drop-after=1x,drop-before=1x");

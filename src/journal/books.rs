@@ -77,7 +77,7 @@ pub(super) fn apply(
             order.due_at = now.plus(rules.quiet);
             Ok(())
         }
-        Effect::LookUp(ids) => remember_told(tx, order.id, ids),
+        Effect::LookUp(ids) => remember_told(tx, order.id, ids).map(drop),
         Effect::BackOff(wait) => {
             order.due_at = now.plus(back_off(order, *wait));
             Ok(())
@@ -326,14 +326,21 @@ fn refund(tx: &Tx<'_>, order: &Loaded, now: Timestamp, kind: &str, sign: i64) ->
     Ok(())
 }
 
-fn remember_told(tx: &Tx<'_>, order: OrderId, ids: &[ProviderOrderId]) -> Result<(), JournalError> {
+/// Remembers ids that can be an order's, to be looked up when it is in doubt. Returns how many are new.
+pub(super) fn remember_told(
+    tx: &Tx<'_>,
+    order: OrderId,
+    ids: &[ProviderOrderId],
+) -> Result<usize, JournalError> {
+    let mut new = 0usize;
     for id in ids {
-        tx.execute(
+        let added = tx.execute(
             "INSERT OR IGNORE INTO told_ids (order_id, provider_id) VALUES (?1, ?2)",
             (order.0, provider_id(*id)),
         )?;
+        new = new.saturating_add(added);
     }
-    Ok(())
+    Ok(new)
 }
 
 /// A full wait where the provider named one; else doubling with the attempts, with jitter by the order's own number, so

@@ -1,7 +1,10 @@
 //! A listing of the provider's orders, held against every doubt: which order is in it, and, where it is whole and fresh,
 //! which is not. Likewise against every charge that is presumed beside a known id: whether there is a second order of the
-//! IMEI ([`second`]), or none. And whether a doubt is too far back for any listing ([`reach`]).
+//! IMEI ([`second`]), or none. And whether a doubt is too far back for any listing ([`reach`]), or why none proves anything about
+//! it ([`proof`]). What is on its way longer than usual is looked for before it is in doubt ([`in_flight`]).
 
+mod in_flight;
+mod proof;
 mod reach;
 mod second;
 
@@ -15,6 +18,7 @@ use super::{JournalError, books, poll, rest};
 use crate::order::{Absence, Event, State};
 use crate::types::{Imei, OrderId, ProviderOrder, ProviderOrderId, ProviderStatus, ServiceId, Timestamp};
 
+pub use in_flight::hangs_after;
 pub(super) use reach::OUT_OF_REACH;
 
 /// One listing, held against every doubt.
@@ -106,6 +110,7 @@ impl<'a> Judging<'a> {
                 settled = settled.saturating_add(1);
             }
         }
+        self.remember_in_flight()?;
         self.book_second_ids()?;
         for order in presumed {
             self.judge_presumed(&mut orders::load(self.tx, order)?)?;
@@ -221,11 +226,16 @@ impl<'a> Judging<'a> {
             }
             return Ok(moved.is_some());
         }
-        // An order of that IMEI whose service we can't name is neither this order nor its absence.
-        if !same_imei.is_empty() || order.life.state != State::InDoubt {
+        if order.life.state != State::InDoubt {
             return Ok(false);
         }
-        Ok(self.note_absence(order, known_id)? || self.hold_out_of_reach(order, known_id)?)
+        // An order of that IMEI whose service we can't name is neither this order nor its absence.
+        let is_settled = same_imei.is_empty()
+            && (self.note_absence(order, known_id)? || self.hold_out_of_reach(order, known_id)?);
+        if !is_settled {
+            self.tell_why_it_waits(order, known_id, !same_imei.is_empty())?;
+        }
+        Ok(is_settled)
     }
 
     /// Of an order whose id is known: where no other order of its IMEI is listed, what is presumed beside it isn't there.
@@ -290,7 +300,7 @@ impl<'a> Judging<'a> {
     /// What two listings a quiet period apart prove, this one being the second. Otherwise `None`; a first one that is as
     /// good is noted, in the words `first`.
     fn absence(&self, order: &Loaded, known_id: i64, first: &str) -> Result<Option<Absence>, JournalError> {
-        if !self.is_proof(order, known_id)? {
+        if self.lacks(order, known_id)?.is_some() {
             return Ok(None);
         }
         let noted: Option<i64> = self
@@ -311,17 +321,6 @@ impl<'a> Judging<'a> {
         let twice = Timestamp::from_millis(noted).plus(self.rules.quiet) <= self.facts.asked_at
             && self.tx.rest().is_absent_for(order.id, self.rules.quiet);
         Ok(twice.then_some(Absence { twice, whole: true, reaches_back: true, fresh: true }))
-    }
-
-    /// Whether what isn't in this listing, and was begun when we knew ids up to `known_id`, isn't there: whole, reaching
-    /// back, and fresh.
-    fn is_proof(&self, order: &Loaded, known_id: i64) -> Result<bool, JournalError> {
-        if self.has_unreadable(known_id) || !self.is_fresh(order, known_id) {
-            return Ok(false);
-        }
-        let oldest_needed = self.ours.keys().copied().filter(|id| books::provider_id(*id) <= known_id).max();
-        let Some(reach) = oldest_needed else { return Ok(false) };
-        Ok(self.has_finished && self.has_all_of_ours_from(reach)?)
     }
 
     /// Whether it was asked for after this doubt's quiet period, and an order of ours begun after that is in it.

@@ -78,6 +78,7 @@ pub use export::{ExportRow, ExportedCells, SettledBy, Sorted, Unmatched};
 pub use exports::ReadExport;
 pub use files::{NewBatch, OpenFile, Refused};
 pub use kept_wait::KeptWait;
+pub use listing::hangs_after;
 pub use mark::Mark;
 pub use orders::{Rules, ServiceTerms};
 pub use outbox::{BatchWork, ResultFile, ResultOrder, ResultRow, Tally, TallyState, WhyReleased};

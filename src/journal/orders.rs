@@ -176,6 +176,13 @@ pub(super) fn advance(
     }
     stamp(order, from, now, rules);
     save(tx, order)?;
+    if (from, to) == (State::Submitting, State::Queued) {
+        // The call wasn't taken, whatever was listed of its IMEI meanwhile.
+        tx.execute(
+            "UPDATE told_ids SET looked_at = ?2 WHERE order_id = ?1 AND looked_at IS NULL",
+            (order.id.0, now.millis()),
+        )?;
+    }
     let tally_after = tally_state(order);
     if tally_before != tally_after {
         move_tallies(tx, order, tally_before, tally_after)?;
@@ -227,7 +234,7 @@ fn save(tx: &Tx<'_>, order: &Loaded) -> Result<(), JournalError> {
     let millis = |at: Option<Timestamp>| at.map(Timestamp::millis);
     // `probe_ok` and `absent_since` are settle's notes on a doubt: every transition ends them, but for what is presumed
     // beside an id, where only another id or charge does. That it has rested stays known for as long as no attempt is
-    // begun.
+    // begun. Why it is held, or waits in doubt, is a note on that one wait.
     tx.execute_one(
         "an order's transition",
         "UPDATE orders SET state = ?2, attempts = ?3, counted = ?4, unaccounted = ?5, inferred = ?6, presumed = ?7, \
@@ -236,7 +243,7 @@ fn save(tx: &Tx<'_>, order: &Loaded) -> Result<(), JournalError> {
          absent_since = CASE WHEN doubt_since IS ?11 AND (?2 = 2 OR (?7 > 0 AND provider_id = ?13 AND charged = ?8)) \
          THEN absent_since END, \
          rested_after = CASE WHEN ?2 IN (2, 4, 5) OR (?2 <> 1 AND ?7 > 0 AND ?13 IS NOT NULL) THEN ?17 END, \
-         named = ?18 WHERE id = ?1",
+         held_for = CASE WHEN state = ?2 AND (?2 <> 2 OR doubt_since IS ?11) THEN held_for END, named = ?18 WHERE id = ?1",
         rusqlite::params![
             order.id.0,
             state_code(life.state),
@@ -359,7 +366,7 @@ fn ring(tx: &tx::Tx<'_>, to: State) {
     }
 }
 
-/// Notes what a person must know of an order that is held: it stands in its row's note.
+/// Notes what a person must know of an order that is held: it stands in its row's note. Call when it is held.
 pub(super) fn held_for(tx: &Tx<'_>, order: OrderId, why: Option<&str>) -> Result<(), JournalError> {
     let sql = "UPDATE orders SET held_for = ?2 WHERE id = ?1";
     tx.execute_one("why an order is held", sql, (order.0, why))

@@ -37,6 +37,8 @@ pub struct Doubt {
     pub probe_asked: bool,
     /// It is held because no listing reaches back to it any more.
     pub out_of_reach: bool,
+    /// It is in doubt, and the provider's list doesn't show whether it was taken: what it lacks is noted.
+    pub lacks_proof: bool,
     /// Attempts that count.
     pub counted: u32,
 }
@@ -72,11 +74,12 @@ impl View {
     /// What SQLite says.
     pub fn doubts(&self) -> Result<Vec<Doubt>, JournalError> {
         let sql = format!(
-            "SELECT {COLUMNS}, probe_ok, held_for = ?1 FROM orders WHERE state IN (1, 2, 4, 5) AND state IN (2, 4, 5) AND provider_id IS NULL ORDER BY id"
+            "SELECT {COLUMNS}, probe_ok, held_for FROM orders WHERE state IN (1, 2, 4, 5) AND state IN (2, 4, 5) AND provider_id IS NULL ORDER BY id"
         );
-        let mut doubts = self.all(&sql, [OUT_OF_REACH], |row| {
+        let mut doubts = self.all(&sql, [], |row| {
             let order = orders::read(row)?;
             let since = order.doubt_since.or(order.ordered_at).unwrap_or_default();
+            let why = row.get::<_, Option<String>>(25)?;
             Ok(Doubt {
                 order: order.id,
                 service: order.service,
@@ -87,8 +90,8 @@ impl View {
                 has_rested: order.rested_after.is_some(),
                 told: Vec::new(),
                 probe_asked: row.get(24)?,
-                out_of_reach: order.life.state == State::Held
-                    && row.get::<_, Option<bool>>(25)? == Some(true),
+                out_of_reach: order.life.state == State::Held && why.as_deref() == Some(OUT_OF_REACH),
+                lacks_proof: order.life.state == State::InDoubt && why.is_some(),
                 counted: order.life.counted,
             })
         })?;
@@ -187,7 +190,7 @@ impl Journal {
         self.write(move |tx| Judging::new(tx, &account, &listing, &facts, now, &rules)?.run()).await
     }
 
-    /// Records what looking up told ids showed: `found` can be the order's.
+    /// Records what looking up told ids showed: those `found` can be the order's.
     ///
     /// # Errors
     /// The journal can't be written.
@@ -195,7 +198,7 @@ impl Journal {
         &self,
         order: OrderId,
         asked: Vec<ProviderOrderId>,
-        found: Option<ProviderOrder>,
+        found: Vec<ProviderOrderId>,
         now: Timestamp,
         rules: Rules,
     ) -> Result<(), JournalError> {
@@ -206,14 +209,25 @@ impl Journal {
                     (order.0, books::provider_id(*id), now.millis()),
                 )?;
             }
-            let Some(found) = &found else { return Ok(()) };
             let mut loaded = orders::load(tx, order)?;
-            if loaded.life.id.is_some() || owner(tx, &loaded, found.id)?.is_some() {
+            if loaded.life.id.is_some() {
                 return Ok(());
             }
-            let text = format!("id {}, told by an unclear answer", found.id);
+            let mut its_own = Vec::new();
+            for id in &found {
+                if owner(tx, &loaded, *id)?.is_none() {
+                    its_own.push(*id);
+                }
+            }
+            let (event, text) = match its_own[..] {
+                [] => return Ok(()),
+                [id] => {
+                    (Event::LateId(id), format!("id {id}, told by an unclear answer or listed meanwhile"))
+                }
+                _ => (Event::Listed(its_own.clone()), format!("{its_own:?}")),
+            };
             let telling = Telling { what: "looked up", text: &text, via: "told", quiet: false };
-            orders::advance(tx, &mut loaded, &Event::LateId(found.id), now, &rules, &telling)?;
+            orders::advance(tx, &mut loaded, &event, now, &rules, &telling)?;
             Ok(())
         })
         .await

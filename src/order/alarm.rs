@@ -31,6 +31,8 @@ pub enum Alarm {
     Listing,
     /// Doubts are held that no listing reaches back to any more.
     OutOfReach,
+    /// Doubts wait of which the provider's list can't show that they were not taken.
+    NoProof,
     /// A part of the daemon ended by a fault of its own.
     Stage,
     /// The inbox can't be looked through any more, by a fault of our own.
@@ -58,6 +60,7 @@ impl Alarm {
             Self::OtherJournal => "other_journal",
             Self::Listing => "listing",
             Self::OutOfReach => "out_of_reach",
+            Self::NoProof => "no_proof",
             Self::Stage => "stage",
             Self::Inbox => "inbox",
             Self::Reconcile => "reconcile",

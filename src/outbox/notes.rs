@@ -115,11 +115,22 @@ fn what_it_means(order: &ResultOrder, status: RowStatus) -> Option<String> {
             "Ordered and paid; another attempt of it is still on its way. Nothing to do.".to_owned()
         }
         RowStatus::Submitting => "Being sent now. Nothing to do.".to_owned(),
-        RowStatus::InDoubt => {
-            "Sent, or about to be, and no clear answer came: imeid finds out whether it was taken. Don't order it elsewhere meanwhile.".to_owned()
-        }
+        RowStatus::InDoubt => in_doubt(order),
         RowStatus::Ordered => ordered(order),
     })
+}
+
+fn in_doubt(order: &ResultOrder) -> String {
+    let found_out = "Sent, or about to be, and no clear answer came: imeid finds out whether it was taken. Don't order it \
+                     elsewhere meanwhile.";
+    match &order.held_for {
+        None => found_out.to_owned(),
+        Some(why) => {
+            format!(
+                "{found_out} It waits: {why}. The provider's export, dropped into reconcile/, settles it if it was taken. {ASK}"
+            )
+        }
+    }
 }
 
 fn ordered(order: &ResultOrder) -> String {

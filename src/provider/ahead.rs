@@ -276,3 +276,47 @@ where
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Connections that took so long to open, and of which none waits.
+    struct Took(Duration);
+
+    impl Stock for Took {
+        fn count(&self) -> usize {
+            0
+        }
+
+        fn last_took(&self) -> Duration {
+            self.0
+        }
+
+        fn close_old(&self) {}
+    }
+
+    /// How many are opened for so many answers at once, where opening one takes so long.
+    fn opened(took: Duration, answers: usize) -> usize {
+        let ahead = Ahead {
+            opens: Client::new(),
+            endpoint: Url::parse("http://127.0.0.1:1/").unwrap(),
+            stock: Arc::new(Took(took)),
+            opening: Arc::default(),
+            answered: Mutex::default(),
+            worth: WORTH,
+        };
+        (0..answers).for_each(|_| ahead.answered());
+        ahead.there_are().1
+    }
+
+    #[tokio::test]
+    async fn one_is_opened_for_each_answer_but_the_first_eight_at_most_and_only_where_that_takes_five_ms() {
+        const FAR: Duration = Duration::from_millis(5);
+        const NEAR: Duration = Duration::from_micros(4_999);
+        for (took, answers, expected) in [(NEAR, 40, 0), (FAR, 1, 0), (FAR, 2, 1), (FAR, 6, 5), (FAR, 40, 8)]
+        {
+            assert_eq!(opened(took, answers), expected, "{took:?}, {answers} answers");
+        }
+    }
+}

@@ -74,8 +74,8 @@ impl GsmFusion {
         Self::opening_ahead(config, &api_key, clock, ahead::WORTH)
     }
 
-    /// One that opens connections ahead where that takes at least `worth`.
-    pub(super) fn opening_ahead(
+    /// One that opens connections ahead where that takes at least `worth`: tests do it on one machine too.
+    pub(crate) fn opening_ahead(
         config: &ProviderConfig,
         api_key: &SecretString,
         clock: Clock,

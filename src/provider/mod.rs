@@ -12,7 +12,7 @@ mod place;
 mod retry_after;
 mod secret;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod wire;
 mod words;
 mod xml;

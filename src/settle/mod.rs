@@ -8,6 +8,7 @@
 mod balance;
 mod empty;
 mod failing;
+mod hanging;
 mod reach;
 mod reconcile;
 #[cfg(test)]
@@ -23,18 +24,20 @@ use tokio_util::sync::CancellationToken;
 use balance::Looks;
 use empty::Empty;
 use failing::Failing;
+use hanging::Hanging;
+use reach::Told;
 
 use crate::balance::Verdict;
 use crate::clock::Clock;
 use crate::config::{DoubtPolicy, ListRecent};
 use crate::journal::{Doubt, DoubtTerms, Journal, JournalError, KeptWait, ListingFacts};
 use crate::meter::Meter;
-use crate::order::State;
+use crate::order::{Alarm, State};
 use crate::provider::Provider;
 use crate::pulse;
 use crate::schedule::LONGEST_WAIT;
 use crate::settings::Settings;
-use crate::types::{CallError, ServiceId, Timestamp};
+use crate::types::{CallError, ProviderOrderId, ServiceId, Timestamp};
 
 pub use reconcile::{Fault, OnceTold, Reconcile};
 
@@ -76,8 +79,8 @@ pub struct Settle {
     looks: Looks,
     /// How long doubts were really waited for.
     waited: KeptWait,
-    /// Of so many doubts it was said last that no listing reaches back to them.
-    out_of_reach: Option<usize>,
+    out_of_reach: Told,
+    no_proof: Told,
 }
 
 impl Settle {
@@ -107,7 +110,8 @@ impl Settle {
             started,
             looks: Looks::default(),
             waited: KeptWait::new(LOOKED_FACT),
-            out_of_reach: None,
+            out_of_reach: Told::new(Alarm::OutOfReach),
+            no_proof: Told::new(Alarm::NoProof),
         }
     }
 
@@ -142,25 +146,28 @@ impl Settle {
         let looked_for = self.looked_for_since().await?;
         let seen = self.look_at_balance().await?;
         self.tell_look(&doubts, looked_for, seen.verdict);
-        self.tell_out_of_reach(&doubts).await?;
+        self.tell_unsettled(&doubts).await?;
         let waits = doubts.iter().any(|doubt| doubt.state != State::Held);
         if !waits {
             self.nothing_waits_for_a_listing().await?;
         }
-        if doubts.is_empty() && looked_for.is_none() {
-            return Ok(seen.again_in.unwrap_or(LOOK_AGAIN).clamp(SHORTEST_WAIT, LOOK_AGAIN));
+        let quiet = self.settings.borrow().rules.quiet;
+        let hanging = self.hanging(quiet).await?;
+        if doubts.is_empty() && looked_for.is_none() && hanging != Hanging::Now {
+            let again_in = seen.again_in.unwrap_or(LOOK_AGAIN).min(hanging.soonest());
+            return Ok(again_in.clamp(SHORTEST_WAIT, LOOK_AGAIN));
         }
         self.recall_listing().await?;
         self.look_up_told(&doubts).await?;
         let now = self.clock.now();
-        let quiet = self.settings.borrow().rules.quiet;
         let is_due = looked_for.is_some_and(|since| self.is_due_to_clear(since, now, quiet));
         // That one isn't there is no news before its quiet period is over. But one that was taken is best found while it is
         // among the latest: a list can be cut to them.
         let first_look = |doubt: &Doubt| doubt.since.plus(quiet / FIRST_LOOK);
         let ripe = doubts.iter().any(|doubt| doubt.state == State::Held || first_look(doubt) <= now);
         let interval = listing_interval(&doubts, now, quiet);
-        if is_due || (ripe && self.listed_at.is_none_or(|at| now.since(at) >= interval)) {
+        let is_hanging = hanging == Hanging::Now && self.is_due_for_hanging(now, quiet);
+        if is_due || is_hanging || (ripe && self.listed_at.is_none_or(|at| now.since(at) >= interval)) {
             self.list(waits).await?;
         }
         self.tend(&doubts, seen.verdict).await?;
@@ -177,6 +184,7 @@ impl Settle {
         Ok(next_look
             .map_or(interval, |next| next.min(interval))
             .min(seen.again_in.unwrap_or(interval))
+            .min(hanging.soonest())
             .clamp(SHORTEST_WAIT, LOOK_AGAIN))
     }
 
@@ -209,21 +217,31 @@ impl Settle {
     /// Ids that an unclear answer told are looked up before anything else: one of them is likely the order's.
     async fn look_up_told(&self, doubts: &[Doubt]) -> Result<(), JournalError> {
         for doubt in doubts.iter().filter(|doubt| !doubt.told.is_empty()) {
-            let found = match self.provider.orders(&doubt.told).await {
-                Ok(told) => told
-                    .into_iter()
-                    .find(|order| order.imei == Some(doubt.imei) && doubt.told.contains(&order.id)),
-                Err(CallError::InvalidOrderId) => None,
-                // Asked again at the next look.
-                Err(error) => {
-                    tracing::debug!("told ids can't be looked up: {error}");
-                    continue;
-                }
-            };
+            let Some(found) = self.look_up(doubt).await else { continue };
             let rules = (*self.settings.borrow().rules).clone();
             self.journal.looked_up(doubt.order, doubt.told.clone(), found, self.clock.now(), rules).await?;
         }
         Ok(())
+    }
+
+    /// Those of the told ids that are orders of its IMEI. Each is asked for alone: some installs answer with one of several.
+    /// `None`: asked again at the next look.
+    async fn look_up(&self, doubt: &Doubt) -> Option<Vec<ProviderOrderId>> {
+        let mut found = Vec::new();
+        for id in &doubt.told {
+            match self.provider.orders(&[*id]).await {
+                Ok(told) => {
+                    let is_it = told.iter().any(|order| order.id == *id && order.imei == Some(doubt.imei));
+                    found.extend(is_it.then_some(*id));
+                }
+                Err(CallError::InvalidOrderId) => {}
+                Err(error) => {
+                    tracing::debug!("told ids can't be looked up: {error}");
+                    return None;
+                }
+            }
+        }
+        Some(found)
     }
 
     /// The latest doubt that is over and of which a listing can still tell something: a charge that is presumed beside a

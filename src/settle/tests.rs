@@ -146,10 +146,22 @@ async fn a_provider_that_listed_once_lists_after_a_restart_too() {
 }
 
 impl Bench {
-    fn alarms(&self) -> Vec<(String, String)> {
+    /// The texts of the open alarms of this name.
+    fn alarms(&self, name: &str) -> Vec<String> {
         let alarms = self.journal.read_here(crate::journal::View::alarms).unwrap();
-        alarms.into_iter().map(|alarm| (alarm.name, alarm.text)).collect()
+        alarms.into_iter().filter(|alarm| alarm.name == name).map(|alarm| alarm.text).collect()
     }
+}
+
+/// A stage at this bench, its clock's time, and what it finds out about listings.
+fn stage_at(bench: &Bench) -> (Settle, Arc<AtomicI64>, watch::Receiver<Option<bool>>) {
+    let now = Arc::new(AtomicI64::new(bench.clock.now().millis()));
+    let of = Arc::clone(&now);
+    let clock = Clock::from_fn(move || Timestamp::from_millis(of.load(Ordering::SeqCst)));
+    let settings = watch::channel(Arc::clone(&bench.settings)).1;
+    let provider = Arc::clone(&bench.provider);
+    let (tell, can_list) = watch::channel(None);
+    (Settle::new(bench.journal.clone(), provider, clock, settings, tell, Arc::default()), now, can_list)
 }
 
 /// Looks every five minutes, with these answers.
@@ -172,26 +184,35 @@ async fn a_provider_that_lists_no_more_is_told_of_and_never_probed_by_that() {
         (unreachable, false),
     ] {
         let bench = Bench::new().await;
-        let now = Arc::new(AtomicI64::new(bench.clock.now().millis()));
-        let of = Arc::clone(&now);
-        let clock = Clock::from_fn(move || Timestamp::from_millis(of.load(Ordering::SeqCst)));
-        let (tell, can_list) = watch::channel(None);
-        let settings = watch::channel(Arc::clone(&bench.settings)).1;
-        let provider = Arc::clone(&bench.provider);
-        let journal = bench.journal.clone();
-        let mut settle = Settle::new(journal, provider, clock, settings, tell, Arc::default());
+        let (mut settle, now, can_list) = stage_at(&bench);
         look_on(&bench, &mut settle, &now, Ok(vec![told(1)]), 1).await;
         look_on(&bench, &mut settle, &now, fails.clone(), 6).await;
-        assert_eq!(bench.alarms(), [], "{fails:?}: half an hour isn't over");
+        assert!(bench.alarms("listing").is_empty(), "{fails:?}: half an hour isn't over");
         look_on(&bench, &mut settle, &now, fails.clone(), 9).await;
-        let [(name, text)] = &bench.alarms()[..] else { panic!("{fails:?}: {:?}", bench.alarms()) };
-        assert_eq!(name, "listing");
+        let alarms = bench.alarms("listing");
+        let [text] = &alarms[..] else { panic!("{fails:?}: {alarms:?}") };
         assert!(text.contains("reconcile/"), "{text}");
         assert_eq!(text.contains("list_recent = \"no\""), says_what_to_set, "{text}");
         assert_eq!(*can_list.borrow(), Some(true), "nothing is concluded from it");
         let doubts = bench.journal.read(|view| view.doubts()).await.unwrap();
         assert!(doubts.iter().all(|doubt| !doubt.probe_asked && doubt.state == State::InDoubt));
         look_on(&bench, &mut settle, &now, Ok(vec![told(1)]), 1).await;
-        assert_eq!(bench.alarms(), [], "{fails:?}: it lists again");
+        assert!(bench.alarms("listing").is_empty(), "{fails:?}: it lists again");
     }
+}
+
+#[tokio::test]
+async fn the_first_doubt_of_an_account_is_an_alarm_with_its_mend_until_it_is_settled() {
+    let bench = Bench::new().await;
+    let (mut settle, now, _) = stage_at(&bench);
+    look_on(&bench, &mut settle, &now, Ok(vec![told(1)]), 4).await;
+    let alarms = bench.alarms("no_proof");
+    let [text] = &alarms[..] else { panic!("{alarms:?}") };
+    assert!(text.starts_with("1 order in doubt waits") && text.contains("reconcile/"), "{text}");
+    let (mut next, now, _) = stage_at(&bench);
+    look_on(&bench, &mut next, &now, Ok(vec![told(1)]), 2).await;
+    assert_eq!(bench.alarms("no_proof").len(), 1, "the next process says it no second time");
+    let own = ProviderOrder { imei: Some(imei(2)), ..told(2) };
+    look_on(&bench, &mut next, &now, Ok(vec![own, told(1)]), 4).await;
+    assert!(bench.alarms("no_proof").is_empty(), "it is found");
 }

@@ -1,6 +1,8 @@
 //! The workers, with a provider whose calls last as long as the test wants.
 
+mod connections;
 mod outage;
+mod wakes;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -26,6 +26,7 @@ pub(super) fn alarm_text(name: Alarm, order: &Loaded) -> String {
         | Alarm::OtherJournal
         | Alarm::Listing
         | Alarm::OutOfReach
+        | Alarm::NoProof
         | Alarm::Stage
         | Alarm::Inbox
         | Alarm::Reconcile => format!("order {}", order.id),

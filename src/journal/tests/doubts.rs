@@ -280,14 +280,29 @@ async fn an_id_told_by_an_unclear_answer_settles_the_doubt_once_it_is_looked_up(
     let bench = Bench::new().await;
     bench.batch("stock", &imeis(1)).await;
     let doubt = bench.doubt_one().await;
-    let found = bench.told(44, imei(0), ProviderStatus::Pending);
-    bench
-        .journal
-        .looked_up(doubt, vec![ProviderOrderId(44)], Some(found), bench.now(), (*bench.rules).clone())
-        .await
-        .unwrap();
+    bench.look_up(doubt, &[44]).await;
     assert_eq!(bench.state(doubt), State::Ordered);
     bench.check_books();
+}
+
+#[tokio::test]
+async fn of_two_told_ids_that_are_both_orders_of_its_imei_neither_is_lost() {
+    let bench = Bench::new().await;
+    bench.batch("stock", &imeis(1)).await;
+    let doubt = bench.doubt_one().await;
+    bench.look_up(doubt, &[44, 45]).await;
+    assert_eq!(bench.state(doubt), State::Held);
+    assert_eq!(bench.number("SELECT count(*) FROM charges"), 2);
+    assert_eq!(bench.number("SELECT count(*) FROM alarms WHERE name = 'double_charge'"), 1);
+    bench.check_books();
+}
+
+impl Bench {
+    /// These ids are looked up, and are all orders of its IMEI.
+    pub(super) async fn look_up(&self, order: OrderId, ids: &[u64]) {
+        let ids: Vec<_> = ids.iter().map(|id| ProviderOrderId(*id)).collect();
+        self.journal.looked_up(order, ids.clone(), ids, self.now(), (*self.rules).clone()).await.unwrap();
+    }
 }
 
 impl Bench {

@@ -258,3 +258,15 @@ fn what_was_given_back_before_is_told_as_that_and_nothing_else() {
     );
     assert!(anew(false).note.contains("0.08 of the cost was for the order before."));
 }
+
+#[test]
+fn a_doubt_that_waits_says_for_what_and_what_a_person_can_do() {
+    let order = ResultOrder {
+        held_for: Some("no finished order is in it".to_owned()),
+        ..order(State::InDoubt, Was::Reserved)
+    };
+    let note = shown(&row(Link::Own, order)).note;
+    for part in ["It waits: no finished order is in it.", "reconcile/", "imeid resolve"] {
+        assert!(note.contains(part), "{note}");
+    }
+}

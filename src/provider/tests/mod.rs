@@ -7,7 +7,7 @@ mod leaves;
 mod once;
 mod properties;
 mod refusals;
-mod server;
+pub(crate) mod server;
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -51,7 +51,7 @@ fn config(base_url: String) -> ProviderConfig {
     }
 }
 
-fn at(address: SocketAddr) -> ProviderConfig {
+pub(crate) fn at(address: SocketAddr) -> ProviderConfig {
     config(format!("http://{address}"))
 }
 
@@ -69,7 +69,7 @@ fn order() -> PlaceOrder {
 }
 
 /// PROVIDER's example of an order taken, for this IMEI.
-fn taken(id: u64, imei: Imei) -> String {
+pub(crate) fn taken(id: u64, imei: Imei) -> String {
     format!("<result><imeis><id>{id}</id><imei>{imei}</imei><status>Pending</status></imeis></result>")
 }
 

@@ -117,7 +117,7 @@ async fn serve(stream: TcpStream, state: Arc<State>) {
 }
 
 /// One request, head and body, or what came of it; `None` where the client left.
-pub(super) async fn read_request(stream: &TcpStream) -> Option<String> {
+pub(crate) async fn read_request(stream: &TcpStream) -> Option<String> {
     let mut bytes = Vec::new();
     let mut chunk = [0; 4096];
     while !is_whole(&bytes) {
@@ -140,7 +140,7 @@ fn is_whole(bytes: &[u8]) -> bool {
     })
 }
 
-pub(super) async fn write(stream: &TcpStream, mut bytes: &[u8]) -> Result<()> {
+pub(crate) async fn write(stream: &TcpStream, mut bytes: &[u8]) -> Result<()> {
     while !bytes.is_empty() {
         stream.writable().await?;
         match stream.try_write(bytes) {
@@ -158,6 +158,6 @@ pub(super) fn http(status: &str, headers: &str, body: &str) -> String {
 }
 
 /// HTTP 200 with this body.
-pub(super) fn ok(body: &str) -> String {
+pub(crate) fn ok(body: &str) -> String {
     http("200 OK", "content-type: text/xml\r\n", body)
 }
