@@ -1,14 +1,17 @@
 //! A workplace for one test: folders, a config, the simulator, the daemon as a process.
 
+mod sim;
+
 use std::collections::BTreeMap;
 use std::fs;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use imeid::simulator::{self, Change, LedgerSummary, Options, OrderLine, Running};
+use imeid::simulator::OrderLine;
 use imeid::types::Imei;
+
+pub(crate) use sim::Sim;
 
 /// No condition here takes longer, even on a machine that is busy with something else.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
@@ -34,54 +37,6 @@ pub(crate) fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_imeid"));
     command.env_remove("IMEID_CONFIG").env_remove("CREDENTIALS_DIRECTORY").env_remove("NOTIFY_SOCKET");
     command
-}
-
-/// A provider on loopback, in a thread of its own.
-pub(crate) struct Sim {
-    running: Option<Running>,
-    runtime: tokio::runtime::Runtime,
-}
-
-impl Sim {
-    pub(crate) fn start(options: Options) -> Self {
-        let runtime =
-            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
-        let running = runtime.block_on(simulator::start(options, any)).unwrap();
-        Self { running: Some(running), runtime }
-    }
-
-    fn running(&self) -> &Running {
-        self.running.as_ref().unwrap()
-    }
-
-    pub(crate) fn url(&self) -> String {
-        self.running().url()
-    }
-
-    pub(crate) fn ledger(&self) -> LedgerSummary {
-        self.running().ledger()
-    }
-
-    pub(crate) fn orders(&self) -> Vec<OrderLine> {
-        self.running().orders()
-    }
-
-    pub(crate) fn in_work(&self) -> usize {
-        self.running().in_work()
-    }
-
-    pub(crate) fn change(&self, change: &Change) {
-        self.running().change(change);
-    }
-}
-
-impl Drop for Sim {
-    fn drop(&mut self) {
-        if let Some(running) = self.running.take() {
-            self.runtime.block_on(running.stop());
-        }
-    }
 }
 
 /// Folders and a config in a directory of the test's own. Dropped, it kills its daemon and removes everything.

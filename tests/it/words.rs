@@ -6,7 +6,7 @@ use std::time::Duration;
 use imeid::simulator::{Change, Delay, Options, Share};
 use imeid::types::Money;
 
-use crate::support::{Sim, Workplace, file_of, imei};
+use crate::support::{Sim, Workplace, file_of, imei, status};
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
@@ -87,6 +87,24 @@ fn a_rejected_batch_is_ordered_anew_once_its_cost_was_told_and_confirmed() {
     assert_eq!((sim.ledger().charges, settled.cost()), (4, 4 * 80_000));
     let completed = place.run(&["retry", &imei(0), "--yes"]);
     assert_eq!(completed.status.code(), Some(1), "{}", told(&completed));
+}
+
+#[test]
+fn each_later_result_has_a_name_that_status_tells_and_commands_take() {
+    let rejected = Share::from_ppm(1_000_000);
+    let sim = Sim::start(Options { rejected, reorder_rejected: true, ..options() });
+    let mut place = Workplace::new(&sim.url(), &CHANGES);
+    place.start();
+    place.drop_file("stock.csv", &file_of([imei(0)]));
+    for file in ["stock.results.csv", "stock.settled.csv", "stock.settled-2.csv", "stock.settled-3.csv"] {
+        place.result(file);
+        place.until(file, |place| {
+            let batch = &status(place)["batches"][0];
+            batch["result"] == file && batch["state"] == "done"
+        });
+        let retried = place.run(&["retry", file, "--yes"]);
+        assert_eq!(retried.status.code(), Some(0), "{}", told(&retried));
+    }
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! What must hold after every step, told by the provider's books and by counting the journal's rows anew.
 
+mod books;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::hash::Hasher;
@@ -7,15 +9,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use imeid::simulator::EntryKind;
-use imeid::types::{Imei, Money, ProviderOrderId};
+use imeid::types::{Money, ProviderOrderId};
 use rusqlite::{Connection, OpenFlags};
 
 use super::files::Dropped;
 use super::outbox;
 use super::{World, points};
-
-/// An (IMEI, network id).
-type Key = (u64, String);
+use books::{books, cost_of, money, tallies};
 
 /// Everything that must hold while a process runs.
 pub(crate) fn check(world: &mut World) {
@@ -82,15 +82,6 @@ pub(crate) fn is_at_rest(world: &World) -> bool {
     strings(view, open).is_empty() && strings(view, known).len() >= files
 }
 
-/// What a batch's own orders were charged, or, where none of it is known, are presumed to be.
-fn cost_of(view: &Connection, batch: i64) -> i64 {
-    let sql = "SELECT coalesce(sum(CASE WHEN c > 0 THEN c ELSE p END), 0) FROM (SELECT \
-         (SELECT coalesce(sum(price), 0) FROM attempts WHERE order_id = o.id AND verdict = 0) AS c, \
-         (SELECT coalesce(sum(price), 0) FROM attempts WHERE order_id = o.id AND verdict = 4) AS p \
-         FROM orders o WHERE o.batch = ?1)";
-    view.query_row(sql, [batch], |row| row.get(0)).unwrap()
-}
-
 /// No input byte is deleted, and no file is doubled but by a power cut.
 fn files(world: &World) {
     let mut there = Vec::new();
@@ -112,143 +103,6 @@ fn gather(folder: &Path, into: &mut Vec<Vec<u8>>) {
             into.push(fs::read(entry.path()).unwrap());
         }
     }
-}
-
-/// What the journal says of a key.
-#[derive(Clone, Copy, Debug, Default)]
-struct Booked {
-    charged: i64,
-    presumed: i64,
-    reserved: i64,
-}
-
-/// The journal's books cover the provider's, charge for charge, and nobody paid twice.
-fn money(world: &World, view: &Connection) {
-    let mut ours: BTreeMap<Key, i64> = BTreeMap::new();
-    let mut owner: BTreeMap<ProviderOrderId, Key> = BTreeMap::new();
-    for entry in world.wire.entries().into_iter().filter(|entry| entry.kind == EntryKind::Charge) {
-        let order = entry.order.unwrap();
-        let key = (order.imei.as_u64(), order.network_id.0);
-        owner.insert(order.id, key.clone());
-        if !world.wire.is_foreign(order.id) {
-            *ours.entry(key).or_default() += 1;
-        }
-    }
-    let mut booked: BTreeMap<Key, Booked> = BTreeMap::new();
-    let mut statement = view
-        .prepare_cached(
-            "SELECT o.imei, s.network_id, sum(o.charged), sum(o.presumed), sum(o.unaccounted + (o.state = 1)) \
-             FROM orders o JOIN services s ON s.id = o.service GROUP BY 1, 2",
-        )
-        .unwrap();
-    let mut rows = statement.query([]).unwrap();
-    while let Some(row) = rows.next().unwrap() {
-        let key = (u64::try_from(row.get::<_, i64>(0).unwrap()).unwrap(), row.get(1).unwrap());
-        let books = Booked {
-            charged: row.get(2).unwrap(),
-            presumed: row.get(3).unwrap(),
-            reserved: row.get(4).unwrap(),
-        };
-        booked.insert(key, books);
-    }
-    for (key, paid) in &ours {
-        let shown = format!("IMEI {} at service {}", Imei::from_u64(key.0).unwrap(), key.1);
-        let books = booked.get(key).copied().unwrap_or_default();
-        assert!(
-            *paid <= books.charged + books.presumed + books.reserved || world.is_lied_to,
-            "{shown}: charged {paid} times, the books know of {books:?}"
-        );
-        assert!(*paid <= 1 || world.pays_twice, "{shown}: PAID {paid} TIMES");
-    }
-    let mut statement = view
-        .prepare_cached(
-            "SELECT c.provider_id, o.imei, s.network_id FROM charges c JOIN orders o ON o.id = c.order_id \
-             JOIN services s ON s.id = o.service",
-        )
-        .unwrap();
-    let mut rows = statement.query([]).unwrap();
-    while let Some(row) = rows.next().unwrap() {
-        let id = ProviderOrderId(u64::try_from(row.get::<_, i64>(0).unwrap()).unwrap());
-        let key = (u64::try_from(row.get::<_, i64>(1).unwrap()).unwrap(), row.get(2).unwrap());
-        assert_eq!(owner.get(&id), Some(&key), "order {id} is booked for another than the provider's");
-    }
-}
-
-/// `totals` are the sums of `ledger`, and both what the attempts say.
-fn books(view: &Connection) {
-    let mut lines = BTreeMap::<(i64, i64), (i64, i64, i64, &'static str)>::new();
-    let mut refunds = BTreeMap::<(&'static str, i64), i64>::new();
-    let mut statement =
-        view.prepare_cached("SELECT order_id, n, batch, day, kind, micros FROM ledger ORDER BY id").unwrap();
-    let mut rows = statement.query([]).unwrap();
-    while let Some(row) = rows.next().unwrap() {
-        let number = |at| row.get::<_, i64>(at).unwrap();
-        let (attempt, batch, day, micros) = ((number(0), number(1)), number(2), number(3), number(5));
-        let stands = match row.get::<_, String>(4).unwrap().as_str() {
-            "reserve" => "reserved",
-            "presume" => "presumed",
-            "charge" => "charged",
-            "release" | "unpresume" => "",
-            kind @ ("refund_due" | "refund_void") => {
-                let sign = if kind == "refund_due" { 1 } else { -1 };
-                for key in [("day", day), ("batch", batch)] {
-                    *refunds.entry(key).or_default() += sign * micros;
-                }
-                continue;
-            }
-            other => panic!("the ledger knows {other}"),
-        };
-        lines.insert(attempt, (batch, day, micros, stands));
-    }
-    let mut sums = BTreeMap::<(&str, i64, &str), i64>::new();
-    for (batch, day, micros, stands) in lines.values().copied().filter(|line| !line.3.is_empty()) {
-        for (scope, key) in [("day", day), ("batch", batch)] {
-            *sums.entry((scope, key, stands)).or_default() += micros;
-        }
-    }
-    sums.extend(
-        refunds
-            .iter()
-            .filter(|(_, sum)| **sum != 0)
-            .map(|((scope, key), sum)| ((*scope, *key, "refund"), *sum)),
-    );
-    let mut kept = BTreeMap::new();
-    let mut statement =
-        view.prepare_cached("SELECT scope, key, reserved, presumed, charged, refund FROM totals").unwrap();
-    let mut rows = statement.query([]).unwrap();
-    while let Some(row) = rows.next().unwrap() {
-        let scope = if row.get::<_, String>(0).unwrap() == "day" { "day" } else { "batch" };
-        for (at, column) in ["reserved", "presumed", "charged", "refund"].into_iter().enumerate() {
-            let sum: i64 = row.get(at + 2).unwrap();
-            if sum != 0 {
-                kept.insert((scope, row.get::<_, i64>(1).unwrap(), column), sum);
-            }
-        }
-    }
-    assert_eq!(kept, sums, "totals and the ledger");
-    let differing = strings(
-        view,
-        "SELECT 'order ' || o.id FROM orders o WHERE (o.unaccounted, o.inferred, o.presumed, o.charged, o.state = 1) IS NOT \
-         (SELECT (coalesce(sum(verdict = 3), 0)), coalesce(sum(verdict IN (5, 6, 7)), 0), coalesce(sum(verdict = 4), 0), \
-          coalesce(sum(verdict = 0), 0), coalesce(sum(verdict IS NULL), 0) FROM attempts WHERE order_id = o.id)",
-    );
-    assert!(differing.is_empty(), "orders that differ from their attempts: {differing:?}");
-}
-
-/// `tallies` are a count of the rows.
-fn tallies(view: &Connection) {
-    let counted = strings(
-        view,
-        "SELECT batch || ' ' || state || ' ' || link || ' ' || count(*) AS line FROM (SELECT r.id >> 32 AS batch, r.link AS link, \
-         CASE WHEN o.id IS NULL THEN 100 WHEN o.state <> 9 THEN o.state WHEN o.earlier IS NOT NULL OR o.has_result = 1 THEN 101 \
-         WHEN o.has_result = 2 THEN 7 ELSE 9 END AS state FROM rows r LEFT JOIN orders o ON o.id = r.order_id) \
-         GROUP BY batch, state, link ORDER BY line",
-    );
-    let kept = strings(
-        view,
-        "SELECT batch || ' ' || state || ' ' || link || ' ' || n AS line FROM tallies WHERE n > 0 ORDER BY line",
-    );
-    assert_eq!(kept, counted, "tallies and a count (batch, state, link, rows)");
 }
 
 /// Every row of every accepted file is there before anything of it may be sent.
