@@ -6,7 +6,7 @@ use std::hash::Hasher;
 use std::path::Path;
 use std::time::Duration;
 
-use imeid::simulator::EntryKind;
+use imeid::simulator::{Entry, EntryKind};
 use imeid::types::{Imei, Money, ProviderOrderId};
 use rusqlite::{Connection, OpenFlags};
 
@@ -31,6 +31,16 @@ pub(crate) fn check(world: &mut World) {
     ages(world);
     assert_eq!(world.wire.raced(), None, "two requests for one IMEI raced each other");
     outbox::check(world);
+}
+
+/// What must hold of a copy that was put back: its books are in themselves right, and nobody paid twice.
+pub(crate) fn check_copy(world: &World) {
+    paid_once(world);
+    let Some(life) = &world.life else { return };
+    books(&life.view);
+    tallies(&life.view);
+    nothing_illegal(&life.view);
+    proofs(&life.view);
 }
 
 /// What must hold after a clean stop: nothing is left to be found in flight.
@@ -75,11 +85,20 @@ pub(crate) fn check_rest(world: &World) {
 /// Whether everything is published, and every order settled or held.
 pub(crate) fn is_at_rest(world: &World) -> bool {
     let view = &world.life.as_ref().unwrap().view;
-    let open =
-        "SELECT 1 FROM batches WHERE state NOT IN (3, 4) UNION ALL SELECT 1 FROM orders WHERE state < 5";
     let files = world.dropped.len();
     let known = "SELECT 1 FROM batches UNION ALL SELECT 1 FROM refusals";
-    strings(view, open).is_empty() && strings(view, known).len() >= files
+    is_settled(view) && strings(view, known).len() >= files
+}
+
+/// Likewise of a copy that was put back, which knows only of some files.
+pub(crate) fn is_copy_at_rest(world: &World) -> bool {
+    is_settled(&world.life.as_ref().unwrap().view) && world.is_inbox_empty()
+}
+
+fn is_settled(view: &Connection) -> bool {
+    let open =
+        "SELECT 1 FROM batches WHERE state NOT IN (3, 4) UNION ALL SELECT 1 FROM orders WHERE state < 5";
+    strings(view, open).is_empty()
 }
 
 /// What a batch's own orders were charged, or, where none of it is known, are presumed to be.
@@ -122,18 +141,36 @@ struct Booked {
     reserved: i64,
 }
 
-/// The journal's books cover the provider's, charge for charge, and nobody paid twice.
-fn money(world: &World, view: &Connection) {
+fn shown(key: &Key) -> String {
+    format!("IMEI {} at service {}", Imei::from_u64(key.0).unwrap(), key.1)
+}
+
+/// The order that was charged, and what for.
+fn charged_for(charge: &Entry) -> (ProviderOrderId, Key) {
+    let order = charge.order.as_ref().unwrap();
+    (order.id, (order.imei.as_u64(), order.network_id.0.clone()))
+}
+
+/// Nobody paid twice. How often the provider charged what we sent.
+fn paid_once(world: &World) -> BTreeMap<Key, i64> {
     let mut ours: BTreeMap<Key, i64> = BTreeMap::new();
-    let mut owner: BTreeMap<ProviderOrderId, Key> = BTreeMap::new();
     for entry in world.wire.entries().into_iter().filter(|entry| entry.kind == EntryKind::Charge) {
-        let order = entry.order.unwrap();
-        let key = (order.imei.as_u64(), order.network_id.0);
-        owner.insert(order.id, key.clone());
-        if !world.wire.is_foreign(order.id) {
+        let (id, key) = charged_for(&entry);
+        if !world.wire.is_foreign(id) {
             *ours.entry(key).or_default() += 1;
         }
     }
+    for (key, paid) in &ours {
+        assert!(*paid <= 1 || world.pays_twice, "{}: PAID {paid} TIMES", shown(key));
+    }
+    ours
+}
+
+/// The journal's books cover the provider's, charge for charge, and nobody paid twice.
+fn money(world: &World, view: &Connection) {
+    let ours = paid_once(world);
+    let charges = world.wire.entries().into_iter().filter(|entry| entry.kind == EntryKind::Charge);
+    let owner: BTreeMap<ProviderOrderId, Key> = charges.map(|entry| charged_for(&entry)).collect();
     let mut booked: BTreeMap<Key, Booked> = BTreeMap::new();
     let mut statement = view
         .prepare_cached(
@@ -152,13 +189,12 @@ fn money(world: &World, view: &Connection) {
         booked.insert(key, books);
     }
     for (key, paid) in &ours {
-        let shown = format!("IMEI {} at service {}", Imei::from_u64(key.0).unwrap(), key.1);
         let books = booked.get(key).copied().unwrap_or_default();
         assert!(
             *paid <= books.charged + books.presumed + books.reserved || world.is_lied_to,
-            "{shown}: charged {paid} times, the books know of {books:?}"
+            "{}: charged {paid} times, the books know of {books:?}",
+            shown(key)
         );
-        assert!(*paid <= 1 || world.pays_twice, "{shown}: PAID {paid} TIMES");
     }
     let mut statement = view
         .prepare_cached(
