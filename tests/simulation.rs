@@ -10,6 +10,8 @@
     reason = "a harness: what can't be is a failure"
 )]
 
+#[path = "simulation/cut.rs"]
+mod cut;
 mod world;
 
 use std::collections::BTreeMap;
@@ -22,9 +24,11 @@ use imeid::types::Money;
 
 use world::life::Units;
 use world::points::{self, Crashed};
-use world::{Knobs, World, files, oracle};
+use world::{Knobs, World, copies, files, oracle};
 
 const SEEDS: u64 = 200;
+/// Worlds in which a copy is put back.
+const COPIES: u64 = 40;
 /// What happens in some of them: worlds in which it doesn't would show nothing.
 const OFTEN: [&str; 11] = [
     "absent in_doubt -> queued",
@@ -262,29 +266,91 @@ fn crash(world: &mut World) {
     }
 }
 
-/// Faults are over, a person does what only a person can, time goes on.
-fn come_to_rest(world: &mut World) {
+/// Faults are over.
+fn end_faults(world: &mut World) {
     points::stop_nowhere();
     let (account, maintenance, credit) =
         (Some(Account::Ok), Some(false), Some(Money::from_micros(100_000_000)));
     change(world, "", Change { account, maintenance, credit, ..Change::default() });
     world.wire.set_unreachable(false);
+}
+
+/// Faults are over, a person does what only a person can, time goes on.
+fn come_to_rest(world: &mut World, check: fn(&mut World), is_at_rest: fn(&World) -> bool) {
+    end_faults(world);
     let mut step = Duration::from_secs(3);
     for _ in 0..100 {
         let lived = world.life.as_mut().unwrap().resume().and_then(|()| world.turn());
         assert_eq!(lived, Ok(()), "nothing crashes any more");
-        world.check();
-        if oracle::is_at_rest(world) {
+        check(world);
+        if is_at_rest(world) {
             break;
         }
         assert_eq!(world.pass(step), Ok(()));
         step = (step * 3 / 2).min(Duration::from_secs(3 * 3_600));
     }
-    oracle::check_rest(world);
 }
 
 /// One world from its beginning to its end. Gives what happened, as a number, and counts the kinds of it.
 fn run(seed: u64, kinds: &mut BTreeMap<String, u64>) -> u64 {
+    in_world(seed, |world, rng, kind| {
+        let more = if kind == Kind::Listings { 20 } else { 0 };
+        let acts = rng.usize(15..50) + more;
+        live(world, rng, kind, acts);
+        come_to_rest(world, World::check, oracle::is_at_rest);
+        oracle::check_rest(world);
+        for kind in oracle::kinds(world) {
+            *kinds.entry(kind).or_default() += 1;
+        }
+        oracle::digest(world)
+    })
+}
+
+/// So many random things happen.
+fn live(world: &mut World, rng: &mut Rng, kind: Kind, acts: usize) {
+    for _ in 0..acts {
+        if act(world, rng, kind).is_err() {
+            crash(world);
+        }
+        world.check();
+    }
+}
+
+/// A world in which things go on until the process is gone: stopped, or killed.
+fn live_and_end(world: &mut World, rng: &mut Rng, kind: Kind, acts: usize) {
+    live(world, rng, kind, acts);
+    points::stop_nowhere();
+    if rng.bool() {
+        assert_eq!(world.stop(seconds(130)), Ok(()));
+    } else {
+        world.crash();
+    }
+}
+
+/// One world whose state is copied, lives on, and is put back; then a person does as he is told to. Gives whether orders
+/// were sent since.
+fn run_with_a_copy(seed: u64) -> bool {
+    in_world(seed, |world, rng, kind| {
+        let acts = rng.usize(5..40);
+        live_and_end(world, rng, kind, acts);
+        let (copy, sent) = (world.copy_state(), world.wire.sent());
+        crash(world);
+        let acts = rng.usize(1..20);
+        live_and_end(world, rng, kind, acts);
+        let has_sent = world.wire.sent() > sent;
+        end_faults(world);
+        assert_eq!(world.pass(copies::LATER), Ok(()), "nobody is there who could die");
+        world.put_back(&copy);
+        assert_eq!(world.start(), Ok(()));
+        assert_eq!(world.live_on_a_copy(has_sent).map(|waited| waited || !has_sent), Ok(true));
+        come_to_rest(world, |world| oracle::check_copy(world), oracle::is_copy_at_rest);
+        assert!(oracle::is_copy_at_rest(world), "something isn't settled");
+        has_sent
+    })
+}
+
+/// A world of this seed, begun, and what happens in it. A failure tells its story.
+fn in_world<T>(seed: u64, happens: impl FnOnce(&mut World, &mut Rng, Kind) -> T) -> T {
     let mut rng = world::rng(seed);
     fastrand::seed(seed);
     let kind = Kind::of(seed);
@@ -297,18 +363,7 @@ fn run(seed: u64, kinds: &mut BTreeMap<String, u64>) -> u64 {
         crash(&mut world);
         let first = if kind.is_calm() { LOSSES.to_owned() } else { faults(&mut rng) };
         change(&mut world, &first, Change::default());
-        let more = if kind == Kind::Listings { 20 } else { 0 };
-        for _ in 0..rng.usize(15..50) + more {
-            if act(&mut world, &mut rng, kind).is_err() {
-                crash(&mut world);
-            }
-            world.check();
-        }
-        come_to_rest(&mut world);
-        for kind in oracle::kinds(&world) {
-            *kinds.entry(kind).or_default() += 1;
-        }
-        oracle::digest(&world)
+        happens(&mut world, &mut rng, kind)
     }));
     told.unwrap_or_else(|failure| {
         eprintln!("{options:?}\n{:?}\n{}\n{}", world.knobs, oracle::story(&world), world.log.join("\n"));
@@ -338,6 +393,14 @@ fn nothing_is_lost_and_nothing_paid_twice_in_any_world() {
     for kind in OFTEN.into_iter().filter(|_| seeds >= SEEDS) {
         assert!(kinds.contains_key(kind), "in none of {seeds} worlds was an order {kind:?}");
     }
+}
+
+#[test]
+fn a_copy_that_is_put_back_in_any_world_is_noticed_and_pays_nothing_twice_after_an_export() {
+    let (from, seeds) = number("IMEID_SEED").map_or((1_000, COPIES), |seed| (seed, 1));
+    let have_sent = (from..from + seeds).filter(|seed| run_with_a_copy(*seed)).count();
+    eprintln!("{seeds} copies, {have_sent} of which lacked orders");
+    assert!(seeds < COPIES || u64::try_from(have_sent).unwrap() > seeds / 3);
 }
 
 #[test]
@@ -427,82 +490,12 @@ fn a_list_that_is_empty_for_a_day_while_orders_are_taken_and_finished_is_done_wi
     assert_eq!(doubts_and_alarms(&world), (0, 1));
 }
 
-/// A world whose provider lists its latest `limit` orders, with a file of `rows` orders of which the first answer is lost.
-/// Two of them go every two seconds.
-fn cut_list(limit: usize, rows: u32, fault: &str) -> World {
-    let options = Options {
-        duplicates: Duplicates::Charge,
-        listing_limit: limit,
-        latency: Delay::Fixed(seconds(2)),
-        completion: Delay::Fixed(seconds(60)),
-        rejected: Share::from_ppm(0),
-        ..world::provider(1)
-    };
-    fastrand::seed(1);
-    let mut world = World::new(options, Knobs { workers: 2, ..Knobs::default() });
-    assert_eq!(world.start(), Ok(()));
-    // Orders of ours that are older than any doubt, and the order whose answer is lost behind them.
-    let line = |n| files::Line { cell: files::imei(n).to_string(), imei: Some(files::imei(n)) };
-    world.drop_file(files::written("older.csv".to_owned(), 0, 1, (0..4).map(line).collect()));
-    pass_with(&mut world, Units::ALL, 30);
-    world.wire.change(&Change { faults: Some(fault.parse().unwrap()), ..Change::default() });
-    world.drop_file(files::written("stock.csv".to_owned(), 0, 2, (10..10 + rows).map(line).collect()));
-    world
-}
-
 /// So many seconds pass, with a turn of these stages every two.
 fn pass_with(world: &mut World, units: Units, time: u64) {
     for _ in 0..time / 2 {
         assert_eq!(world.some_units(units).and_then(|()| world.pass(seconds(2))), Ok(()));
     }
     world.check();
-}
-
-/// Orders in doubt, those held, and alarms that say that a list reaches back no more.
-fn doubts_held_and_told(world: &World) -> (i64, i64, i64) {
-    let count = |sql: &str| world.life.as_ref().unwrap().view.query_row(sql, [], |row| row.get(0)).unwrap();
-    (
-        count("SELECT count(*) FROM orders WHERE state = 2"),
-        count("SELECT count(*) FROM orders WHERE state = 5"),
-        count("SELECT count(*) FROM alarms WHERE name = 'out_of_reach' AND gone_at IS NULL"),
-    )
-}
-
-#[test]
-fn an_order_that_was_taken_is_found_before_newer_ones_push_it_out_of_a_list_that_is_cut() {
-    let mut world = cut_list(60, 300, "drop-after=1x");
-    pass_with(&mut world, Units::ALL, 40);
-    assert!(oracle::kinds(&world).iter().any(|kind| kind == "listed in_doubt -> ordered"));
-    pass_with(&mut world, Units::ALL, 600);
-    assert_eq!(doubts_held_and_told(&world), (0, 0, 0));
-}
-
-#[test]
-fn a_call_that_hangs_is_found_before_newer_ones_push_it_out_of_a_list_that_is_cut() {
-    let mut world = cut_list(60, 300, "hang-after=1x");
-    pass_with(&mut world, Units::ALL, 400);
-    assert!(oracle::kinds(&world).iter().any(|kind| kind == "looked up in_doubt -> ordered"));
-    pass_with(&mut world, Units::ALL, 400);
-    assert_eq!(doubts_held_and_told(&world), (0, 0, 0));
-}
-
-#[test]
-fn a_doubt_that_a_cut_list_has_left_behind_is_held_with_its_reason_until_an_export_settles_it() {
-    // One was taken, the other wasn't: no list tells which.
-    let mut world = cut_list(20, 400, "drop-after=1x,drop-before=1x");
-    pass_with(&mut world, Units { settle: false, ..Units::ALL }, 60);
-    assert_eq!(doubts_held_and_told(&world), (2, 0, 0));
-    pass_with(&mut world, Units::ALL, 300);
-    assert_eq!(doubts_held_and_told(&world), (0, 2, 1), "long before their age would hold them");
-    world.drop_export();
-    pass_with(&mut world, Units::ALL, 200);
-    assert_eq!(doubts_held_and_told(&world), (0, 1, 1), "absence from an export proves nothing");
-    let life = world.life.as_ref().unwrap();
-    let text: String =
-        life.view.query_row("SELECT text FROM alarms WHERE gone_at IS NULL", [], |row| row.get(0)).unwrap();
-    assert!(text.starts_with("1 order is held") && text.contains("reconcile/"), "{text}");
-    let said = "SELECT count(*) FROM alarms WHERE name = 'out_of_reach'";
-    assert_eq!(life.view.query_row(said, [], |row| row.get::<_, i64>(0)).unwrap(), 1, "said once");
 }
 
 /// How many orders are in this state.

@@ -15,7 +15,7 @@ use rusqlite::{Connection, OpenFlags};
 use super::files::Dropped;
 use super::outbox;
 use super::{World, points};
-use books::{books, cost_of, money, tallies};
+use books::{books, cost_of, money, paid_once, tallies};
 
 /// Everything that must hold while a process runs.
 pub(crate) fn check(world: &mut World) {
@@ -31,6 +31,16 @@ pub(crate) fn check(world: &mut World) {
     ages(world);
     assert_eq!(world.wire.raced(), None, "two requests for one IMEI raced each other");
     outbox::check(world);
+}
+
+/// What must hold of a copy that was put back: its books are in themselves right, and nobody paid twice.
+pub(crate) fn check_copy(world: &World) {
+    paid_once(world);
+    let Some(life) = &world.life else { return };
+    books(&life.view);
+    tallies(&life.view);
+    nothing_illegal(&life.view);
+    proofs(&life.view);
 }
 
 /// What must hold after a clean stop: nothing is left to be found in flight.
@@ -75,11 +85,20 @@ pub(crate) fn check_rest(world: &World) {
 /// Whether everything is published, and every order settled or held.
 pub(crate) fn is_at_rest(world: &World) -> bool {
     let view = &world.life.as_ref().unwrap().view;
-    let open =
-        "SELECT 1 FROM batches WHERE state NOT IN (3, 4) UNION ALL SELECT 1 FROM orders WHERE state < 5";
     let files = world.dropped.len();
     let known = "SELECT 1 FROM batches UNION ALL SELECT 1 FROM refusals";
-    strings(view, open).is_empty() && strings(view, known).len() >= files
+    is_settled(view) && strings(view, known).len() >= files
+}
+
+/// Likewise of a copy that was put back, which knows only of some files.
+pub(crate) fn is_copy_at_rest(world: &World) -> bool {
+    is_settled(&world.life.as_ref().unwrap().view) && world.is_inbox_empty()
+}
+
+fn is_settled(view: &Connection) -> bool {
+    let open =
+        "SELECT 1 FROM batches WHERE state NOT IN (3, 4) UNION ALL SELECT 1 FROM orders WHERE state < 5";
+    strings(view, open).is_empty()
 }
 
 /// No input byte is deleted, and no file is doubled but by a power cut.

@@ -6,13 +6,12 @@
 //! it doesn't know is paid twice.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use imeid::simulator::{Delay, Duplicates, EntryKind, Options, Share};
 
 use super::clearing::file;
+use super::copies::{Copy, LATER};
 use super::life::Units;
 use super::points::{self, Crashed};
 use super::{Knobs, World};
@@ -20,14 +19,12 @@ use super::{Knobs, World};
 const WAITING: u32 = 10;
 /// The file in the inbox is taken and all is sent by then.
 const LIVED_TURNS: u32 = 12;
-/// A quiet period is over, and whatever was on the wire has been executed and is finished.
-const LATER: Duration = Duration::from_secs(300);
 const TURNS: u32 = 14;
 
 /// What happened so far.
 #[derive(Debug, Default)]
 pub(crate) struct Story {
-    copy: Vec<(PathBuf, Vec<u8>)>,
+    copy: Copy,
     /// Orders at the provider when the copy was made.
     known: usize,
     has_lived: bool,
@@ -71,8 +68,7 @@ impl Story {
         }
         world.stop(Duration::from_secs(130))?;
         world.drop_file(file("waiting", 2, WAITING..WAITING + 4));
-        let state = fs::read_dir(world.root().join("state")).unwrap().map(|entry| entry.unwrap().path());
-        self.copy = state.map(|path| (path.clone(), fs::read(path).unwrap())).collect();
+        self.copy = world.copy_state();
         self.known = world.wire.orders().len();
         assert_eq!(self.known, 2);
         Ok(())
@@ -99,13 +95,8 @@ impl Story {
     fn put_back(&mut self, world: &mut World) {
         assert_eq!(world.pass(LATER), Ok(()), "nobody is there who could die");
         let sent = world.wire.orders().len();
-        world.note(format!("the copy is put back; {sent} orders at the provider, {} in it", self.known));
-        for entry in fs::read_dir(world.root().join("state")).unwrap() {
-            fs::remove_file(entry.unwrap().path()).unwrap();
-        }
-        for (path, bytes) in &self.copy {
-            fs::write(path, bytes).unwrap();
-        }
+        world.note(format!("{sent} orders at the provider, {} in the copy", self.known));
+        world.put_back(&self.copy);
         self.sent = Some(sent);
     }
 
@@ -113,7 +104,7 @@ impl Story {
         world.start()?;
         let sent = self.sent.unwrap();
         for turn in 0..TURNS {
-            let waits = waits(world);
+            let waits = world.waits_as_older_copy();
             if sent > self.known {
                 assert!(waits || self.is_resumed, "the copy isn't known as older");
             }
@@ -131,7 +122,7 @@ impl Story {
             world.pass(LATER)?;
             nothing_is_paid_twice(world);
         }
-        assert!(!waits(world), "nobody said that it goes on");
+        assert!(!world.waits_as_older_copy(), "nobody said that it goes on");
         Ok(())
     }
 
@@ -149,11 +140,6 @@ impl Story {
     pub(crate) fn unknown(&self) -> usize {
         self.sent.map_or(0, |sent| sent - self.known)
     }
-}
-
-/// Whether it is known as an older copy, and waits for a person.
-fn waits(world: &World) -> bool {
-    says(world, "SELECT EXISTS (SELECT 1 FROM pauses WHERE reason = 'older_copy')")
 }
 
 fn says(world: &World, sql: &str) -> bool {

@@ -172,6 +172,11 @@ impl Wire {
         self.inner().raced
     }
 
+    /// How many orders were ever sent.
+    pub(crate) fn sent(&self) -> u64 {
+        self.inner().last
+    }
+
     /// How many callers wait for an answer.
     pub(crate) fn waiting(&self) -> usize {
         self.inner().calls.values().filter(|call| call.caller.is_some()).count()

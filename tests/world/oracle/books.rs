@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use imeid::simulator::EntryKind;
+use imeid::simulator::{Entry, EntryKind};
 use imeid::types::{Imei, ProviderOrderId};
 use rusqlite::Connection;
 
@@ -29,18 +29,36 @@ struct Booked {
     reserved: i64,
 }
 
-/// The journal's books cover the provider's, charge for charge, and nobody paid twice.
-pub(super) fn money(world: &World, view: &Connection) {
+fn shown(key: &Key) -> String {
+    format!("IMEI {} at service {}", Imei::from_u64(key.0).unwrap(), key.1)
+}
+
+/// The order that was charged, and what for.
+fn charged_for(charge: &Entry) -> (ProviderOrderId, Key) {
+    let order = charge.order.as_ref().unwrap();
+    (order.id, (order.imei.as_u64(), order.network_id.0.clone()))
+}
+
+/// Nobody paid twice. How often the provider charged what we sent.
+pub(super) fn paid_once(world: &World) -> BTreeMap<Key, i64> {
     let mut ours: BTreeMap<Key, i64> = BTreeMap::new();
-    let mut owner: BTreeMap<ProviderOrderId, Key> = BTreeMap::new();
     for entry in world.wire.entries().into_iter().filter(|entry| entry.kind == EntryKind::Charge) {
-        let order = entry.order.unwrap();
-        let key = (order.imei.as_u64(), order.network_id.0);
-        owner.insert(order.id, key.clone());
-        if !world.wire.is_foreign(order.id) {
+        let (id, key) = charged_for(&entry);
+        if !world.wire.is_foreign(id) {
             *ours.entry(key).or_default() += 1;
         }
     }
+    for (key, paid) in &ours {
+        assert!(*paid <= 1 || world.pays_twice, "{}: PAID {paid} TIMES", shown(key));
+    }
+    ours
+}
+
+/// The journal's books cover the provider's, charge for charge, and nobody paid twice.
+pub(super) fn money(world: &World, view: &Connection) {
+    let ours = paid_once(world);
+    let charges = world.wire.entries().into_iter().filter(|entry| entry.kind == EntryKind::Charge);
+    let owner: BTreeMap<ProviderOrderId, Key> = charges.map(|entry| charged_for(&entry)).collect();
     let mut booked: BTreeMap<Key, Booked> = BTreeMap::new();
     let mut statement = view
         .prepare_cached(
@@ -59,13 +77,12 @@ pub(super) fn money(world: &World, view: &Connection) {
         booked.insert(key, books);
     }
     for (key, paid) in &ours {
-        let shown = format!("IMEI {} at service {}", Imei::from_u64(key.0).unwrap(), key.1);
         let books = booked.get(key).copied().unwrap_or_default();
         assert!(
             *paid <= books.charged + books.presumed + books.reserved || world.is_lied_to,
-            "{shown}: charged {paid} times, the books know of {books:?}"
+            "{}: charged {paid} times, the books know of {books:?}",
+            shown(key)
         );
-        assert!(*paid <= 1 || world.pays_twice, "{shown}: PAID {paid} TIMES");
     }
     let mut statement = view
         .prepare_cached(
