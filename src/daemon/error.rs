@@ -17,6 +17,15 @@ pub enum DaemonError {
     /// The journal.
     #[error(transparent)]
     Journal(#[from] JournalError),
+    /// The disk that the journal lies on is full.
+    #[error(
+        "no room on the disk of {path}: make room there; systemd starts it again by itself, or, after ten times within an \
+         hour, systemctl reset-failed imeid and systemctl start imeid do"
+    )]
+    NoRoom {
+        /// The journal.
+        path: PathBuf,
+    },
     /// The API key: what is configured can't work.
     #[error(transparent)]
     Key(#[from] KeyError),
@@ -43,6 +52,14 @@ pub enum DaemonError {
 }
 
 impl DaemonError {
+    /// The same, with the place and the mend where the disk of the journal at `path` is full: SQLite names neither.
+    pub(super) fn at(self, path: &Path) -> Self {
+        match self {
+            Self::Journal(error) if error.is_disk_full() => Self::NoRoom { path: path.to_owned() },
+            other => other,
+        }
+    }
+
     /// Whether the configuration is at fault, so that starting again changes nothing.
     #[must_use]
     pub const fn is_config(&self) -> bool {
@@ -56,5 +73,30 @@ fn mend(path: &Path, why: &std::io::Error) -> String {
     match why.kind() {
         std::io::ErrorKind::ReadOnlyFilesystem => format!("{make}; {UNIT}"),
         _ => make,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::ffi;
+
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_named_with_its_mend_and_nothing_else_is() {
+        let said = |code| {
+            let error = rusqlite::Error::SqliteFailure(ffi::Error::new(code), None);
+            DaemonError::from(JournalError::from(error))
+                .at(Path::new("/var/lib/imeid/journal.db"))
+                .to_string()
+        };
+        let full = said(ffi::SQLITE_FULL);
+        assert!(
+            full.starts_with(
+                "no room on the disk of /var/lib/imeid/journal.db: make room there; systemd starts it again by itself"
+            ),
+            "{full}"
+        );
+        assert!(!said(ffi::SQLITE_IOERR).contains("room"));
     }
 }

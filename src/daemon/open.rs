@@ -42,6 +42,11 @@ pub async fn open(config: Config, clock: &Clock) -> Result<Opened, DaemonError> 
 }
 
 pub(super) async fn recovered(config: Config, locks: Locks, clock: &Clock) -> Result<Opened, DaemonError> {
+    let path = config.journal.path.clone();
+    recover_all(config, locks, clock).await.map_err(|error| error.at(&path))
+}
+
+async fn recover_all(config: Config, locks: Locks, clock: &Clock) -> Result<Opened, DaemonError> {
     let Locks { journal: lock, inbox: inbox_lock, noted } = locks;
     sweep(&config);
     let journal = Journal::open(&config.journal.path)?;

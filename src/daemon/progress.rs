@@ -153,6 +153,9 @@ impl Progress {
                 () = self.heard.draining.cancelled(), if !draining => draining = true,
                 Ok(()) = self.heard.refused.changed() => {}
                 Ok(()) = self.heard.scanned.changed() => {}
+                // What was taken is told as a batch from then on, and nowhere as lying in the inbox.
+                Ok(()) = self.heard.waiting.changed() => {}
+                Ok(()) = self.heard.reconcile.changed() => {}
                 () = pulse::tick(NOTE_EVERY) => {}
             }
         }
@@ -249,6 +252,53 @@ pub fn eta(unsent: u64, per_1000_s: u64) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::inbox::Why;
+
+    /// What the note in the journal says of the inbox, once it says `names`; it is read for half of [`NOTE_EVERY`].
+    async fn noted_soon(journal: &Journal, names: &[&str]) -> bool {
+        let said = async {
+            loop {
+                let live = journal.read(Live::read).await.unwrap();
+                if live.is_some_and(|live| live.inbox.iter().map(|waiting| &waiting.name).eq(names)) {
+                    return;
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(NOTE_EVERY / 2, said).await.is_ok()
+    }
+
+    #[tokio::test]
+    async fn what_was_taken_out_of_the_inbox_is_noted_at_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = crate::daemon::tests::config_in(dir.path());
+        let clock = Clock::system();
+        std::fs::create_dir(dir.path().join("state")).unwrap();
+        let journal = Journal::open(&config.journal.path).unwrap();
+        let settings = Arc::new(Settings::new(config, &journal).await.unwrap());
+        let lies = Waiting { name: "stock.csv".to_owned(), why: Why::BeingWritten, since: clock.now() };
+        let (inbox, waiting) = watch::channel(vec![lies]);
+        let (others, settings) = (watch::channel(Vec::new()), watch::channel(settings));
+        let (scanned, disk, refused) = (watch::channel(false), watch::channel(true), watch::channel(false));
+        let heard = Heard {
+            waiting,
+            reconcile: others.1,
+            scanned: scanned.1,
+            disk_ok: disk.1,
+            refused: refused.1,
+            draining: CancellationToken::new(),
+        };
+        let shown = watch::channel(false).0;
+        let progress =
+            Progress::new(journal.clone(), clock, settings.1, Arc::new(Meter::default()), heard, shown);
+        let stop = CancellationToken::new();
+        let runs = tokio::spawn(progress.run(stop.clone()));
+        assert!(noted_soon(&journal, &["stock.csv"]).await);
+        inbox.send_replace(Vec::new());
+        assert!(noted_soon(&journal, &[]).await, "it waits for the next round");
+        stop.cancel();
+        runs.await.unwrap();
+    }
 
     #[test]
     fn at_rest_a_falling_rate_is_noted_as_it_halves_and_everything_else_at_once() {

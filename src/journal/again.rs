@@ -16,6 +16,8 @@ pub(super) struct Told {
     charged: u32,
     /// Its cost is only presumed, or unknown.
     may_be_charged: bool,
+    /// What is presumed beside its charge: the row's note tells it.
+    presumed_beside: u32,
 }
 
 impl Told {
@@ -26,6 +28,7 @@ impl Told {
             id: life.id,
             charged: life.charged,
             may_be_charged: life.charged == 0 && life.presumed.saturating_add(life.unaccounted) > 0,
+            presumed_beside: if life.charged > 0 { life.presumed } else { 0 },
         }
     }
 }

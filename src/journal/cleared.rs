@@ -27,7 +27,7 @@ use super::orders::{self, COLUMNS, Loaded, Rules, Telling};
 use super::view::View;
 use super::{Journal, JournalError};
 use crate::order::{Absence, Event, State};
-use crate::types::{OrderId, ProviderStatus, Timestamp};
+use crate::types::{OrderId, Timestamp};
 
 /// How many of the newest orders of ours in it are looked at to find one that was begun late enough.
 const WITNESSES: usize = 256;
@@ -341,11 +341,5 @@ impl ExportRow {
     #[must_use]
     pub const fn export_key(&self) -> ExportKey {
         (self.service, self.imei)
-    }
-
-    /// Whether the provider has finished it.
-    #[must_use]
-    pub const fn has_ended(&self) -> bool {
-        !matches!(self.status(), ProviderStatus::Pending)
     }
 }

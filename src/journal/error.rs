@@ -57,6 +57,12 @@ pub enum JournalError {
 }
 
 impl JournalError {
+    /// Whether there is no room on its disk.
+    #[must_use]
+    pub fn is_disk_full(&self) -> bool {
+        matches!(self, Self::Sqlite(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull))
+    }
+
     /// Whether it can pass by itself (a full disk, a lock) and the same write may succeed later.
     #[must_use]
     pub fn can_pass(&self) -> bool {

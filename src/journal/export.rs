@@ -7,12 +7,15 @@
 //! An export has no order ids, and its absence of an order proves nothing: nothing here releases anything.
 //!
 //! - [`row`]: a row. [`elsewhere`]: orders that aren't ours. [`settle`]: orders of ours that wait for evidence.
+//!   [`turned`]: orders of ours that had ended otherwise.
 
 mod elsewhere;
 mod row;
 mod settle;
+mod turned;
 
 use super::JournalError;
+use super::listing::has_other_end;
 use super::orders::{self, COLUMNS, Loaded, Rules};
 use super::rows;
 use super::tx::Tx;
@@ -24,6 +27,7 @@ use crate::types::{Imei, OrderId, ServiceId, Timestamp};
 use elsewhere::{answer_elsewhere, remember};
 pub use row::{ExportRow, ExportedCells};
 pub(super) use settle::settle;
+pub use turned::TurnedBy;
 
 /// What a row turned out to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +36,8 @@ pub enum Sorted {
     Wanted(Box<ExportRow>),
     /// It is an order of ours that needs no settling. With an id, its attempt's beginning and end place the row's date.
     Ours(Option<(Timestamp, Timestamp)>),
+    /// It shows an order of ours with another end than it came to.
+    Turned(Box<ExportRow>),
     /// Of no order of ours: remembered with its result, now or before.
     Remembered,
     /// Of no order of ours, and not finished: a later export tells more. While an older copy waits it is taken for ours.
@@ -103,6 +109,21 @@ impl Journal {
     ) -> Result<Vec<SettledBy>, JournalError> {
         self.write(move |tx| settle(tx, &rows, now, &rules)).await
     }
+
+    /// Holds a row that shows another end against the order of ours, its date placed. `made_after`: when an order of ours
+    /// began that the export has too; `None` where none is known, or where the export has another row of the key.
+    ///
+    /// # Errors
+    /// The journal can't be written.
+    pub async fn turn_by_export(
+        &self,
+        row: ExportRow,
+        made_after: Option<Timestamp>,
+        now: Timestamp,
+        rules: Rules,
+    ) -> Result<TurnedBy, JournalError> {
+        self.write(move |tx| turned::turn(tx, &row, made_after, now, &rules)).await
+    }
 }
 
 /// All orders of a key, the newest last.
@@ -151,11 +172,14 @@ pub(super) fn sort(
     if waits_for_evidence(newest) {
         return Ok(Sorted::Wanted(Box::new(row.clone())));
     }
+    if all.len() == 1 && has_other_end(newest, row.status()) && attempt_of(tx, newest)?.is_some() {
+        return Ok(Sorted::Turned(Box::new(row.clone())));
+    }
     // An order of ours was, or may have been, taken for it: the row is that one's, whatever came after.
     if all.iter().any(may_be_at_the_provider) || newest.life.state == State::Ordered {
         return Ok(Sorted::Ours(if all.len() == 1 { witness(tx, newest)? } else { None }));
     }
-    if !row.is_finished() {
+    if !row.status().has_ended() {
         let was_never_taken = matches!(newest.life.state, State::Cancelled | State::Refused);
         if !was_never_taken || restore::waits(tx)?.is_none() {
             return Ok(Sorted::Unfinished);
@@ -188,7 +212,12 @@ pub(super) fn is_taking(tx: &Tx<'_>, order: &Loaded) -> Result<bool, JournalErro
 
 /// When the one attempt of an order of ours that has an id began and ended: its row in the export was ordered between.
 fn witness(tx: &Tx<'_>, order: &Loaded) -> Result<Option<(Timestamp, Timestamp)>, JournalError> {
-    if order.life.id.is_none() || order.life.charged != 1 || order.life.unproven() > 0 {
+    if order.life.id.is_none() { Ok(None) } else { attempt_of(tx, order) }
+}
+
+/// When the one attempt of an order of ours that was taken began and ended.
+fn attempt_of(tx: &Tx<'_>, order: &Loaded) -> Result<Option<(Timestamp, Timestamp)>, JournalError> {
+    if order.life.charged != 1 || order.life.unproven() > 0 {
         return Ok(None);
     }
     let found: Option<(i64, Option<i64>)> = tx.find(

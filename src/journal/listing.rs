@@ -1,12 +1,14 @@
 //! A listing of the provider's orders, held against every doubt: which order is in it, and, where it is whole and fresh,
 //! which is not. Likewise against every charge that is presumed beside a known id: whether there is a second order of the
 //! IMEI ([`second`]), or none. And whether a doubt is too far back for any listing ([`reach`]), or why none proves anything about
-//! it ([`proof`]). What is on its way longer than usual is looked for before it is in doubt ([`in_flight`]).
+//! it ([`proof`]). An order of ours that had ended is told where it shows the other end ([`turned`]). What is on its way
+//! longer than usual is looked for before it is in doubt ([`in_flight`]).
 
 mod in_flight;
 mod proof;
 mod reach;
 mod second;
+mod turned;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,6 +22,7 @@ use crate::types::{Imei, OrderId, ProviderOrder, ProviderOrderId, ProviderStatus
 
 pub use in_flight::hangs_after;
 pub(super) use reach::OUT_OF_REACH;
+pub(super) use turned::has_other_end;
 
 /// One listing, held against every doubt.
 pub(super) struct Judging<'a> {
@@ -112,6 +115,7 @@ impl<'a> Judging<'a> {
         }
         self.remember_in_flight()?;
         self.book_second_ids()?;
+        self.turn_ended()?;
         for order in presumed {
             self.judge_presumed(&mut orders::load(self.tx, order)?)?;
         }

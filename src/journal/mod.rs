@@ -74,7 +74,7 @@ pub use claim::{Blocked, ClaimRequest, Claimed, ProbeTerms};
 pub use cleared::{ExportKey, Shown};
 pub use codes::{BatchState, Link};
 pub use error::JournalError;
-pub use export::{ExportRow, ExportedCells, SettledBy, Sorted, Unmatched};
+pub use export::{ExportRow, ExportedCells, SettledBy, Sorted, TurnedBy, Unmatched};
 pub use exports::ReadExport;
 pub use files::{NewBatch, OpenFile, Refused};
 pub use kept_wait::KeptWait;

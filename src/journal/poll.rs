@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::orders::{self, Rules, Telling};
+use super::orders::{self, Loaded, Rules, Telling};
 use super::view::View;
 use super::{Journal, JournalError};
 use crate::order::{Event, State};
@@ -211,6 +211,14 @@ pub(super) fn keep(
     )?;
     super::export::note_title(tx, order, &told.package)?;
     set_code(tx, order, &told.code)
+}
+
+/// When the provider last told something of an order that has ended.
+pub(super) fn last_answered(tx: &super::Tx<'_>, order: &Loaded) -> Result<Timestamp, JournalError> {
+    let told: Option<i64> =
+        tx.find("SELECT max(at) FROM answers WHERE order_id = ?1", [order.id.0], |row| row.get(0))?.flatten();
+    let ended = order.done_at.map_or(0, Timestamp::millis);
+    Ok(Timestamp::from_millis(told.unwrap_or(0).max(ended)))
 }
 
 /// The text that a result is made of.

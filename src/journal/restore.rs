@@ -177,8 +177,8 @@ pub(super) fn begin(tx: &Tx<'_>, stamp: Option<&Stamp>, now: Timestamp) -> Resul
         // A blank one has ordered nothing.
         (None, Some(stamp)) if !stamp.is_blank() && tx.fact(WAS_COPY)?.as_ref() != Some(&stamp.journal) => {
             let what = format!(
-                "another journal ({}) worked with this archive before: what that one ordered is not in this one and \
-                 can be paid for again",
+                "another journal ({}), or an older copy of this one after which imeid resume was said, worked with this \
+                 archive before: what that one ordered is not in this one and can be paid for again",
                 stamp.journal
             );
             (last_event(tx)?.unwrap_or(now), Alarm::OtherJournal, what)

@@ -69,6 +69,14 @@ pub enum ProviderStatus {
     Rejected,
 }
 
+impl ProviderStatus {
+    /// Whether the provider is done with it.
+    #[must_use]
+    pub const fn has_ended(self) -> bool {
+        matches!(self, Self::Completed | Self::Rejected)
+    }
+}
+
 /// One order as `getimeis` tells it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProviderOrder {

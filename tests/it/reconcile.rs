@@ -149,3 +149,34 @@ fn a_file_that_is_no_export_is_refused_with_a_reason() {
     assert!(reason.contains("lacks the columns SERVICE"), "{reason}");
     assert_eq!(sim.ledger().place_calls, 0);
 }
+
+#[test]
+fn an_export_that_shows_another_end_turns_an_order_where_a_later_order_of_ours_is_in_it() {
+    let sim = sim();
+    let mut place = Workplace::new(&sim.url(), &CHANGES);
+    place.start();
+    place.drop_file("first.csv", &file_of((0..3).map(imei)));
+    place.result("first.results.csv");
+    // The provider gives one of them back later.
+    let given_back = |export: String| {
+        let line = |line: &str| {
+            let is_it = line.contains(&imei(1).to_string());
+            format!("{}\r\n", if is_it { line.replace("Completed", "Rejected") } else { line.to_owned() })
+        };
+        export.lines().map(line).collect::<String>()
+    };
+    drop_export(&place, "early.csv", &given_back(export_of(&sim)));
+    place.until("it is read", |place| exports_read(place) == 1);
+    let reason = fs::read_to_string(place.path("rejected/early.csv.reason.txt")).unwrap();
+    assert!(reason.contains("1 show another end than imeid was told"), "{reason}");
+    assert!(place.log().contains("alarm=status_changed"), "{}", place.log());
+    assert!(!place.names("outbox").contains(&"first.settled.csv".to_owned()));
+
+    place.drop_file("second.csv", &file_of([imei(3)]));
+    place.result("second.results.csv");
+    drop_export(&place, "late.csv", &given_back(export_of(&sim)));
+    let settled = place.result("first.settled.csv");
+    assert_eq!(settled.column("imeid_status"), ["completed", "rejected", "completed"]);
+    place.until("it is read", |place| exports_read(place) == 2);
+    assert!(!place.names("rejected").contains(&"late.csv.reason.txt".to_owned()));
+}

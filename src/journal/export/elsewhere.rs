@@ -23,7 +23,7 @@ pub(super) fn remember(
     now: Timestamp,
     rules: &Rules,
 ) -> Result<Sorted, JournalError> {
-    if !row.is_finished() {
+    if !row.status().has_ended() {
         return made_since(tx, row, service, imei, now, rules);
     }
     let mut order = enter(tx, service, imei)?;

@@ -57,10 +57,6 @@ impl ExportRow {
         }
     }
 
-    pub(super) const fn is_finished(&self) -> bool {
-        matches!(self.status(), ProviderStatus::Completed | ProviderStatus::Rejected)
-    }
-
     pub(super) fn key(&self) -> Option<(ServiceId, Imei)> {
         Imei::from_u64(self.imei).map(|imei| (ServiceId(self.service), imei))
     }

@@ -122,7 +122,7 @@ fn settle_by_one(
         return Ok(());
     }
     keep_raw(tx, order.id, row, now)?;
-    if row.is_finished() { set_result(tx, order.id, row) } else { Ok(()) }
+    if row.status().has_ended() { set_result(tx, order.id, row) } else { Ok(()) }
 }
 
 fn settle_by_several(
@@ -146,7 +146,12 @@ fn settle_by_several(
     orders::held_for(tx, order.id, Some(&text))
 }
 
-fn keep_raw(tx: &Tx<'_>, order: OrderId, row: &ExportRow, now: Timestamp) -> Result<(), JournalError> {
+pub(super) fn keep_raw(
+    tx: &Tx<'_>,
+    order: OrderId,
+    row: &ExportRow,
+    now: Timestamp,
+) -> Result<(), JournalError> {
     tx.execute(
         "INSERT INTO answers (order_id, at, kind, body) VALUES (?1, ?2, 'export', ?3)",
         (order.0, now.millis(), row.raw.as_bytes()),

@@ -95,9 +95,34 @@ async fn what_a_reader_need_not_act_on_lets_nothing_come_out_again() {
         bench.tell(OrderId(order), Event::Status(ProviderStatus::Completed)).await;
     }
     bench.publish(batch, true).await;
-    let proven = crate::order::Absence { twice: true, whole: true, reaches_back: true, fresh: true };
-    bench.tell(order, Event::Cleared(proven)).await;
-    assert_eq!(bench.presumed(order), 0);
     bench.tell(order, Event::Status(ProviderStatus::Completed)).await;
     assert!(bench.busy().is_empty());
+}
+
+#[tokio::test]
+async fn a_presumed_charge_that_is_disproved_lets_its_file_come_out_again_once() {
+    let bench = Bench::new().await;
+    let (batch, presumed) = (BatchId(1), bench.with_presumed().await);
+    let also = {
+        let doubt = bench.doubt_one().await;
+        bench.pass(QUIET);
+        bench.tend(vec![doubt]).await;
+        assert_eq!(bench.order_one(30).await, doubt);
+        doubt
+    };
+    bench.order_one(31).await;
+    for order in 1..=4 {
+        bench.tell(OrderId(order), Event::Status(ProviderStatus::Completed)).await;
+    }
+    bench.publish(batch, true).await;
+    let proven = crate::order::Absence { twice: true, whole: true, reaches_back: true, fresh: true };
+    for order in [presumed, also] {
+        bench.tell(order, Event::Cleared(proven)).await;
+        assert_eq!(bench.presumed(order), 0);
+    }
+    assert_eq!(bench.busy(), [batch]);
+    assert_eq!(bench.number("SELECT count(*) FROM events WHERE what = 'comes out again'"), 1);
+    bench.publish(batch, true).await;
+    bench.tell(presumed, Event::Cleared(proven)).await;
+    assert!(bench.busy().is_empty(), "nothing of it was left");
 }

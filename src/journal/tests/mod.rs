@@ -20,6 +20,7 @@ mod restore;
 mod second_ids;
 mod sums;
 mod titles;
+mod turned;
 mod words;
 mod writer;
 

@@ -40,8 +40,8 @@ impl Clearing {
         if let Some(told_at) = row.told_at {
             self.shown.dated.push((key, told_at));
         }
-        self.shown.has_finished |= row.has_ended();
-        self.shown.has_pending |= !row.has_ended();
+        self.shown.has_finished |= row.status().has_ended();
+        self.shown.has_pending |= !row.status().has_ended();
         if self.presumed.contains(&key) {
             self.shown.rows.entry(key).or_default().push(row.clone());
         }

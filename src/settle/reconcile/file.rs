@@ -13,13 +13,16 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Clock;
 use crate::durable;
 use crate::inbox::{Stamp, Taken};
-use crate::journal::{ExportRow, Journal, JournalError, OpenFile, ReadExport, Refused, SettledBy, Sorted};
+use crate::journal::{
+    ExportRow, Journal, JournalError, OpenFile, ReadExport, Refused, SettledBy, Sorted, TurnedBy, Unmatched,
+};
 use crate::settings::Settings;
 
 use super::clearing::Clearing;
 use super::dates::Dates;
 use super::read::{Export, OpenError, ReadRow, Titles};
 use super::reason::{Kind, Leftovers, not_an_export};
+use super::turned::TurnedRows;
 
 /// Rows in one operation: a slice of a few milliseconds, so that claims come between.
 const SLICE_ROWS: usize = 200;
@@ -126,11 +129,13 @@ impl Work {
             }
         }
         self.sort(&mut reading, slice).await?;
+        self.count_turned(&mut reading)?;
         // A writer that held the file open could have changed it after it was taken.
         if Stamp::of(&std::fs::symlink_metadata(&self.taken.path)?) != before {
             return Err(WorkError::Changed);
         }
         self.settle(&mut reading).await?;
+        self.turn(&mut reading).await?;
         self.clear(&mut reading).await?;
         reading.counts.unmatched = reading.left.count();
         let name = self.taken.shown_name();
@@ -181,6 +186,48 @@ impl Work {
                 };
                 *count = count.saturating_add(1);
             }
+        }
+        Ok(())
+    }
+
+    /// How many rows there are of each order that it shows with another end: that is known only now.
+    fn count_turned(&self, reading: &mut Reading) -> Result<(), WorkError> {
+        if reading.turned.is_empty() {
+            return Ok(());
+        }
+        // It was an export a moment ago.
+        let mut export =
+            Export::open(durable::open_regular(&self.taken.path)?).map_err(|_| WorkError::Changed)?;
+        loop {
+            match export.next(&self.titles) {
+                Ok(Some(ReadRow::Row(row))) => reading.turned.count(&row),
+                Ok(Some(_)) => {}
+                Ok(None) => return Ok(()),
+                // As at the first reading: what lies behind it isn't read.
+                Err(error) if error.kind() == io::ErrorKind::InvalidData => return Ok(()),
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Orders of ours that had ended otherwise.
+    async fn turn(&self, reading: &mut Reading) -> Result<(), WorkError> {
+        for (row, made_after) in std::mem::take(&mut reading.turned).placed(&reading.dates) {
+            let (line, imei) = (row.line, format!("IMEI {:015}", row.imei));
+            let rules = (*self.settings.rules).clone();
+            let kind = match self.journal.turn_by_export(row, made_after, self.clock.now(), rules).await? {
+                TurnedBy::Turned => {
+                    reading.counts.settled = reading.counts.settled.saturating_add(1);
+                    continue;
+                }
+                TurnedBy::NotOurs => {
+                    reading.counts.ours = reading.counts.ours.saturating_add(1);
+                    continue;
+                }
+                TurnedBy::NoDate => Kind::Order(Unmatched::NoDate),
+                TurnedBy::Unsure => Kind::OtherEnd,
+            };
+            reading.left.add(kind, line, &imei);
         }
         Ok(())
     }
@@ -265,6 +312,7 @@ struct Reading {
     clearing: Clearing,
     /// By key: rows that may settle an order. No more of them than orders wait for evidence.
     wanted: BTreeMap<(i64, u64), Vec<ExportRow>>,
+    turned: TurnedRows,
 }
 
 impl Reading {
@@ -279,9 +327,11 @@ impl Reading {
             Sorted::Ours(attempt) => {
                 self.counts.ours = self.counts.ours.saturating_add(1);
                 if let (Some((begun, ended)), Some(told_at)) = (attempt, told_at) {
+                    self.turned.add_ours(told_at, (begun, ended));
                     self.dates.add(told_at, begun.millis(), ended.millis());
                 }
             }
+            Sorted::Turned(row) => self.turned.add(*row),
             Sorted::Remembered => self.counts.remembered = self.counts.remembered.saturating_add(1),
             Sorted::Unfinished => self.left.add(Kind::Unfinished, line, ""),
         }

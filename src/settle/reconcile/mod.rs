@@ -28,6 +28,7 @@ mod read;
 mod reason;
 #[cfg(test)]
 mod tests;
+mod turned;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

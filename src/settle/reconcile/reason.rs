@@ -16,6 +16,8 @@ pub(super) enum Kind {
     Unreadable,
     UnknownTitle,
     Unfinished,
+    /// It shows another end than our order came to.
+    OtherEnd,
     Order(Unmatched),
 }
 
@@ -25,6 +27,7 @@ impl Kind {
             Self::Unreadable => "can't be read",
             Self::UnknownTitle => "are of a service that no title is known for",
             Self::Unfinished => "were not ordered by imeid and have no answer yet",
+            Self::OtherEnd => "show another end than imeid was told, and may be older than what it was told",
             Self::Order(Unmatched::NoDate) => "can't be dated: no order of ours near them has an id",
             Self::Order(Unmatched::Before) => "were ordered before imeid ever sent that IMEI",
             Self::Order(Unmatched::OlderOrder) => "are of an older order of ours for that IMEI",
@@ -41,6 +44,10 @@ impl Kind {
             Self::Unfinished => "Drop a later export when they have ended.",
             Self::Order(Unmatched::NoDate) => {
                 "Download an export that reaches over the day in question, all statuses in it, and drop that."
+            }
+            Self::OtherEnd => {
+                "Nothing was changed. Look the IMEI up at the provider, or drop a newer export that has a later order of \
+                 imeid's in it: that one is taken at its word."
             }
             Self::Order(_) => {
                 "Look the IMEI up at the provider, then say what became of it with \"imeid resolve\"."
