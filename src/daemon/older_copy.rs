@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::durable;
-use crate::journal::{Journal, JournalError, Mark, Stamp, Trouble};
+use crate::journal::{InArchive, Journal, JournalError, Mark, Stamp, Trouble};
 use crate::order::Alarm;
 use crate::pulse;
 use crate::settings::Settings;
@@ -39,8 +39,9 @@ pub async fn recover(journal: &Journal, settings: &Settings, clock: &Clock) -> R
     let rules = (*settings.rules).clone();
     let lost = journal.recover(clock.now(), rules.clone()).await?;
     let archive = settings.config.folders.archive.clone();
-    let stamp = read(&archive);
-    if let Some(found) = journal.take_as_older_copy(stamp, clock.now(), rules).await? {
+    let in_archive = look(&archive);
+    let is_missing = in_archive.stamp.is_none();
+    if let Some(found) = journal.take_as_older_copy(in_archive, clock.now(), rules).await? {
         tracing::warn!(
             orders = found.orders,
             "what the journal would have sent is in doubt: nothing is sent and no file is taken in until imeid resume"
@@ -50,8 +51,35 @@ pub async fn recover(journal: &Journal, settings: &Settings, clock: &Clock) -> R
         if let Err(error) = write(&archive, &stamp) {
             tracing::warn!(folder = %archive.display(), "the stamp {NAME} can't be written: {error}");
         }
+    } else if is_missing && !journal.read(|view| view.stamp()).await?.is_blank() {
+        tracing::warn!(
+            folder = %archive.display(),
+            "there is no stamp {NAME}: whether the journal is an older copy can't be told. It is written anew; if the journal \
+             was put back from a copy, stop the daemon, and follow \"An unmarked copy\" in the README"
+        );
     }
     Ok(lost)
+}
+
+fn look(archive: &Path) -> InArchive {
+    let stamp = read(archive);
+    let has_originals = has_originals(archive).unwrap_or_else(|error| {
+        tracing::warn!(folder = %archive.display(), "whether files lie in the archive can't be told: {error}");
+        false
+    });
+    InArchive { stamp, has_originals }
+}
+
+/// Whether a folder of a day has something in it.
+fn has_originals(archive: &Path) -> io::Result<bool> {
+    for entry in std::fs::read_dir(archive)? {
+        let entry = entry?;
+        let is_day = entry.file_name().to_str().is_some_and(|name| name.parse::<jiff::civil::Date>().is_ok());
+        if is_day && entry.file_type()?.is_dir() && std::fs::read_dir(entry.path())?.next().is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// What lies there; one that can't be read says nothing.
@@ -84,6 +112,8 @@ pub struct StampKeeper {
     settings: watch::Receiver<Arc<Settings>>,
     /// What was written last, and into which archive.
     written: Option<(PathBuf, Stamp)>,
+    /// Whether the last look found that somebody had taken it away or changed it.
+    was_disturbed: bool,
     read: Mark,
     told: Trouble,
 }
@@ -102,7 +132,7 @@ impl StampKeeper {
     #[must_use]
     pub fn new(journal: Journal, clock: Clock, settings: watch::Receiver<Arc<Settings>>) -> Self {
         let (read, told) = (Mark::default(), Trouble::new(Alarm::Stamp));
-        Self { journal, clock, settings, written: None, read, told }
+        Self { journal, clock, settings, written: None, was_disturbed: false, read, told }
     }
 
     /// Keeps it until `stop`, and once more then.
@@ -161,20 +191,51 @@ impl StampKeeper {
             let now = self.clock.now();
             match self.journal.read_if_changed(&mut self.read, now, |view| view.stamp()).await? {
                 Some(stamp) => stamp,
-                None => return Ok(()),
+                None => match &self.written {
+                    Some((_, stamp)) => stamp.clone(),
+                    None => return Ok(()),
+                },
             }
         };
-        let written = (archive.to_owned(), stamp);
-        if !written.1.is_blank() && self.written.as_ref() != Some(&written) {
-            let (folder, stamp) = written.clone();
-            tokio::task::spawn_blocking(move || write(&folder, &stamp)).await.map_err(io::Error::other)??;
-            self.written = Some(written);
+        if !stamp.is_blank() {
+            self.put(archive, stamp).await?;
         }
         if begins {
             self.journal.start_is_told();
         }
         Ok(())
     }
+
+    /// Sees to it that it lies there. Whoever may drop files may have taken it away, and the next start would be blind.
+    async fn put(&mut self, archive: &Path, stamp: Stamp) -> io::Result<()> {
+        let before =
+            self.written.as_ref().filter(|(folder, _)| folder == archive).map(|(_, stamp)| stamp.clone());
+        let (folder, now) = (archive.to_owned(), stamp.clone());
+        let put = move || {
+            let is_disturbed = before.as_ref().is_some_and(|before| !lies(&folder, before));
+            if is_disturbed || before.as_ref() != Some(&now) {
+                write(&folder, &now)?;
+            }
+            Ok(is_disturbed)
+        };
+        let is_disturbed = tokio::task::spawn_blocking(put).await.map_err(io::Error::other).flatten()?;
+        self.written = Some((archive.to_owned(), stamp));
+        if is_disturbed && !self.was_disturbed {
+            tracing::warn!(
+                folder = %archive.display(),
+                "the stamp {NAME} was removed or changed, and is written again: it is imeid's alone, and tells a journal that \
+                 is an older copy"
+            );
+        }
+        self.was_disturbed = is_disturbed;
+        Ok(())
+    }
+}
+
+/// Whether this very stamp lies there.
+fn lies(archive: &Path, stamp: &Stamp) -> bool {
+    let found = std::fs::read(archive.join(NAME)).ok();
+    found.and_then(|text| serde_json::from_slice(&text).ok()).is_some_and(|found: Stamp| found == *stamp)
 }
 
 fn trouble(archive: &Path, error: &io::Error, begins: bool) -> String {
@@ -219,8 +280,16 @@ mod tests {
         std::fs::create_dir(&archive).unwrap();
         keeper.unit().await;
         assert!(!journal.waits_for_stamp());
-        assert_eq!(stamp_in(&archive).unwrap().starts, 1);
+        let told = stamp_in(&archive).unwrap();
+        assert_eq!(told.starts, 1);
         assert!(journal.read(View::alarms).await.unwrap().is_empty());
+        // Whoever may drop files may do that, while nothing else happens.
+        std::fs::remove_file(archive.join(NAME)).unwrap();
+        keeper.unit().await;
+        assert_eq!(stamp_in(&archive).as_ref(), Some(&told), "it was removed");
+        write(&archive, &Stamp { starts: 0, ..told.clone() }).unwrap();
+        keeper.unit().await;
+        assert_eq!(stamp_in(&archive), Some(told), "it was changed");
         let mut config = opened.settings.config.clone();
         config.folders.archive = dir.path().join("elsewhere");
         std::fs::create_dir(&config.folders.archive).unwrap();

@@ -86,7 +86,9 @@ pub(super) fn make_folders(config: &Config) -> Result<(), DaemonError> {
         .filter(|service| service.folder != ".")
         .map(|service| inbox.join(&service.folder));
     let journal = config.journal.path.parent().map(Path::to_owned);
-    for path in [inbox, outbox, reconcile, archive, rejected].into_iter().cloned().chain(services) {
+    // People only fetch from there; whoever could delete the stamp could make it blind to an older copy of the journal.
+    make_folder(archive, 0o2755)?;
+    for path in [inbox, outbox, reconcile, rejected].into_iter().cloned().chain(services) {
         make_folder(&path, 0o2775)?;
     }
     journal.map_or(Ok(()), |path| make_folder(&path, 0o700))

@@ -86,7 +86,7 @@ pub use poll::{DuePoll, PollResult, PollTold};
 pub use prune::{PruneFrom, Pruned};
 pub use requests::{LetterBox, NewRequest, OpenRequest, RequestAnswer, Said, Target};
 pub use resolve::Seen;
-pub use restore::{OlderCopy, Stamp};
+pub use restore::{InArchive, OlderCopy, Stamp};
 pub use rows::{NewRow, OrderFor, RowOrder};
 pub use settle::{Doubt, DoubtTerms, ListingFacts};
 pub use show::{

@@ -5,7 +5,8 @@
 //! a person says so. The journal gets a new id then: what the original left outside is no longer about this one.
 //!
 //! A journal beside which another one's stamp lies is taken the same way: one that was begun anew because the old one was
-//! lost, or the original itself, put back after a copy of it had worked. What the other ordered isn't in it either.
+//! lost, or the original itself, put back after a copy of it had worked. What the other ordered isn't in it either. Should
+//! the stamp be gone, the files in the archive tell it of a journal that knows of no file at all.
 //!
 //! It is done in slices, each one transaction. What has begun is kept as a fact, so that a crash in between ends the
 //! same way.
@@ -57,6 +58,15 @@ impl Stamp {
     pub const fn is_blank(&self) -> bool {
         self.attempt == 0 && self.starts == 0
     }
+}
+
+/// What lies outside the journal, in the archive.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct InArchive {
+    /// The stamp, if one that can be read lies there.
+    pub stamp: Option<Stamp>,
+    /// Whether files that were taken lie there.
+    pub has_originals: bool,
 }
 
 /// What an older copy was found to be.
@@ -114,19 +124,19 @@ impl View {
 }
 
 impl Journal {
-    /// Finds out whether the journal is an older copy: it is marked as one, or behind `stamp`, which lies outside of it.
-    /// Then all that was queued, in flight or in doubt is in doubt anew, and all submission is paused. Call at start-up,
-    /// after [`Journal::recover`], before anything is submitted.
+    /// Finds out whether the journal is an older copy: it is marked as one, or behind the stamp in the archive; or whether
+    /// another one worked with the archive. Then all that was queued, in flight or in doubt is in doubt anew, and all
+    /// submission is paused. Call at start-up, after [`Journal::recover`], before anything is submitted.
     ///
     /// # Errors
     /// The journal can't be written.
     pub async fn take_as_older_copy(
         &self,
-        stamp: Option<Stamp>,
+        archive: InArchive,
         now: Timestamp,
         rules: Rules,
     ) -> Result<Option<OlderCopy>, JournalError> {
-        if !self.write(move |tx| begin(tx, stamp.as_ref(), now)).await? {
+        if !self.write(move |tx| begin(tx, &archive, now)).await? {
             return Ok(None);
         }
         loop {
@@ -145,10 +155,11 @@ pub(super) const ADVICE: &str = ". Drop the provider's export into reconcile, th
 const SINCE: &str = "what was sent since is not in it";
 
 /// Whether there is something to do.
-pub(super) fn begin(tx: &Tx<'_>, stamp: Option<&Stamp>, now: Timestamp) -> Result<bool, JournalError> {
+pub(super) fn begin(tx: &Tx<'_>, archive: &InArchive, now: Timestamp) -> Result<bool, JournalError> {
     if tx.fact(TAKING_BACK)?.is_some() {
         return Ok(true);
     }
+    let stamp = archive.stamp.as_ref();
     let own = tx.fact(JOURNAL_ID)?.unwrap_or_default();
     let (copied_at, name, what) = match (tx.fact(COPIED_AT)?, stamp) {
         (Some(at), _) => {
@@ -183,6 +194,11 @@ pub(super) fn begin(tx: &Tx<'_>, stamp: Option<&Stamp>, now: Timestamp) -> Resul
             );
             (last_event(tx)?.unwrap_or(now), Alarm::OtherJournal, what)
         }
+        (None, _) if archive.has_originals && knows_of_no_file(tx)? => {
+            let what = "this archive holds files that this journal doesn't know, and no stamp of the one that took them: \
+                        what that one ordered is not in this one and can be paid for again";
+            (now, Alarm::OtherJournal, what.to_owned())
+        }
         (None, _) => return Ok(false),
     };
     let text = format!("{what}{ADVICE}");
@@ -194,6 +210,12 @@ pub(super) fn begin(tx: &Tx<'_>, stamp: Option<&Stamp>, now: Timestamp) -> Resul
     pause::begin_anew(tx, Scope::All, PauseReason::OlderCopy, &progress.text, now)?;
     books::alarm_without_order(tx, now, name, &progress.text)?;
     Ok(true)
+}
+
+/// Whether nothing was ever taken in, and nobody has said yet that it begins all the same.
+fn knows_of_no_file(tx: &Tx<'_>) -> Result<bool, JournalError> {
+    let sql = "SELECT 1 FROM batches UNION ALL SELECT 1 FROM exports UNION ALL SELECT 1 FROM ledger LIMIT 1";
+    Ok(tx.fact(WAS_COPY)?.is_none() && tx.find(sql, [], |_| Ok(()))?.is_none())
 }
 
 fn keep(tx: &Tx<'_>, progress: &Progress) -> Result<(), JournalError> {

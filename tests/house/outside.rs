@@ -9,7 +9,12 @@ use imeid::result::RowStatus;
 use crate::source::{root, text};
 
 fn shipped() -> Config {
-    config::parse(&text("config/imeid.toml"), Path::new("/etc/imeid/imeid.toml")).unwrap()
+    config::parse(&edited(), Path::new("/etc/imeid/imeid.toml")).unwrap()
+}
+
+/// The shipped config as a person has edited it: with a provider's address.
+fn edited() -> String {
+    text("config/imeid.toml").replace("https://example.com", "https://provider.test")
 }
 
 /// The cells of the README's tables, a row each, without the signs that make them code.
@@ -44,7 +49,7 @@ fn the_readme_tells_of_every_status_in_the_programs_words() {
 #[test]
 fn the_readme_and_the_config_say_the_same_of_the_scripts_settings() {
     for key in ["batch_size", "max_workers", "max_retries", "enable_checkpointing"] {
-        let with_key = text("config/imeid.toml").replace("[submit]\n", &format!("[submit]\n{key} = 1\n"));
+        let with_key = edited().replace("[submit]\n", &format!("[submit]\n{key} = 1\n"));
         let errors = config::parse(&with_key, Path::new("/etc/imeid/imeid.toml")).unwrap_err();
         let said: Vec<_> = errors.errors().iter().map(|error| error.message.as_str()).collect();
         let row = readme_rows().into_iter().find(|row| row[0] == key).unwrap();
@@ -107,10 +112,11 @@ fn the_unit_lets_write_where_the_shipped_config_writes() {
     let folders = &config.folders;
     for folder in [&folders.inbox, &folders.outbox, &folders.reconcile, &folders.archive, &folders.rejected] {
         assert!(folder.starts_with(writable), "{}", folder.display());
+        let mode = if *folder == folders.archive { "2755" } else { "2775" };
         let made = tmpfiles
             .lines()
             .map(|line| line.split_whitespace().collect::<Vec<_>>())
-            .any(|line| line.starts_with(&["d", folder.to_str().unwrap(), "2775", "imeid", "imeid"]));
+            .any(|line| line.starts_with(&["d", folder.to_str().unwrap(), mode, "imeid", "imeid"]));
         assert!(made, "{} is made for the group", folder.display());
     }
     let state = Path::new("/var/lib").join(&unit("StateDirectory")[0]);
@@ -144,9 +150,12 @@ fn the_share_and_the_logs_snippet_are_of_the_units_places() {
     let [folders, user, group, logs] =
         ["ReadWritePaths", "User", "Group", "LogsDirectory"].map(|key| unit(key)[0].clone());
     let share = text("config/samba.conf");
-    for setting in
-        [format!("path = {folders}"), format!("force group = {group}"), format!("valid users = @{group}")]
-    {
+    for setting in [
+        format!("path = {folders}"),
+        format!("force group = {group}"),
+        format!("valid users = @{group}"),
+        "veto files = /.imeid/.imeid.lock/.taken/".to_owned(),
+    ] {
         assert!(share.lines().any(|line| line.trim() == setting), "{setting}");
     }
     let snippet = text("config/logrotate");

@@ -6,6 +6,7 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use imeid::simulator::{Account, Change, Delay, Duplicates, Options, Share};
+use rstest::rstest;
 use rustix::process::Signal;
 
 use crate::commands::copy_files;
@@ -213,15 +214,24 @@ fn find_original(place: &Workplace, name: &str) -> Option<std::path::PathBuf> {
     days.iter().rev().map(|day| place.path("archive").join(day).join(name)).find(|path| path.exists())
 }
 
-#[test]
-fn a_journal_that_is_lost_and_begun_anew_sends_nothing_until_someone_says_so() {
+#[rstest]
+#[case::beside_its_stamp(true)]
+#[case::with_the_originals_alone(false)]
+fn a_journal_that_is_lost_and_begun_anew_sends_nothing_until_someone_says_so(#[case] is_stamp_left: bool) {
     let sim = merciless();
     let mut place = Workplace::new(&sim.url(), &HOLD);
     place.start();
     place.drop_file("stock.csv", &file_of((0..3).map(imei)));
     place.result("stock.results.csv");
+    let stamp = place.path("archive/.imeid");
+    fs::remove_file(&stamp).unwrap();
+    place.until("the stamp is written again", |_| stamp.exists());
+    place.until("the log warns", |place| place.log().contains("the stamp .imeid was removed or changed"));
     assert!(place.stop().success());
     put_away(&place);
+    if !is_stamp_left {
+        fs::remove_file(&stamp).unwrap();
+    }
     place.start();
     let now = status(&place);
     assert_eq!(

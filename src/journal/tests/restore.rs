@@ -15,9 +15,13 @@ impl Bench {
     }
 
     async fn start(&self, stamp: Option<Stamp>) -> Option<u64> {
+        self.start_beside(InArchive { stamp, has_originals: false }).await
+    }
+
+    async fn start_beside(&self, archive: InArchive) -> Option<u64> {
         let rules = (*self.rules).clone();
         self.journal.recover(self.now(), rules.clone()).await.unwrap();
-        let found = self.journal.take_as_older_copy(stamp, self.now(), rules).await.unwrap();
+        let found = self.journal.take_as_older_copy(archive, self.now(), rules).await.unwrap();
         found.map(|found| found.orders)
     }
 
@@ -164,7 +168,7 @@ async fn a_crash_while_orders_are_taken_as_sent_goes_on_where_it_was() {
     let bench = bench.put_back().await;
     let (now, rules) = (bench.now(), (*bench.rules).clone());
     let begun = bench.journal.write(move |tx| {
-        crate::journal::restore::begin(tx, None, now)?;
+        crate::journal::restore::begin(tx, &InArchive::default(), now)?;
         crate::journal::restore::slice(tx, now, &rules)
     });
     assert_eq!(begun.await.unwrap(), None);
@@ -287,4 +291,31 @@ async fn a_journal_beside_the_stamp_of_anothers_first_start_waits_for_a_person()
     let other = Stamp { journal: "another".to_owned(), attempt: 0, starts: 1 };
     assert_eq!(bench.start(Some(other)).await, Some(0));
     assert_eq!((bench.alarm_names(), bench.waits()), (vec!["other_journal".to_owned()], true));
+}
+
+#[tokio::test]
+async fn an_empty_journal_beside_files_that_it_doesnt_know_waits_for_a_person() {
+    let files = |stamp| InArchive { stamp, has_originals: true };
+    let bench = Bench::new().await;
+    assert_eq!(bench.start(None).await, None, "an ordinary first start");
+    assert_eq!(bench.start_beside(files(None)).await, Some(0));
+    assert_eq!((bench.alarm_names(), bench.waits()), (vec!["other_journal".to_owned()], true));
+    // A crash before the stamp was written, and a person's word that it begins all the same.
+    assert_eq!(bench.start_beside(files(None)).await, None);
+    bench.pass(QUIET);
+    assert!(bench.said(Said::Resume, Target::Everything).await.done);
+    assert_eq!(bench.start_beside(files(None)).await, None);
+    assert!(!bench.waits() && bench.alarm_names().is_empty());
+
+    // The stamp of one that was begun anew and has sent nothing yet acquits no other.
+    let bench = Bench::new().await;
+    let blank = Stamp { journal: "another".to_owned(), attempt: 0, starts: 0 };
+    assert_eq!(bench.start_beside(files(Some(blank))).await, Some(0));
+
+    let bench = Bench::new().await;
+    bench.batch("stock", &imeis(3)).await;
+    assert_eq!(bench.start_beside(files(None)).await, None, "its own files");
+    let bench = Bench::new().await;
+    bench.read_an_export("export").await;
+    assert_eq!(bench.start_beside(files(None)).await, None, "its own export");
 }
