@@ -58,7 +58,9 @@ impl fmt::Display for Remembered {
             Self::OtherProvider { account, known, now } => write!(
                 f,
                 "the account \"{account}\" is remembered for {known}, and the config says {now}: orders of one provider \
-                 would be taken for those of the other. Set [provider] account to a new name, or base_url back"
+                 would be taken for those of the other. If it is the same account at a new address, write account = \
+                 \"{account}\" in [provider]. Only for another account write a new name there: nothing is known under it, so \
+                 every IMEI is paid for anew. If the address is wrong, set base_url back"
             ),
         }
     }

@@ -161,4 +161,12 @@ async fn a_wrong_address_can_be_mended_until_something_was_sent_under_it() {
     let refused = open(at("https://wrong.example.com"), &clock).await;
     assert!(matches!(refused, Err(DaemonError::OtherProvider(_))), "{refused:?}");
     drop(open(at("https://right.example.com"), &clock).await.unwrap());
+    // A new name would pay for every IMEI anew: what is said first keeps the orders, and works.
+    let told = refused.unwrap_err().to_string();
+    let (keeps, pays) = (told.find(&format!("write account = \"{account}\"")), told.find("a new name"));
+    assert!(keeps.is_some() && keeps < pays, "{told}");
+    let mut moved = at("https://moved.example.com");
+    moved.provider.account_is_set = true;
+    drop(open(moved, &clock).await.unwrap());
+    assert_eq!(view.known_url(&account).unwrap().as_deref(), Some("https://moved.example.com"));
 }
