@@ -43,8 +43,11 @@ const PARTS: [(&str, &str); 6] = [
 /// Statements that are only the beginning of one, which is among [`PUT_TOGETHER`].
 const BEGINNINGS: [&str; 2] =
     ["SELECT id FROM orders WHERE service = ?1 AND imei = ?2", " AND totals.key = batches.id"];
-/// Asked only by a start at another address, and over with the first order that was ever sent.
-const RARE: &str = " OR counted + unaccounted + inferred + presumed + charged > 0) LIMIT 1";
+/// Asked only by a start, and over with the first row that is found.
+const RARE: [&str; 2] = [
+    " OR counted + unaccounted + inferred + presumed + charged > 0) LIMIT 1",
+    "SELECT 1 FROM batches UNION ALL SELECT 1 FROM exports UNION ALL SELECT 1 FROM ledger LIMIT 1",
+];
 /// How many statements have other parts: whoever adds one adds what it comes to below.
 const OTHERS: usize = 8;
 
@@ -179,7 +182,7 @@ async fn no_statement_scans_a_table_that_grows() {
         seen += 1;
         // One row from the end of a table.
         let is_short = sql.ends_with(" DESC LIMIT 1")
-            || BEGINNINGS.iter().chain([&RARE]).any(|part| sql.ends_with(part));
+            || BEGINNINGS.iter().chain(&RARE).any(|part| sql.ends_with(part));
         wrong.extend(
             bench.scans(&sql).into_iter().filter(|_| !is_short).map(|step| format!("{file}: {sql}: {step}")),
         );
