@@ -9,6 +9,7 @@
 
 mod disk;
 mod lock;
+mod owner;
 #[cfg(test)]
 mod tests;
 mod write;
@@ -26,6 +27,7 @@ use rustix::io::Errno;
 
 pub use disk::{free_bytes, is_read_only};
 pub use lock::{Holder, LockError, LockFile, UNIT};
+pub use owner::{DAEMONS_USER, User, how_to_hand_over, how_to_make, how_to_share, user_name};
 use write::{or_remove, write_temp};
 pub use write::{remove_leftovers, write_file, write_file_at};
 

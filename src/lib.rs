@@ -28,7 +28,7 @@
 //! | | [`words`] | numbers as people read them | `types` |
 //! | adapters | [`clock`] | the machine's clock | `types` |
 //! | | [`pulse`] | proof that the stages come round, for the watchdog | nothing |
-//! | | [`durable`] | renaming, syncing and locking files | nothing |
+//! | | [`durable`] | renaming, syncing and locking files; whose they are | nothing |
 //! | | [`config`] | the configuration file and the API key's file | `types` |
 //! | | [`provider`] | what the stages ask of a provider, and the HTTP client behind it | `types`, `config`, `clock`, `pulse` |
 //! | | [`journal`] | every row, order, attempt, cent and event, in one SQLite file with one writer | `types`, `order`, `gate`, `schedule`, `balance`, `durable`, `clock`, `pulse` |

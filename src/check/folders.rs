@@ -8,9 +8,9 @@ use std::path::Path;
 use rustix::fs::{Access, AtFlags, CWD};
 
 use super::filesystem::{self, Kind};
-use super::{Finding, ok, warning, wrong};
+use super::{Finding, ok, rights, warning, wrong};
 use crate::config::{Config, Folders};
-use crate::durable;
+use crate::durable::{self, User, how_to_make, how_to_share, user_name};
 use crate::inbox;
 
 /// Only whoever owns a file, or the folder, renames it away.
@@ -34,9 +34,12 @@ enum Use {
 /// All folders of a configuration.
 pub(super) fn check(config: &Config) -> Vec<Finding> {
     let Folders { inbox, outbox, reconcile, archive, rejected, .. } = &config.folders;
-    let user = daemons_user(config);
+    let units = rights::units_user(config);
+    let user = units.as_ref().map(|user| user.uid).or_else(|| owner(config));
     let folder = |what: &str, path: &Path, used| {
-        out_of_reach(what, path, user).unwrap_or_else(|| folder(what, path, used))
+        let kept_out = units.as_ref().and_then(|user| rights::kept_out(what, path, user));
+        let no_use = kept_out.or_else(|| out_of_reach(what, path, user));
+        no_use.unwrap_or_else(|| folder(what, path, used))
     };
     let mut findings = vec![folder("inbox", inbox, Use::DroppedInto)];
     for service in config.services.iter().filter(|service| service.folder != ".") {
@@ -49,7 +52,7 @@ pub(super) fn check(config: &Config) -> Vec<Finding> {
     findings.push(folder("reconcile", reconcile, Use::DroppedInto));
     findings.push(folder("archive", archive, Use::Own));
     findings.push(folder("rejected", rejected, Use::Own));
-    findings.extend(journal(config));
+    findings.extend(journal(config, units.as_ref()));
     if let Some(parent) = config.log.file.as_deref().and_then(Path::parent) {
         findings.push(log_folder(parent));
     }
@@ -70,6 +73,12 @@ fn folder(what: &str, path: &Path, used: Use) -> Finding {
                 "{what} {shown}: a file that is dropped there keeps the group of whoever drops it, and may be unreadable \
                  for the daemon; chmod g+s {shown}"
             )),
+            Ok(()) if used == Use::DroppedInto && leaves_files_to_umasks(path, &metadata) => {
+                warning(format!(
+                    "{what} {shown}: it has no default ACL: what a person's umask shuts off can't be read; {}",
+                    how_to_share(path)
+                ))
+            }
             Ok(()) => ok(format!("{what} {shown}")),
             Err(error) => wrong(format!(
                 "{what} {shown}: {error} for user {}; it must be able to read, write and enter it",
@@ -90,6 +99,11 @@ fn keeps_others_files(metadata: &Metadata) -> bool {
 fn leaves_files_to_others(metadata: &Metadata) -> bool {
     let mode = metadata.permissions().mode();
     mode & GROUP_WRITES != 0 && mode & SETGID == 0
+}
+
+/// A group shares the folder, and a person's umask may keep what is put into it from the group.
+fn leaves_files_to_umasks(path: &Path, metadata: &Metadata) -> bool {
+    metadata.permissions().mode() & GROUP_WRITES != 0 && rights::has_default_acl(path) == Some(false)
 }
 
 /// The daemon makes a missing folder, with those above it.
@@ -113,8 +127,8 @@ fn missing(what: &str, path: &Path) -> Finding {
     }
 }
 
-/// Whose the journal's folder or the inbox is: what root may do tells nothing of what that user may.
-fn daemons_user(config: &Config) -> Option<u32> {
+/// Whose the journal's folder or the inbox is: the daemon's user, where the unit's isn't known.
+fn owner(config: &Config) -> Option<u32> {
     let is_root = rustix::process::geteuid().is_root();
     let places = [config.journal.path.parent(), Some(config.folders.inbox.as_path())];
     let mut owners = places.into_iter().flatten().filter_map(|path| Some(fs::metadata(path).ok()?.uid()));
@@ -130,8 +144,8 @@ fn out_of_reach(what: &str, path: &Path, user: Option<u32>) -> Option<Finding> {
     (metadata.uid() != user && !is_shared).then(|| {
         let (shown, above) = (path.display(), above.display());
         wrong(format!(
-            "{what} {shown}: it isn't there, and the daemon's user can't make it in {above}; make it: install -d -o {user} \
-             -g imeid -m 2775 {shown}"
+            "{what} {shown}: it isn't there, and the daemon's user can't make it in {above}; make it: {}",
+            how_to_make(path, &user_name(user), 0o2775)
         ))
     })
 }
@@ -155,10 +169,12 @@ fn one_place_with(inbox: &Path, path: &Path) -> Option<Finding> {
     })
 }
 
-fn journal(config: &Config) -> Vec<Finding> {
+fn journal(config: &Config, user: Option<&User>) -> Vec<Finding> {
     let path = &config.journal.path;
     let parent = path.parent().unwrap_or(Path::new("/"));
-    let mut findings = vec![folder("folder of the journal", parent, Use::Own)];
+    let kept_out = |what, path: &Path| user.and_then(|user| rights::kept_out(what, path, user));
+    let what = "folder of the journal";
+    let mut findings = vec![kept_out(what, parent).unwrap_or_else(|| folder(what, parent, Use::Own))];
     // As long as it isn't there, what lies above it tells.
     let Some(there) = parent.ancestors().find(|above| above.is_dir()) else { return findings };
     match filesystem::kind(there) {
@@ -167,7 +183,8 @@ fn journal(config: &Config) -> Vec<Finding> {
             findings.push(warning(format!("which filesystem the journal is on can't be told: {error}")))
         }
     }
-    findings.extend(journal_file(path));
+    let is_there = fs::metadata(path).is_ok();
+    findings.extend(kept_out("journal", path).filter(|_| is_there).or_else(|| journal_file(path)));
     match durable::free_bytes(there) {
         Ok(free) if free < config.journal.min_free_bytes => findings.push(wrong(format!(
             "disk: {} MiB are free beside the journal and min_free is {} MiB: nothing would be submitted; free some",
@@ -296,6 +313,17 @@ mod tests {
             folder("inbox", dir.path(), used).grade
         };
         assert_eq!(grade(0o770, Use::DroppedInto), Grade::Warning);
+        let without_acl = grade(0o2770, Use::DroppedInto);
+        assert_eq!(without_acl == Grade::Warning, rights::has_default_acl(dir.path()) == Some(false));
+        if without_acl == Grade::Warning {
+            // user::rwx, group::rwx, other::---, as the kernel keeps it.
+            let entries = [(1_u16, 7_u16), (4, 7), (0x20, 0)];
+            let entry =
+                |(tag, may): (u16, u16)| [&tag.to_le_bytes()[..], &may.to_le_bytes(), &[0xff; 4]].concat();
+            let acl = [2_u32.to_le_bytes().to_vec(), entries.map(entry).concat()].concat();
+            let flags = rustix::fs::XattrFlags::empty();
+            rustix::fs::setxattr(dir.path(), "system.posix_acl_default", &acl, flags).unwrap();
+        }
         assert_eq!(grade(0o2770, Use::DroppedInto), Grade::Ok);
         assert_eq!(grade(0o700, Use::DroppedInto), Grade::Ok, "nobody else drops anything");
         assert_eq!(grade(0o770, Use::Own), Grade::Ok);

@@ -4,6 +4,7 @@
 mod filesystem;
 mod folders;
 mod provider;
+mod rights;
 #[cfg(test)]
 mod tests;
 

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use clap::{Args, CommandFactory};
+use clap::{Args, Command, CommandFactory};
 use clap_complete::Shell;
 
 use super::{Cli, Exit};
@@ -23,7 +23,16 @@ pub(super) struct CompletionsArgs {
 pub(super) fn run(args: &CompletionsArgs) -> Exit {
     // Made in memory first: a reader that is gone is no error.
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "imeid", &mut script);
+    clap_complete::generate(args.shell, &mut shown(&Cli::command()), "imeid", &mut script);
     let _ = std::io::stdout().lock().write_all(&script);
     Exit::Done
+}
+
+/// The program without what its help doesn't list: the scripts would offer that too.
+fn shown(all: &Command) -> Command {
+    let listed = all.get_subcommands().filter(|command| !command.is_hide_set()).cloned();
+    Command::new("imeid")
+        .version(env!("CARGO_PKG_VERSION"))
+        .args(all.get_arguments().cloned())
+        .subcommands(listed)
 }

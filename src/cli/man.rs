@@ -114,7 +114,7 @@ fn as_typed(heading: &str, lines: &str) -> Roff {
 
 fn files() -> Roff {
     const FILES: [(&str, &str); 5] = [
-        ("/etc/imeid/imeid.toml", "The configuration; another by --config or IMEID_CONFIG."),
+        (crate::config::USUAL_PATH, "The configuration; another by --config or IMEID_CONFIG."),
         ("/etc/imeid/api-key", "The provider's API key, alone on one line; for root only."),
         ("/srv/imeid/inbox, /srv/imeid/outbox", "Where files are dropped, and where the results come."),
         (

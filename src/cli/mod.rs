@@ -40,7 +40,7 @@ struct Cli {
         long,
         global = true,
         env = "IMEID_CONFIG",
-        default_value = "/etc/imeid/imeid.toml",
+        default_value = config::USUAL_PATH,
         value_name = "FILE"
     )]
     config: PathBuf,

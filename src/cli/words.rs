@@ -4,14 +4,14 @@
 //! command takes the journal's lock and does it itself, through the same code.
 
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use super::{Exit, complain, load, runtime, say};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::daemon::{journal_lock, recover};
-use crate::durable::{LockError, LockFile};
+use crate::durable::{LockError, LockFile, user_name};
 use crate::journal::{
     Journal, JournalError, LetterBox, NewRequest, RequestAnswer, Said, ShownService, Target, View,
 };
@@ -343,20 +343,6 @@ fn who() -> String {
     }
 }
 
-/// The user's name, where `/etc/passwd` has one; else his number.
-fn user_name(uid: u32) -> String {
-    let users = std::fs::read_to_string(PathBuf::from("/etc/passwd")).unwrap_or_default();
-    name_in(&users, uid).unwrap_or_else(|| format!("uid {uid}"))
-}
-
-fn name_in(users: &str, uid: u32) -> Option<String> {
-    users.lines().find_map(|line| {
-        let mut cells = line.split(':');
-        let (name, number) = (cells.next()?, cells.nth(1)?);
-        (number.parse() == Ok(uid) && !name.is_empty()).then(|| name.to_owned())
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -372,14 +358,5 @@ mod tests {
         }
         assert_eq!(names(".csv"), [""; 0]);
         assert_eq!(names("stock"), [""; 0]);
-    }
-
-    #[test]
-    fn a_user_is_told_by_his_name_or_else_by_his_number() {
-        let users = "root:x:0:0:root:/root:/bin/sh\nanna:x:1000:1000::/srv/anna:/bin/sh\nbroken\n:x:7:7\n";
-        assert_eq!(name_in(users, 0).as_deref(), Some("root"));
-        assert_eq!(name_in(users, 1000).as_deref(), Some("anna"));
-        assert_eq!(name_in(users, 7), None);
-        assert_eq!(name_in(users, 4), None);
     }
 }

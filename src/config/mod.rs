@@ -18,6 +18,9 @@ mod section;
 mod tests;
 mod values;
 
+/// Where the configuration lies, unless told otherwise: the one that the unit's daemon reads.
+pub const USUAL_PATH: &str = "/etc/imeid/imeid.toml";
+
 pub use api_key::{KeyError, api_key_home, read_api_key, read_api_key_with};
 pub use changes::changes;
 pub use errors::{ConfigError, ConfigErrors};

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::account::Remembered;
 use crate::config::KeyError;
-use crate::durable::{LockError, UNIT};
+use crate::durable::{DAEMONS_USER, LockError, UNIT, how_to_hand_over, how_to_make};
 use crate::journal::JournalError;
 use crate::provider::ClientError;
 
@@ -33,8 +33,22 @@ pub enum DaemonError {
     #[error(transparent)]
     Client(#[from] ClientError),
     /// A folder isn't there and can't be made, or can't be used.
-    #[error("the folder {path} isn't there and can't be made: {why}; {}", mend(path, why))]
+    #[error("the folder {path} isn't there and can't be made: {why}; {}", mend(path, *mode, why))]
     Folder {
+        /// Which.
+        path: PathBuf,
+        /// How it would have been made.
+        mode: u32,
+        /// What the system says.
+        why: std::io::Error,
+    },
+    /// A folder may be there, and one above it keeps the daemon out.
+    #[error(
+        "the folder {path} can't be entered: {why}. If it is there, it or one above it belongs to another user \
+         (`namei -l {path}` shows which): {}",
+        how_to_hand_over(path)
+    )]
+    Shut {
         /// Which.
         path: PathBuf,
         /// What the system says.
@@ -67,9 +81,8 @@ impl DaemonError {
     }
 }
 
-fn mend(path: &Path, why: &std::io::Error) -> String {
-    let make =
-        format!("make it for the daemon's user: install -d -o imeid -g imeid -m 2775 {}", path.display());
+fn mend(path: &Path, mode: u32, why: &std::io::Error) -> String {
+    let make = format!("make it for the daemon's user: {}", how_to_make(path, DAEMONS_USER, mode));
     match why.kind() {
         std::io::ErrorKind::ReadOnlyFilesystem => format!("{make}; {UNIT}"),
         _ => make,

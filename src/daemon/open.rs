@@ -95,13 +95,19 @@ pub(super) fn make_folders(config: &Config) -> Result<(), DaemonError> {
 }
 
 fn make_folder(path: &Path, mode: u32) -> Result<(), DaemonError> {
-    if path.is_dir() {
-        return Ok(());
+    match std::fs::metadata(path) {
+        Ok(metadata) if metadata.is_dir() => return Ok(()),
+        // Whether it is there isn't known, so nothing says that it must be made.
+        Err(why) if why.kind() == std::io::ErrorKind::PermissionDenied => {
+            return Err(DaemonError::Shut { path: path.to_owned(), why });
+        }
+        _ => {}
     }
+    let failed = |why| DaemonError::Folder { path: path.to_owned(), mode, why };
     if let Some(parent) = path.parent() {
-        std::fs::create_dir_all(parent).map_err(|why| DaemonError::Folder { path: path.to_owned(), why })?;
+        std::fs::create_dir_all(parent).map_err(failed)?;
     }
-    durable::make_dir(path, mode).map_err(|why| DaemonError::Folder { path: path.to_owned(), why })
+    durable::make_dir(path, mode).map_err(failed)
 }
 
 /// The lock of whoever writes the journal: the daemon, or a command while there is none.

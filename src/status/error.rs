@@ -23,6 +23,14 @@ pub enum StatusError {
         /// What the system says.
         why: io::Error,
     },
+    /// There is no journal that says what is in the inbox, and the inbox can't be looked into.
+    #[error("{}", for_whom(true, &format_args!("the inbox {path}: {why}")))]
+    Inbox {
+        /// The inbox.
+        path: String,
+        /// What the system says.
+        why: io::Error,
+    },
 }
 
 fn of_lock(error: &LockError) -> String {
@@ -53,7 +61,8 @@ mod tests {
         let for_whom = "this is for root and the user that imeid runs as: try it with sudo (";
         let lock = |source| StatusError::from(LockError::Io { path: path.clone(), source });
         let why = |why| StatusError::Unreachable { path: path.display().to_string(), why };
-        for error in [lock(denied()), why(denied())] {
+        let inbox = StatusError::Inbox { path: path.display().to_string(), why: denied() };
+        for error in [lock(denied()), why(denied()), inbox] {
             let told = error.to_string();
             assert!(told.starts_with(for_whom) && told.contains("/var/lib/imeid/journal.db"), "{told}");
             assert!(!told.contains("writable"), "he has nothing to mend: {told}");

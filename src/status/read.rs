@@ -117,6 +117,9 @@ fn read(journal: &Path, config: Option<&Config>, clock: &Clock) -> Result<Status
     if journal_bytes.is_some() {
         told.add_what_the_disk_shows(folder, config.map(|config| config.journal.min_free_bytes));
     }
+    if let Some(config) = config.filter(|_| journal_bytes.is_none()) {
+        may_look_into(&config.folders.inbox)?;
+    }
     let disk = Disk { journal_bytes, free_bytes: durable::free_bytes(folder).ok() };
     Ok(put_together(told, config, holder, disk, now))
 }
@@ -280,6 +283,16 @@ fn money(today: &DayMoney, per_day: Option<Money>, at_rest: Option<Baseline>) ->
 }
 
 /// The journal's size with its write-ahead log; `None` if there is none.
+/// Who is kept out of the inbox would else be told that nothing was ever taken in.
+fn may_look_into(inbox: &Path) -> Result<(), StatusError> {
+    match fs::read_dir(inbox) {
+        Err(why) if why.kind() == io::ErrorKind::PermissionDenied => {
+            Err(StatusError::Inbox { path: inbox.display().to_string(), why })
+        }
+        _ => Ok(()),
+    }
+}
+
 fn journal_bytes(path: &Path) -> Result<Option<u64>, StatusError> {
     let size = |path: &Path| match fs::metadata(path) {
         Ok(metadata) => Ok(Some(metadata.len())),

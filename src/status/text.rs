@@ -143,10 +143,16 @@ fn until(reason: &str) -> &'static str {
 }
 
 fn waiting(waiting: &Waiting, status: &Status) -> String {
-    let ago = words::span(status.at.since(waiting.since));
+    // Of what can't be looked at the time isn't known either.
+    let is_known = waiting.since != Timestamp::default();
+    let ago = if is_known {
+        format!(", for {}", words::span(status.at.since(waiting.since)))
+    } else {
+        String::new()
+    };
     if waiting.name == "." {
         return format!(
-            "the inbox itself: it is gone or can't be looked into, for {ago}; what is dropped is taken once it is back"
+            "the inbox itself: it is gone or can't be looked into{ago}; what is dropped is taken once it is back"
         );
     }
     let why = match waiting.why {
@@ -155,7 +161,7 @@ fn waiting(waiting: &Waiting, status: &Status) -> String {
         Why::WaitsForResume => "waits until someone says imeid resume".to_owned(),
         why => why.to_string(),
     };
-    format!("{}: {why}, for {ago}", waiting.name)
+    format!("{}: {why}{ago}", waiting.name)
 }
 
 fn list(title: &str, lines: impl Iterator<Item = String>) -> Option<String> {
