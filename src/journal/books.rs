@@ -16,6 +16,7 @@ use super::orders::{Loaded, Rules, Telling};
 use super::pause;
 use super::sums::Amounts;
 use super::tx::Tx;
+use super::wake::Rung;
 use crate::clock::local_day;
 use crate::gate::Scope;
 use crate::order::{Effect, Released, Source};
@@ -294,6 +295,10 @@ fn move_money(
         presumed: delta(Account::Presumed),
         charged: delta(Account::Charged),
     };
+    if to == Account::None {
+        // There is room under the day's cap again.
+        tx.ring(Rung::SUBMIT);
+    }
     tx.add(|sums| {
         sums.total("day", row.day, by);
         sums.total("batch", order.batch.0, by);
