@@ -64,10 +64,16 @@ impl Clock {
     /// The machine's local day that holds `at`, as the number 20251114.
     #[must_use]
     pub fn local_day(&self, at: Timestamp) -> i64 {
-        let time = jiff::Timestamp::from_millisecond(at.millis()).unwrap_or_default();
-        let date = time.to_zoned_datetime(jiff::tz::TimeZone::system()).date();
-        i64::from(date.year()) * 10_000 + i64::from(date.month()) * 100 + i64::from(date.day())
+        local_day(at)
     }
+}
+
+/// The machine's local day that holds `at`, as the number 20251114.
+#[must_use]
+pub fn local_day(at: Timestamp) -> i64 {
+    let time = jiff::Timestamp::from_millisecond(at.millis()).unwrap_or_default();
+    let date = time.to_zoned_datetime(jiff::tz::TimeZone::system()).date();
+    i64::from(date.year()) * 10_000 + i64::from(date.month()) * 100 + i64::from(date.day())
 }
 
 impl fmt::Debug for Clock {

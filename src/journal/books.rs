@@ -16,6 +16,8 @@ use super::orders::{Loaded, Rules, Telling};
 use super::pause;
 use super::sums::Amounts;
 use super::tx::Tx;
+use super::wake::Rung;
+use crate::clock::local_day;
 use crate::gate::Scope;
 use crate::order::{Effect, Released, Source};
 use crate::schedule;
@@ -205,7 +207,8 @@ fn presume(
     }
 }
 
-/// Enters an attempt that there is evidence of and no row.
+/// Enters an attempt that there is evidence of and no row. When it was made nobody knows: it counts to the day on which it
+/// is found, the one whose cap can still hold something back.
 fn enter(
     tx: &Tx<'_>,
     order: &mut Loaded,
@@ -214,13 +217,14 @@ fn enter(
     verdict: Verdict,
     to: &[(&str, Account); 1],
 ) -> Result<(), JournalError> {
-    let last: Option<(i64, i64)> = tx.find(
-        "SELECT price, day FROM attempts WHERE order_id = ?1 ORDER BY n DESC LIMIT 1",
+    let last: Option<i64> = tx.find(
+        "SELECT price FROM attempts WHERE order_id = ?1 ORDER BY n DESC LIMIT 1",
         [order.id.0],
-        |row| Ok((row.get(0)?, row.get(1)?)),
+        |row| row.get(0),
     )?;
     let terms = rules.terms.get(&order.service).map_or(Money::ZERO, |terms| terms.price);
-    let (price, day) = last.map_or((terms, 0), |(price, day)| (Money::from_micros(price), day));
+    let price = last.map_or(terms, Money::from_micros);
+    let day = local_day(now);
     order.attempts = order.attempts.saturating_add(1);
     let known_id = known_id(tx, order.service)?;
     tx.execute(
@@ -291,6 +295,10 @@ fn move_money(
         presumed: delta(Account::Presumed),
         charged: delta(Account::Charged),
     };
+    if to == Account::None {
+        // There is room under the day's cap again.
+        tx.ring(Rung::SUBMIT);
+    }
     tx.add(|sums| {
         sums.total("day", row.day, by);
         sums.total("batch", order.batch.0, by);

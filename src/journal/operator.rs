@@ -62,7 +62,9 @@ fn goes_on(pause: &Pause, now: Timestamp, rules: &Rules) -> GoesOn {
         | PauseReason::Maintenance
         | PauseReason::Service
         | PauseReason::Price => GoesOn::Tried,
-        PauseReason::Cap => GoesOn::Stays("it ends with the day, or with a higher per_day".to_owned()),
+        PauseReason::Cap => GoesOn::Stays(
+            "it ends with the day, with a higher per_day, or once money is free again".to_owned(),
+        ),
         PauseReason::Disk => GoesOn::Stays("it ends by itself once there is space".to_owned()),
         PauseReason::OlderCopy => {
             let from = pause.since.plus(rules.quiet);

@@ -89,6 +89,21 @@ pub(super) fn set(
     Ok(())
 }
 
+/// Says why anew, without another line in the log. Whether there is such a pause.
+pub(super) fn reword(
+    tx: &Tx<'_>,
+    scope: Scope,
+    reason: PauseReason,
+    text: &str,
+) -> Result<bool, JournalError> {
+    let sql = "UPDATE pauses SET text = ?3 WHERE scope = ?1 AND reason = ?2";
+    let stands = tx.execute(sql, (code(scope), reason.as_str(), text))? > 0;
+    if stands {
+        tx.pauses_changed();
+    }
+    Ok(stands)
+}
+
 /// How often a pause was tried, and whether an order is on its way to find out; `None`: there is no such pause.
 fn tries_of(tx: &Tx<'_>, scope: Scope, reason: PauseReason) -> Result<Option<(u32, bool)>, JournalError> {
     tx.find(

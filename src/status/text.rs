@@ -136,7 +136,7 @@ fn until(reason: &str) -> &'static str {
     } else if is(PauseReason::Operator) || is(PauseReason::OlderCopy) {
         "until someone says imeid resume"
     } else if is(PauseReason::Cap) {
-        "until the day is over or per_day is higher"
+        "until the day is over, per_day is higher or money is free again"
     } else {
         "until its cause is gone"
     }
@@ -226,7 +226,7 @@ mod tests {
         for (reason, until) in [
             (PauseReason::Operator, "until someone says imeid resume"),
             (PauseReason::OlderCopy, "until someone says imeid resume"),
-            (PauseReason::Cap, "until the day is over or per_day is higher"),
+            (PauseReason::Cap, "until the day is over, per_day is higher or money is free again"),
             (PauseReason::Disk, "until its cause is gone"),
         ] {
             let line = format!("everything: {}: why (for 40s, {until})", reason.as_str());

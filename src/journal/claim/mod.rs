@@ -1,5 +1,6 @@
 //! Claiming: the next orders that the gate lets go, each with its attempt, in one commit.
 
+mod cap;
 mod probes;
 mod queued;
 
@@ -15,8 +16,8 @@ use super::ticket::{AttemptTicket, Claim};
 use super::tx::Tx;
 use super::{Journal, JournalError};
 use crate::clock::Clock;
-use crate::gate::{self, Brake, Pause, Scope};
-use crate::order::{Event, PauseReason, State};
+use crate::gate::{self, Brake, Pause};
+use crate::order::{Event, State};
 use crate::provider::PlaceOrder;
 use crate::types::{AttemptNo, BatchId, Money, ServiceId, Timestamp};
 
@@ -180,34 +181,28 @@ impl<'a> Claiming<'a> {
     }
 
     fn run(mut self) -> Result<Draft, JournalError> {
-        self.end_cap_if_there_is_room()?;
+        let capped = self.lift_cap_if_there_is_room()?;
+        self.claim_all()?;
+        if let Some(text) = capped {
+            self.end_cap_if_it_is_over(&text)?;
+        }
+        Ok(self.draft)
+    }
+
+    fn claim_all(&mut self) -> Result<(), JournalError> {
         // What is claimed from here on is a witness for those that have rested.
         rest::note(self.tx, self.now, self.request.rules.quiet)?;
         match gate::all(&self.pauses) {
             Some(Brake::Paused) => {
                 self.draft.blocked = Some(Blocked::Paused);
-                return Ok(self.draft);
+                return Ok(());
             }
             // One order goes to find out; nothing beside it.
             Some(Brake::One) => self.left = self.left.min(1usize.saturating_sub(self.in_flight(None)?)),
             None => {}
         }
         self.probes()?;
-        self.queued()?;
-        Ok(self.draft)
-    }
-
-    fn end_cap_if_there_is_room(&mut self) -> Result<(), JournalError> {
-        let capped = |pause: &Pause| pause.reason == PauseReason::Cap;
-        if self.pauses.iter().any(capped) {
-            let cheapest =
-                self.request.rules.terms.values().map(|terms| terms.price).min().unwrap_or(Money::ZERO);
-            if gate::fits(self.used, cheapest, self.request.per_day) {
-                pause::end(self.tx, Scope::All, PauseReason::Cap, self.now)?;
-                self.pauses.retain(|pause| !capped(pause));
-            }
-        }
-        Ok(())
+        self.queued()
     }
 
     fn in_flight(&self, service: Option<ServiceId>) -> Result<usize, JournalError> {
@@ -321,15 +316,6 @@ impl<'a> Claiming<'a> {
         let canary = Canary { proven, free: width.saturating_sub(on_their_way) };
         self.canaries.insert(service, canary);
         Ok(canary)
-    }
-
-    fn cap(&mut self) -> Result<bool, JournalError> {
-        let cap = self.request.per_day.unwrap_or(Money::ZERO);
-        let text = format!("{} of {cap} a day are spent, in flight or in doubt", self.used);
-        pause::set(self.tx, Scope::All, PauseReason::Cap, &text, self.now)?;
-        self.draft.blocked = Some(Blocked::Cap);
-        self.left = 0;
-        Ok(false)
     }
 }
 

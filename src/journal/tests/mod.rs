@@ -154,7 +154,7 @@ impl Bench {
     fn request(&self, want: usize) -> ClaimRequest {
         ClaimRequest {
             want,
-            day: 20_251_114,
+            day: self.clock().local_day(self.now()),
             per_day: None,
             after: BatchId(0),
             rules: Arc::clone(&self.rules),
@@ -226,6 +226,7 @@ fn check_books(view: &View) {
             );
         }
     }
+    assert_eq!(number("SELECT count(*) FROM attempts WHERE price > 0 AND day = 0"), 0, "attempts of no day");
     for (column, verdicts) in
         [("unaccounted", "3"), ("inferred", "5, 6, 7"), ("presumed", "4"), ("charged", "0")]
     {

@@ -123,6 +123,45 @@ async fn what_fits_under_the_cap_goes_though_its_own_claim_reached_it() {
 }
 
 #[tokio::test]
+async fn the_cap_is_told_once_when_it_is_reached_and_once_when_it_is_over() {
+    let bench = Bench::new().await;
+    bench.batch("stock", &imeis(6)).await;
+    let request = || ClaimRequest { per_day: PRICE.checked_mul(2), ..bench.request(9) };
+    let claim = || async { bench.journal.begin_attempts(request(), bench.clock()).await.unwrap().tickets };
+    let told = || {
+        ["pause", "pause ended"].map(|what| {
+            bench.number(&format!(
+                "SELECT count(*) FROM events WHERE what = '{what}' AND detail LIKE 'all cap%'"
+            ))
+        })
+    };
+    let text = || async { bench.journal.pauses().await.unwrap().pop().unwrap().text };
+    let mut tickets = claim().await;
+    assert_eq!((tickets.len(), told()), (2, [1, 0]));
+    // Each comes back free, and the next goes in its place.
+    for left in [3, 2, 1, 0] {
+        bench.finish(tickets.remove(0), Placed::NotTaken(NotTaken::InvalidImei("no".to_owned()))).await;
+        tickets.extend(claim().await);
+        assert_eq!((tickets.len(), told()), (2, [1, 0]), "{left} are left");
+        assert!(text().await.starts_with("0.16 of 0.16 a day"), "{}", text().await);
+    }
+    // One is turned away and waits: the day is as good as full, and what is shown is true.
+    let wait = Duration::from_secs(5);
+    bench.finish(tickets.remove(0), Placed::NotTaken(NotTaken::Throttled(Some(wait)))).await;
+    assert!(claim().await.is_empty());
+    assert!(text().await.starts_with("0.08 of 0.16 a day"), "{}", text().await);
+    bench.pass(wait);
+    tickets.extend(claim().await);
+    assert_eq!((tickets.len(), told()), (2, [1, 0]));
+    // Nothing waits any more.
+    bench.finish(tickets.remove(0), Placed::NotTaken(NotTaken::InvalidImei("no".to_owned()))).await;
+    assert!(claim().await.is_empty());
+    assert_eq!(told(), [1, 1]);
+    assert!(bench.reasons().await.is_empty());
+    bench.finish(tickets.remove(0), Placed::Taken(ProviderOrderId(7))).await;
+}
+
+#[tokio::test]
 async fn a_services_pause_is_told_by_the_services_name() {
     let bench = Bench::new().await;
     let service = Scope::Service(bench.service);

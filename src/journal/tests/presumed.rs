@@ -46,6 +46,30 @@ impl Bench {
 }
 
 #[tokio::test]
+async fn a_charge_that_is_cleared_makes_room_under_the_cap_at_once() {
+    let bench = Bench::new().await;
+    let order = bench.with_presumed().await;
+    bench.order_one(20).await;
+    bench.judge(bench.good()).await;
+    let request = || ClaimRequest { per_day: PRICE.checked_mul(4), ..bench.request(9) };
+    let claim = || async { bench.journal.begin_attempts(request(), bench.clock()).await.unwrap() };
+    assert_eq!(claim().await.blocked, Some(Blocked::Cap));
+    assert_eq!(claim().await.blocked, Some(Blocked::Paused));
+    bench.pass(QUIET);
+    let submit = &bench.journal.wakes().submit;
+    // What rang before is heard before.
+    submit.notify_one();
+    submit.notified().await;
+    bench.judge(bench.good()).await;
+    assert_eq!(bench.presumed(order), 0);
+    tokio::time::timeout(Duration::from_secs(5), submit.notified()).await.expect("nobody is woken");
+    let claimed = claim().await;
+    assert_eq!(claimed.tickets.len(), 1);
+    drop(claimed);
+    bench.check_books();
+}
+
+#[tokio::test]
 async fn two_good_listings_with_its_id_alone_clear_it() {
     let bench = Bench::new().await;
     let order = bench.with_presumed().await;

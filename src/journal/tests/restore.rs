@@ -116,6 +116,34 @@ async fn what_was_ordered_since_the_copy_and_is_not_finished_is_taken_for_ours()
 }
 
 #[tokio::test]
+async fn what_a_copy_takes_as_sent_counts_to_the_day_on_which_it_was_put_back() {
+    let bench = Bench::new().await;
+    bench.batch("before", &imeis(2)).await;
+    let bench = bench.put_back().await;
+    bench.pass(Duration::from_secs(3 * 86_400));
+    bench.start(None).await;
+    let today = |bench: &Bench| {
+        let day = bench.clock().local_day(bench.now());
+        let money = bench.journal.read_here(|view| view.day_money(day)).unwrap();
+        [money.in_doubt, money.presumed, money.charged].map(|money| money.micros() / PRICE.micros())
+    };
+    assert_eq!(today(&bench), [2, 0, 0]);
+    // One that the copy knew, and one that it never heard of, are found at the provider.
+    bench.export(vec![bench.row(0, PENDING, bench.now())]).await;
+    assert_eq!(bench.sort(vec![bench.row(9, PENDING, bench.now())]).await, [Sorted::Ours(None)]);
+    assert_eq!(today(&bench), [1, 0, 2]);
+    bench.recount();
+    bench.pass(QUIET);
+    assert!(bench.said(Said::Resume, Target::Everything).await.done);
+    bench.batch("stock", &[imei(3), imei(4), imei(5)]).await;
+    let request = ClaimRequest { per_day: PRICE.checked_mul(4), ..bench.request(9) };
+    let claimed = bench.journal.begin_attempts(request, bench.clock()).await.unwrap();
+    assert_eq!((claimed.tickets.len(), claimed.blocked), (1, Some(Blocked::Cap)));
+    drop(claimed);
+    bench.check_books();
+}
+
+#[tokio::test]
 async fn a_journal_behind_its_stamp_is_an_older_copy_and_one_that_is_moved_is_not() {
     let bench = Bench::new().await;
     bench.batch("stock", &imeis(3)).await;

@@ -150,6 +150,9 @@ pub(super) fn books(view: &Connection) {
         }
     }
     assert_eq!(kept, sums, "totals and the ledger");
+    let sql = "SELECT 'order ' || order_id || ', attempt ' || n FROM attempts WHERE price > 0 AND day = 0";
+    let of_no_day = strings(view, sql);
+    assert!(of_no_day.is_empty(), "attempts that no day's cap counts: {of_no_day:?}");
     let differing = strings(
         view,
         "SELECT 'order ' || o.id FROM orders o WHERE (o.unaccounted, o.inferred, o.presumed, o.charged, o.state = 1) IS NOT \
