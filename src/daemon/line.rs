@@ -146,6 +146,9 @@ impl Doing {
 
     /// When the last order is sent, of those that nothing holds back.
     fn eta(&self, live: &Live) -> Option<String> {
+        if live.standstill.is_some() {
+            return None;
+        }
         let goes = |batch: &&BatchWork| {
             batch.state == BatchState::Working && !self.pauses.iter().any(|pause| pause.covers(batch.service))
         };
@@ -197,6 +200,7 @@ mod tests {
             line.starts_with("paused (outage: HTTP 502, tried again at 1970-01-01T00:00:04Z): "),
             "{line}"
         );
+        assert!(!line.contains("all sent in"), "{line}");
     }
 
     #[test]
