@@ -115,7 +115,7 @@ fn go_on(
             GoesOn::Tried => {
                 pause::try_now(tx, pause.scope, pause.reason, now)?;
                 moved = true;
-                said.push(format!("still paused, tried again at once: {shown}"));
+                said.push(format!("still paused, being tried now (imeid status shows whether it went): {shown}"));
             }
             GoesOn::Stays(why) => said.push(format!("still paused: {shown}; {why}")),
             GoesOn::Ends => said.push(format!("still paused: {shown}")),
