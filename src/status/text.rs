@@ -144,7 +144,7 @@ fn until(reason: &str) -> &'static str {
 
 fn waiting(waiting: &Waiting, status: &Status) -> String {
     let ago = words::span(status.at.since(waiting.since));
-    if waiting.name == "." {
+    if waiting.is_the_folder() {
         return format!(
             "the inbox itself: it is gone or can't be looked into, for {ago}; what is dropped is taken once it is back"
         );
