@@ -71,9 +71,19 @@ impl Clock {
 /// The machine's local day that holds `at`, as the number 20251114.
 #[must_use]
 pub fn local_day(at: Timestamp) -> i64 {
-    let time = jiff::Timestamp::from_millisecond(at.millis()).unwrap_or_default();
-    let date = time.to_zoned_datetime(jiff::tz::TimeZone::system()).date();
+    let date = local(at).date();
     i64::from(date.year()) * 10_000 + i64::from(date.month()) * 100 + i64::from(date.day())
+}
+
+/// `at` as a clock on the wall beside the machine shows it: `22:29:08`.
+#[must_use]
+pub fn local_time(at: Timestamp) -> String {
+    local(at).strftime("%H:%M:%S").to_string()
+}
+
+fn local(at: Timestamp) -> jiff::ZonedDateTime {
+    let time = jiff::Timestamp::from_millisecond(at.millis()).unwrap_or_default();
+    time.to_zoned_datetime(jiff::tz::TimeZone::system())
 }
 
 impl fmt::Debug for Clock {

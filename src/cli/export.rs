@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::words::{Desk, Named, Trouble};
+use super::words::{Desk, Trouble, no_such_batch};
 use super::{Exit, complain};
 use crate::config::Folders;
 use crate::durable;
 use crate::journal::{BatchState, BatchWork};
 use crate::outbox::{PublishError, write_result};
+use crate::types::Imei;
 
 const EXAMPLES: &str =
     "The result is made of the journal, as it stands: of a batch in work, what is known so far. \
@@ -60,16 +61,12 @@ fn export(desk: &Desk, args: &ExportArgs) -> Result<(), Trouble> {
 
 fn batch(desk: &Desk, name: &str) -> Result<BatchWork, Trouble> {
     // Only a batch has a result: a NAME that looks like an IMEI is one all the same.
-    let (id, name) = match desk.batch(name)? {
-        Some(found) => found,
-        None => match desk.named(name, None)? {
-            Named::Batch(id, name) => (id, name),
-            Named::Imei(..) => {
-                return Err(Trouble::usage(
-                    "an IMEI has no result file: give the NAME of a batch, or try imeid show",
-                ));
-            }
-        },
+    let Some((id, name)) = desk.batch(name)? else {
+        return Err(if Imei::parse(name, false).is_ok() {
+            Trouble::usage("an IMEI has no result file: give the NAME of a batch, or try imeid show")
+        } else {
+            Trouble::failed(no_such_batch(name))
+        });
     };
     let batch = desk.view.batch(id)?.ok_or_else(|| Trouble::failed(format!("the batch {name} is gone")))?;
     if batch.state == BatchState::Taking {

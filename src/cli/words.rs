@@ -66,6 +66,11 @@ pub(super) enum Named {
     Batch(BatchId, String),
 }
 
+/// Why nothing is known by this NAME.
+pub(super) fn no_such_batch(name: &str) -> String {
+    format!("there is no batch {name:?}: give the NAME of its files in the outbox (NAME.results.csv)")
+}
+
 /// The journal of this configuration, open for reading.
 pub(super) struct Desk {
     pub(super) config: Config,
@@ -99,9 +104,7 @@ impl Desk {
         }
         Err(Trouble::failed(match imei {
             Some(imei) => format!("IMEI {imei} is in no file that was taken"),
-            None => format!(
-                "there is no batch {name:?}: give the NAME of its files in the outbox (NAME.results.csv), or an IMEI"
-            ),
+            None => format!("{}, or an IMEI", no_such_batch(name)),
         }))
     }
 

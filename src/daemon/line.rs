@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use crate::clock::local_time;
 use crate::gate::{Pause, Scope};
+use crate::inbox::Waiting;
 use crate::journal::{BatchState, BatchWork, DayMoney, JournalError, Link, OrderCounts, TallyState, View};
 use crate::meter::Standstill;
 use crate::order::{PauseReason, State};
@@ -114,7 +116,9 @@ impl Doing {
     }
 
     fn work(&self, live: &Live) -> String {
-        let waiting = match live.inbox.len() {
+        let is_gone = live.inbox.iter().any(Waiting::is_the_folder);
+        let waiting = match live.inbox.iter().filter(|waiting| !waiting.is_the_folder()).count() {
+            _ if is_gone => ", the inbox is gone".to_owned(),
             0 => String::new(),
             n => format!(", {n} waiting in the inbox"),
         };
@@ -146,6 +150,9 @@ impl Doing {
 
     /// When the last order is sent, of those that nothing holds back.
     fn eta(&self, live: &Live) -> Option<String> {
+        if live.standstill.is_some() {
+            return None;
+        }
         let goes = |batch: &&BatchWork| {
             batch.state == BatchState::Working && !self.pauses.iter().any(|pause| pause.covers(batch.service))
         };
@@ -159,9 +166,9 @@ fn stands_still(standstill: &Standstill) -> String {
     format!("{}: {}{}", standstill.cause.as_str(), standstill.why, next_try(standstill.next_try))
 }
 
-/// A point in time, not a countdown: the line is told anew only when something has changed.
+/// A point in time, by the machine's clock on the wall, not a countdown: the line is told anew only when something has changed.
 fn next_try(at: Option<Timestamp>) -> String {
-    at.map_or_else(String::new, |at| format!(", tried again at {at}"))
+    at.map_or_else(String::new, |at| format!(", tried again at {}", local_time(at)))
 }
 
 fn own(batch: &BatchWork) -> u64 {
@@ -181,6 +188,7 @@ fn counted_word(n: usize, word: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::inbox::Why;
     use crate::meter::Cause;
 
     #[test]
@@ -194,9 +202,23 @@ mod tests {
         doing.orders.queued = 1;
         let line = doing.line(&live, 30, false);
         assert!(
-            line.starts_with("paused (outage: HTTP 502, tried again at 1970-01-01T00:00:04Z): "),
+            line.starts_with(&format!("paused (outage: HTTP 502, tried again at {}): ", local_time(at))),
             "{line}"
         );
+        assert!(!line.contains("all sent in"), "{line}");
+    }
+
+    #[test]
+    fn an_inbox_that_is_gone_is_told_and_is_no_file_that_waits() {
+        let waits =
+            |name: &str| Waiting { name: name.to_owned(), why: Why::Unreadable, since: Timestamp::default() };
+        let line = |names: &[&str]| {
+            let inbox = names.iter().map(|name| waits(name)).collect();
+            Doing::default().line(&Live { inbox, ..Live::default() }, 30, false)
+        };
+        assert_eq!(line(&["a.csv"]), "idle: no file open, 1 waiting in the inbox, 0.00 today");
+        assert_eq!(line(&["."]), "idle: no file open, the inbox is gone, 0.00 today");
+        assert_eq!(line(&[".", "a.csv"]), "idle: no file open, the inbox is gone, 0.00 today");
     }
 
     #[test]

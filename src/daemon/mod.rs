@@ -33,7 +33,7 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::clock::Clock;
 use crate::config::{Config, read_api_key};
 use crate::durable::LockFile;
-use crate::journal::Journal;
+use crate::journal::{Journal, JournalError};
 use crate::meter::Meter;
 use crate::provider::{GsmFusion, Provider};
 use crate::pulse::Pulse;
@@ -51,6 +51,7 @@ pub use unrecorded::Unrecorded;
 
 use faults::Ended;
 use key::KeyInUse;
+use line::Doing;
 use log::LogHandle;
 use manager::Watchdog;
 use reload::Reload;
@@ -153,7 +154,7 @@ impl Daemon {
         let (submit, mut others) = self.start(left, shown, &stop, &rest);
         let mut submit = submit;
         tokio::select! {
-            _ = is_shown.wait_for(|shown| *shown) => self.tell_ready(),
+            () = async { drop(is_shown.wait_for(|shown| *shown).await) } => self.tell_ready().await,
             () = stop.cancelled() => {}
             _ = self.journal.damaged() => {}
             () = self.journal.writer_gone() => {}
@@ -199,7 +200,8 @@ impl Daemon {
             }
         }
         faults::tell(&faults, &self.journal, &self.lock, &self.clock).await;
-        tracing::info!("stopped");
+        let in_doubt = self.doing().await.ok().map(|doing| doing.orders.in_doubt);
+        tracing::info!(in_doubt, "stopped");
         tell_status("stopped");
         if self.journal.is_damaged() {
             // A stage that found it may have ended first.
@@ -208,8 +210,27 @@ impl Daemon {
         by_itself.map_or(Ok(()), |name| Err(DaemonError::Stage(name)))
     }
 
-    fn tell_ready(&self) {
-        tracing::info!(version = env!("CARGO_PKG_VERSION"), "ready");
+    async fn doing(&self) -> Result<Doing, JournalError> {
+        let day = self.clock.local_day(self.clock.now());
+        self.journal.read(move |view| Doing::read(view, day)).await
+    }
+
+    async fn tell_ready(&self) {
+        // Where it can't be read nothing is counted: ready it is all the same.
+        let known = self.doing().await.ok();
+        let count = |of: fn(&Doing) -> u64| known.as_ref().map(of);
+        let unrecorded = self.journal.unrecorded().len();
+        tracing::info!(
+            version = env!("CARGO_PKG_VERSION"),
+            services = self.settings.borrow().config.services.len(),
+            files = known.as_ref().map(|doing| doing.batches.len()),
+            queued = count(|doing| doing.orders.queued),
+            in_doubt = count(|doing| doing.orders.in_doubt),
+            held = count(|doing| doing.orders.held),
+            pauses = known.as_ref().map(|doing| doing.pauses.len()),
+            alarms = known.as_ref().map(|doing| doing.alarms.saturating_add(unrecorded)),
+            "ready"
+        );
         manager::tell(&[NotifyState::Ready]);
     }
 

@@ -48,6 +48,7 @@ pub(super) async fn recovered(config: Config, locks: Locks, clock: &Clock) -> Re
 
 async fn recover_all(config: Config, locks: Locks, clock: &Clock) -> Result<Opened, DaemonError> {
     let Locks { journal: lock, inbox: inbox_lock, noted } = locks;
+    let start = clock.now();
     sweep(&config);
     let journal = Journal::open(&config.journal.path)?;
     journal.keep_steady(clock);
@@ -59,6 +60,7 @@ async fn recover_all(config: Config, locks: Locks, clock: &Clock) -> Result<Open
     }
     faults::take_up(noted, &journal).await;
     journal.try_account_at_once(clock.now()).await?;
+    journal.say_kept_pauses(start, clock.now()).await?;
     warn_of_left_waiting(&journal, &settings).await?;
     Ok(Opened { journal, settings, lock, _inbox_lock: inbox_lock })
 }

@@ -213,10 +213,14 @@ impl Progress {
     }
 
     async fn lines(&self) -> Result<(), JournalError> {
-        let reading = self.meter.read(self.clock.now());
-        for batch in self.journal.read(|view| view.busy_batches()).await? {
+        let now = self.clock.now();
+        let reading = self.meter.read(now);
+        let all_still = self.meter.standstill(now).is_some() || !*self.heard.disk_ok.borrow();
+        let (batches, pauses) = self.journal.read(|view| Ok((view.busy_batches()?, view.pauses()?))).await?;
+        for batch in batches {
             if batch.state == BatchState::Working {
-                line(&batch, reading);
+                let is_still = all_still || pauses.iter().any(|pause| pause.covers(batch.service));
+                line(&batch, reading, !is_still);
             }
         }
         Ok(())
@@ -227,7 +231,8 @@ fn noted(waiting: &watch::Receiver<Vec<Waiting>>) -> Vec<Waiting> {
     waiting.borrow().iter().take(NOTED_FILES).cloned().collect()
 }
 
-fn line(batch: &BatchWork, reading: Reading) {
+/// `goes`: its orders don't stand still, so that there is a time to tell.
+fn line(batch: &BatchWork, reading: Reading, goes: bool) {
     let orders = batch.count(|tally| tally.link == Link::Own);
     let unsent = batch.count(|tally| {
         tally.link == Link::Own && matches!(tally.state, TallyState::Order(State::Queued | State::Submitting))
@@ -235,10 +240,11 @@ fn line(batch: &BatchWork, reading: Reading) {
     let in_doubt = batch.count(|tally| tally.state == TallyState::Order(State::InDoubt));
     let done = batch.rows_total.saturating_sub(batch.open_rows());
     let presumed = batch.presumed_as_told();
+    let eta = if goes { eta(unsent, reading.per_1000_s).map(words::span) } else { None };
     tracing::info!(
         batch = %batch.name, sent = %format_args!("{}/{orders}", orders.saturating_sub(unsent)),
         done = %format_args!("{done}/{}", batch.rows_total), rate = %format_args!("{}/s", words::rate(reading.per_1000_s)),
-        spent = %batch.charged, presumed, in_doubt, eta = %eta(unsent, reading.per_1000_s).map_or_else(|| "-".to_owned(), words::span),
+        spent = %batch.charged, presumed, in_doubt, eta,
         "progress"
     );
 }

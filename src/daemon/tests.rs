@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::gate::Scope;
-use crate::journal::{JournalError, View};
+use crate::journal::View;
 use crate::order::PauseReason;
 use crate::provider::{BoxFuture, PlaceOrder};
 use crate::types::{

@@ -146,7 +146,6 @@ impl Scanner {
                 look.unlisted.push(folder.to_owned());
                 let shown = if prefix.is_empty() { "." } else { prefix.trim_end_matches('/') };
                 let name = OsString::from(shown);
-                let error = io::Error::new(error.kind(), format!("{}: {error}", folder.display()));
                 let found = Found::Waits(Why::Unreadable, Some(error));
                 self.remember(folder, &name, shown, look.now, found, look);
                 return;
@@ -271,7 +270,7 @@ impl Scanner {
         };
         if known.why != why {
             let since = if is_new && known.why.is_none() { known.since } else { now };
-            known.changed(why, error, since);
+            known.changed(path, why, error, since);
         }
     }
 
@@ -367,11 +366,12 @@ impl Known {
     }
 
     /// It waits for another reason now: said once, and in a note that is there already.
-    fn changed(&mut self, why: Option<Why>, error: Option<io::Error>, since: Timestamp) {
+    fn changed(&mut self, path: &Path, why: Option<Why>, error: Option<io::Error>, since: Timestamp) {
         self.why = why;
         self.since = since;
         self.noticed = false;
-        let name = &self.shown;
+        // The folder itself has no name in it.
+        let name = if self.quiet { path.display().to_string() } else { self.shown.clone() };
         match (why, error) {
             (Some(Why::Unreadable), error) => {
                 let error = error.map(|error| error.to_string()).unwrap_or_default();

@@ -56,3 +56,11 @@ pub struct Waiting {
     /// Since when that is so.
     pub since: Timestamp,
 }
+
+impl Waiting {
+    /// Whether it is the inbox itself: gone, or not to be looked into.
+    #[must_use]
+    pub fn is_the_folder(&self) -> bool {
+        self.name == "."
+    }
+}

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::durable;
+use crate::gate::Pause;
 use crate::inbox::{Stamp, Taken, hash_file};
 use crate::journal::{
     BatchState, Journal, JournalError, Link, NewBatch, NewRow, OpenFile, OrderFor, Refused, RowOrder,
@@ -18,6 +19,7 @@ use crate::meter::Meter;
 use crate::result::{Header, name_in_outbox};
 use crate::settings::Settings;
 use crate::types::{BatchId, Money, OrderId, ServiceId, Timestamp};
+use crate::words;
 
 use super::ahead::Ahead;
 use super::reader::{OpenError, ReadError, Table};
@@ -133,7 +135,7 @@ impl Work {
             return Err(WorkError::Changed);
         }
         self.journal.open_batch(batch, self.clock.now()).await?;
-        self.tell(&name, &header, counts, service.price);
+        self.tell(&name, &header, counts, service.price, number).await;
         self.archive(batch).await
     }
 
@@ -231,20 +233,31 @@ impl Work {
         Ok(())
     }
 
-    fn tell(&self, name: &str, header: &Header, counts: Counts, price: Money) {
+    async fn tell(&self, name: &str, header: &Header, counts: Counts, price: Money, service: ServiceId) {
         let cost = price.checked_mul(counts.orders).unwrap_or(Money::ZERO);
-        let latency = Some(self.meter.read(self.clock.now()).p50).filter(|p50| !p50.is_zero());
-        let workers = u64::try_from(self.settings.config.submit.workers).unwrap_or(1).max(1);
-        let calls_each = u32::try_from(counts.orders.div_ceil(workers)).unwrap_or(u32::MAX);
-        let eta = latency.unwrap_or(USUAL_LATENCY).saturating_mul(calls_each);
+        let eta = self.goes(service).await.then(|| words::span(self.eta(counts.orders)));
         tracing::info!(
             batch = %name, rows = counts.rows, orders = counts.orders, known = counts.known,
-            invalid = counts.invalid, cost = %cost, eta = %crate::words::span(eta), "file taken"
+            invalid = counts.invalid, cost = %cost, eta, "file taken"
         );
         let others = header.other_imei_names();
         if !others.is_empty() {
             tracing::info!(batch = %name, column = %header.imei_name(), not = %others.join(", "), "several IMEI columns");
         }
+    }
+
+    /// Whether orders of this service go now: while they stand still nobody knows when they end.
+    async fn goes(&self, service: ServiceId) -> bool {
+        let is_paused = |pauses: Vec<Pause>| pauses.iter().any(|pause| pause.covers(service));
+        self.meter.standstill(self.clock.now()).is_none() && !self.journal.pauses().await.is_ok_and(is_paused)
+    }
+
+    /// How long so many orders take, every worker at it.
+    fn eta(&self, orders: u64) -> Duration {
+        let latency = Some(self.meter.read(self.clock.now()).p50).filter(|p50| !p50.is_zero());
+        let workers = u64::try_from(self.settings.config.submit.workers).unwrap_or(1).max(1);
+        let calls_each = u32::try_from(orders.div_ceil(workers)).unwrap_or(u32::MAX);
+        latency.unwrap_or(USUAL_LATENCY).saturating_mul(calls_each)
     }
 
     async fn archive(&self, batch: BatchId) -> Result<(), WorkError> {

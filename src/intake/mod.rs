@@ -69,6 +69,7 @@ impl Intake {
             // What was taken before waits too, should nobody have said that it goes on.
             return;
         }
+        let mut found = self.inbox.waiting();
         let mut left = self.work_through_taken().await;
         self.told.record(&self.journal, &self.clock).await;
         self.look_first().await;
@@ -79,6 +80,10 @@ impl Intake {
                 () = again, if left => {
                     left = self.work_through_taken().await;
                     self.told.record(&self.journal, &self.clock).await;
+                    continue;
+                }
+                Ok(()) = found.changed() => {
+                    self.tell_looked().await;
                     continue;
                 }
                 Ok(()) = self.settings.changed() => {
@@ -103,10 +108,16 @@ impl Intake {
     /// The first look of this process, and the end of what the last one told of its own.
     async fn look_first(&mut self) {
         match self.inbox.look().await {
-            Ok(()) => self.looking.goes_on(&self.journal, &self.clock).await,
+            Ok(()) => self.tell_looked().await,
             Err(error) => self.looking.broke_off(&self.journal, &self.clock, &error).await,
         }
         self.scanned.send_replace(true);
+    }
+
+    async fn tell_looked(&mut self) {
+        let found = self.inbox.waiting().borrow().clone();
+        let inbox = &self.inbox.settings().inbox;
+        self.looking.looked(&self.journal, &self.clock, inbox, &found).await;
     }
 
     /// In an older copy of a journal files wait too: what they hold may have been ordered since. It is found out at

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::clock::Clock;
+use crate::inbox::Waiting;
 use crate::journal::{Journal, JournalError, Trouble};
 use crate::order::Alarm;
 
@@ -74,7 +75,7 @@ impl Told {
     }
 }
 
-/// Whether the inbox can be looked through: only a fault of our own keeps that from being so, until the next start.
+/// Whether the inbox can be looked through: not while it is gone, and after a fault of our own not until the next start.
 #[derive(Debug)]
 pub struct Looking(Trouble);
 
@@ -93,9 +94,18 @@ impl Looking {
         self.0.is(journal, text.to_owned(), clock.now()).await;
     }
 
-    /// A look came to its end.
-    pub(super) async fn goes_on(&mut self, journal: &Journal, clock: &Clock) {
-        self.0.is_gone(journal, clock.now()).await;
+    /// A look came to its end, and found this.
+    pub(super) async fn looked(&mut self, journal: &Journal, clock: &Clock, inbox: &Path, found: &[Waiting]) {
+        if found.iter().any(Waiting::is_the_folder) {
+            let text = format!(
+                "the inbox {} is gone or can't be looked into: no file is taken until it is back (is its filesystem \
+                 mounted?), then it goes on by itself",
+                inbox.display()
+            );
+            self.0.is(journal, text, clock.now()).await;
+        } else {
+            self.0.is_gone(journal, clock.now()).await;
+        }
     }
 }
 

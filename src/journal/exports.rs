@@ -16,6 +16,9 @@ pub struct ReadExport {
     pub reason: Option<(String, String)>,
 }
 
+/// Whether one was read to its end since then.
+pub(super) const READ_SINCE: &str = "SELECT 1 FROM exports WHERE at > ?1 LIMIT 1";
+
 impl Journal {
     /// What is known of the export in this folder of `.taken`: it was read to the end.
     ///

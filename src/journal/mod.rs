@@ -82,6 +82,7 @@ pub use listing::hangs_after;
 pub use mark::Mark;
 pub use orders::{Rules, ServiceTerms};
 pub use outbox::{BatchWork, ResultFile, ResultOrder, ResultRow, Tally, TallyState, WhyReleased};
+pub use pause::{say_pause, say_pause_ended};
 pub use poll::{DuePoll, PollResult, PollTold};
 pub use prune::{PruneFrom, Pruned};
 pub use requests::{LetterBox, NewRequest, OpenRequest, RequestAnswer, Said, Target};

@@ -1,6 +1,7 @@
 //! An operator's word about submission as a whole, or about an alarm.
 
 use super::books;
+use super::exports;
 use super::orders::Rules;
 use super::pause;
 use super::requests::{Request, RequestAnswer};
@@ -117,7 +118,9 @@ fn go_on(
             GoesOn::Tried => {
                 pause::try_now(tx, pause.scope, pause.reason, now)?;
                 moved = true;
-                said.push(format!("still paused, tried again at once: {shown}"));
+                said.push(format!(
+                    "still paused, being tried now (imeid status shows whether it went): {shown}"
+                ));
             }
             GoesOn::Stays(why) => said.push(format!("still paused: {shown}; {why}")),
             GoesOn::Ends => said.push(format!("still paused: {shown}")),
@@ -138,8 +141,7 @@ const NO_EXPORT: &str = "no export of the provider's was read since that pause b
 
 /// Whether one was read to its end since then.
 fn was_export_read(tx: &Tx<'_>, since: Timestamp) -> Result<bool, JournalError> {
-    let read = tx.find("SELECT 1 FROM exports WHERE at > ?1 LIMIT 1", [since.millis()], |_| Ok(()))?;
-    Ok(read.is_some())
+    Ok(tx.find(exports::READ_SINCE, [since.millis()], |_| Ok(()))?.is_some())
 }
 
 fn shown(tx: &Tx<'_>, pause: &Pause) -> Result<String, JournalError> {

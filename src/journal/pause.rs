@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::tx::Tx;
 use super::wake::Rung;
-use super::{Journal, JournalError};
+use super::{Journal, JournalError, View};
 use crate::gate::{Pause, Scope};
 use crate::order::PauseReason;
 use crate::schedule;
@@ -77,13 +77,7 @@ pub(super) fn set(
         let scope = scope_word(tx, scope)?;
         tx.event(now, None, None, "pause", &format!("{scope} {}: {text}", reason.as_str()))?;
         let text = text.to_owned();
-        tx.log(move || {
-            tracing::warn!(
-                scope = %scope, reason = reason.as_str(), text = %text,
-                next_try = %wait.map_or_else(|| "-".to_owned(), |wait| format!("{}s", wait.as_secs())),
-                "pause"
-            );
-        });
+        tx.log(move || say_pause(&scope, reason.as_str(), &text, wait, None));
     }
     tx.ring(Rung::SUBMIT);
     Ok(())
@@ -102,6 +96,21 @@ pub(super) fn reword(
         tx.pauses_changed();
     }
     Ok(stands)
+}
+
+/// The line of a pause. `since`: where it began before the line.
+pub fn say_pause(scope: &str, reason: &str, text: &str, wait: Option<Duration>, since: Option<Timestamp>) {
+    tracing::warn!(
+        scope, reason, text,
+        next_try = %wait.map_or_else(|| "-".to_owned(), |wait| format!("{}s", wait.as_secs())),
+        since = since.map(tracing::field::display),
+        "pause"
+    );
+}
+
+/// The line of its end.
+pub fn say_pause_ended(scope: &str, reason: &str) {
+    tracing::info!(scope, reason, "pause ended");
 }
 
 /// How often a pause was tried, and whether an order is on its way to find out; `None`: there is no such pause.
@@ -157,7 +166,7 @@ pub(super) fn end(
         tx.pauses_changed();
         let scope = scope_word(tx, scope)?;
         tx.event(now, None, None, "pause ended", &format!("{scope} {}", reason.as_str()))?;
-        tx.log(move || tracing::info!(scope = %scope, reason = reason.as_str(), "pause ended"));
+        tx.log(move || say_pause_ended(&scope, reason.as_str()));
         tx.ring(Rung::SUBMIT);
     }
     Ok(ended)
@@ -243,6 +252,26 @@ impl Journal {
     /// The journal can't be written.
     pub async fn try_account_at_once(&self, now: Timestamp) -> Result<(), JournalError> {
         self.write(move |tx| try_now(tx, Scope::All, PauseReason::Account, now)).await
+    }
+
+    /// At a start: says again what stands still since before `start`, for the line that began it is in another process's
+    /// log.
+    ///
+    /// # Errors
+    /// The journal can't be read.
+    pub async fn say_kept_pauses(&self, start: Timestamp, now: Timestamp) -> Result<(), JournalError> {
+        let names = self.read(View::service_names).await?;
+        for pause in self.pauses().await?.into_iter().filter(|pause| pause.since < start) {
+            let scope = match pause.scope {
+                Scope::All => "all".to_owned(),
+                Scope::Service(id) => {
+                    format!("service:{}", names.get(&id).cloned().unwrap_or_else(|| id.to_string()))
+                }
+            };
+            let wait = pause.next_try.map(|at| at.since(now));
+            say_pause(&scope, pause.reason.as_str(), &pause.text, wait, Some(pause.since));
+        }
+        Ok(())
     }
 
     /// Ends a pause, if there is one.

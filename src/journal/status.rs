@@ -91,7 +91,7 @@ impl View {
     /// # Errors
     /// What SQLite says.
     pub fn alarms(&self) -> Result<Vec<AlarmLine>, JournalError> {
-        self.all(
+        let mut alarms = self.all(
             "SELECT n, name, text, at FROM alarms WHERE gone_at IS NULL AND acked_at IS NULL ORDER BY n LIMIT 100",
             [],
             |row| {
@@ -102,7 +102,11 @@ impl View {
                     since: Timestamp::from_millis(row.get(3)?),
                 })
             },
-        )
+        )?;
+        for AlarmLine { text, since, .. } in &mut alarms {
+            self.tell_export_read(text, *since)?;
+        }
+        Ok(alarms)
     }
 
     /// The orders in work.

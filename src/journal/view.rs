@@ -9,11 +9,14 @@ use rusqlite::{Connection, OpenFlags, Params, Row};
 
 use super::JournalError;
 use super::damage;
+use super::exports;
 use super::opened::Opened;
 use super::pause;
+use super::restore;
 use super::wal::beside;
 use crate::gate::Pause;
-use crate::types::ServiceId;
+use crate::order::PauseReason;
+use crate::types::{ServiceId, Timestamp};
 
 /// A connection that can only read.
 pub struct View {
@@ -127,7 +130,21 @@ impl View {
     /// # Errors
     /// What SQLite says.
     pub fn pauses(&self) -> Result<Vec<Pause>, JournalError> {
-        self.all(pause::SELECT, [], pause::read)
+        let mut pauses = self.all(pause::SELECT, [], pause::read)?;
+        for pause in pauses.iter_mut().filter(|pause| pause.reason == PauseReason::OlderCopy) {
+            self.tell_export_read(&mut pause.text, pause.since)?;
+        }
+        Ok(pauses)
+    }
+
+    /// Of what an older copy waits for, an export that was read since `since` is no longer a part: `text` says so.
+    pub(super) fn tell_export_read(&self, text: &mut String, since: Timestamp) -> Result<(), JournalError> {
+        if let Some(what) = text.strip_suffix(restore::ADVICE)
+            && self.find(exports::READ_SINCE, [since.millis()], |_| Ok(()))?.is_some()
+        {
+            *text = format!("{what}. An export was read since: say imeid resume");
+        }
+        Ok(())
     }
 
     /// Our names for the services.

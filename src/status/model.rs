@@ -209,7 +209,7 @@ impl Status {
         !self.daemon.running
             || !self.pauses.is_empty()
             || !self.alarms.is_empty()
-            || self.inbox.iter().any(|waiting| waiting.name == ".")
+            || self.inbox.iter().any(Waiting::is_the_folder)
             || self.orders.held > 0
             || self.batches.iter().any(|batch| batch.state == BatchState::Held)
     }

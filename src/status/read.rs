@@ -55,6 +55,7 @@ impl Told {
         let reason = PauseReason::Disk.as_str();
         if self.pauses.iter().all(|pause| pause.reason != reason) {
             self.all_paused = true;
+            self.batches.iter_mut().for_each(|batch| batch.eta = None);
             self.pauses.push(PauseLine { service: None, reason, text, since, next_try: None });
         }
     }
@@ -179,7 +180,9 @@ fn tell(
     let live = Live::read(view)?.filter(is_its_own);
     let open = view.busy_batches()?;
     let done = view.done_batches(DONE_BATCHES)?;
-    let rate = live.as_ref().map_or(0, |live| live.per_1000_s);
+    // While everything stands still the rate of the last minute tells of no end.
+    let going = live.as_ref().filter(|live| live.standstill.is_none());
+    let rate = going.map_or(0, |live| live.per_1000_s);
     let published = last_published(view, open.iter().chain(&done))?;
     let batches = batches::lines(&open, &done, &names, &published, &pauses, rate, now);
     let service = |scope| match scope {

@@ -193,6 +193,11 @@ async fn files_that_take_turns_hold_each_other_up() {
     assert_eq!((eta(&status, 0), eta(&status, 1)), (Some(110), Some(20)));
     bench.journal.pause(Scope::All, PauseReason::Credit, String::new(), NOW).await.unwrap();
     assert_eq!(eta(&bench.read(), 0), None, "nothing is sent");
+    bench.journal.end_pause(Scope::All, PauseReason::Credit, NOW).await.unwrap();
+    assert_eq!(eta(&bench.read(), 0), Some(110));
+    let outage = Standstill { cause: Cause::Outage, why: "HTTP 502".to_owned(), since: None, next_try: None };
+    bench.note(|live| (live.per_1000_s, live.standstill) = (1_000, Some(outage))).await;
+    assert_eq!(eta(&bench.read(), 0), None, "the provider is out");
 }
 
 #[tokio::test]

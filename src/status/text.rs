@@ -150,7 +150,7 @@ fn waiting(waiting: &Waiting, status: &Status) -> String {
     } else {
         String::new()
     };
-    if waiting.name == "." {
+    if waiting.is_the_folder() {
         return format!(
             "the inbox itself: it is gone or can't be looked into{ago}; what is dropped is taken once it is back"
         );

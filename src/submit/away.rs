@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::journal;
+use crate::meter::Cause;
 use crate::types::{NotTaken, Placed, Timestamp};
 
 /// The alarm's name. It is over with the next answer, so it isn't recorded.
@@ -18,8 +20,15 @@ impl Away {
         self.0 = Some((now, why.to_owned()));
     }
 
-    pub(super) fn ends(&mut self) {
-        self.0 = None;
+    /// True: it was away.
+    pub(super) fn ends(&mut self) -> bool {
+        self.0.take().is_some()
+    }
+
+    /// How long it is until it lasts; `None`: it isn't away, or lasts already.
+    pub(super) fn due_in(&self, now: Timestamp) -> Option<Duration> {
+        let (since, _) = self.0.as_ref()?;
+        LASTS.checked_sub(now.since(*since)).filter(|left| !left.is_zero())
     }
 
     /// The alarm's text, the same for as long as it lasts.
@@ -30,6 +39,16 @@ impl Away {
              `imeid check --online` says whether it can be reached"
         ))
     }
+}
+
+/// Its lines are those of a pause, though none is recorded: whoever asks the log what stood still finds both.
+pub(super) fn say_begin(why: &str, next_try: Option<Duration>) {
+    let text = format!("{why}: orders go one at a time until one is answered");
+    journal::say_pause("all", Cause::Outage.as_str(), &text, next_try, None);
+}
+
+pub(super) fn say_end() {
+    journal::say_pause_ended("all", Cause::Outage.as_str());
 }
 
 /// What a call that failed came to, for people.
@@ -50,13 +69,14 @@ mod tests {
     fn only_one_that_lasts_is_an_alarm_with_one_text_until_it_is_over() {
         let at = |seconds: u64| Timestamp::from_millis(1_000_000).plus(Duration::from_secs(seconds));
         let mut away = Away::default();
-        assert_eq!(away.alarm(at(0)), None);
+        assert_eq!((away.alarm(at(0)), away.due_in(at(0))), (None, None));
         away.begins(at(0), "connection refused");
-        assert_eq!(away.alarm(at(59)), None);
+        assert_eq!((away.alarm(at(59)), away.due_in(at(59))), (None, Some(Duration::from_secs(1))));
+        assert_eq!(away.due_in(at(60)), None);
         let text = away.alarm(at(60)).unwrap();
         assert!(text.contains("since 1970-01-01T00:16:40Z: connection refused"), "{text}");
         assert_eq!(away.alarm(at(6_000)), Some(text));
-        away.ends();
+        assert!(away.ends() && !away.ends());
         assert_eq!(away.alarm(at(6_001)), None);
     }
 }

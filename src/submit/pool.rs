@@ -267,11 +267,14 @@ impl Pool {
         let (is_out, limit) = (state.pace.is_out(), state.pace.limit());
         self.open(&state);
         let (why, opens_at) = (state.why.clone(), state.pace.closed_until(now));
-        match (was_out, is_out) {
-            (false, true) => state.away.begins(now, &why),
+        let ended = match (was_out, is_out) {
+            (false, true) => {
+                state.away.begins(now, &why);
+                false
+            }
             (true, false) => state.away.ends(),
-            _ => {}
-        }
+            _ => false,
+        };
         drop(state);
         if limit != before {
             self.few.store(usize::MAX, Ordering::Release);
@@ -279,27 +282,30 @@ impl Pool {
         match (was_out, is_out) {
             (false, true) => {
                 self.outage.notify_one();
-                tracing::warn!(
-                    %why,
-                    next_try = opens_at.map(tracing::field::display),
-                    "the provider doesn't answer orders: one at a time until it does"
-                );
+                away::say_begin(&why, opens_at.map(|at| at.since(now)));
             }
-            (true, false) => {
-                self.journal.drop_unrecorded(away::ALARM);
-                tracing::info!("the provider answers orders again");
-            }
+            (true, false) => self.say_end(ended),
             _ if limit < before => tracing::debug!(limit, before, "fewer orders at once"),
             _ => {}
         }
     }
 
+    fn say_end(&self, ended: bool) {
+        self.journal.drop_unrecorded(away::ALARM);
+        if ended {
+            away::say_end();
+        }
+    }
+
+    /// How long it is until the provider has been away for so long that it is an alarm; `None`: it isn't, or it is one.
+    pub(super) fn alarm_due_in(&self) -> Option<Duration> {
+        self.state.lock().ok()?.away.due_in(self.clock.now())
+    }
+
     /// That the provider hasn't answered for long is an alarm until it does, or begins anew after a pause.
     pub(super) fn tell_if_away(&self) {
         let Ok(mut state) = self.state.lock() else { return };
-        if !state.pace.is_out() {
-            state.away.ends();
-        }
+        let ended = !state.pace.is_out() && state.away.ends();
         let alarm = state.away.alarm(self.clock.now());
         drop(state);
         match alarm {
@@ -307,9 +313,7 @@ impl Pool {
                 tracing::error!(alarm = away::ALARM, "{text}");
             }
             Some(_) => {}
-            None => {
-                self.journal.drop_unrecorded(away::ALARM);
-            }
+            None => self.say_end(ended),
         }
     }
 }

@@ -46,7 +46,8 @@ pub(super) async fn run(
             Err(error) => journal.fails("pauses", &format!("pauses can't be tried: {error}")),
         }
         pool.tell_if_away();
-        let pause = if is_tried { LOOK_EVERY } else { LOOK_AGAIN };
+        let longest = if is_tried { LOOK_EVERY } else { LOOK_AGAIN };
+        let pause = pool.alarm_due_in().map_or(longest, |due| due.min(longest));
         pulse::within(pause);
         tokio::select! {
             Ok(()) = standing.changed(), if !is_tried => {}

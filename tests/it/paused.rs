@@ -5,7 +5,7 @@ use std::time::Duration;
 use imeid::simulator::{Change, Delay, Options, Share};
 use imeid::types::Money;
 
-use crate::support::{Sim, Workplace, file_of, imei};
+use crate::support::{Sim, Workplace, file_of, imei, status};
 
 #[test]
 fn credit_for_half_of_a_file_leaves_the_rest_queued_and_a_refill_finishes_it() {
@@ -52,10 +52,10 @@ fn orders_of_a_service_that_left_the_config_are_told_of_and_can_be_given_up() {
     let log = place.log();
     let told = "3 orders wait for a service that is no longer configured (network_id 1739)";
     assert!(log.contains(told) && log.contains("service=iphone-check"), "{log}");
-    let status = place.run(&["status"]);
-    assert_eq!(status.status.code(), Some(3));
-    let status = String::from_utf8(status.stdout).unwrap();
-    assert!(status.contains(&format!("service iphone-check: service: {told}")), "{status}");
+    let shown = place.run(&["status"]);
+    assert_eq!(shown.status.code(), Some(3));
+    let shown = String::from_utf8(shown.stdout).unwrap();
+    assert!(shown.contains(&format!("service iphone-check: service: {told}")), "{shown}");
     assert!(place.run(&["cancel", "stock"]).status.success());
     let table = place.result("stock.results.csv");
     assert_eq!(table.counts("imeid_status").into_iter().collect::<Vec<_>>(), [("cancelled", 3)]);
@@ -87,4 +87,33 @@ fn a_key_that_was_mended_is_tried_at_the_start_and_not_after_minutes() {
     let table = place.result("stock.results.csv");
     assert_eq!(table.counts("imeid_status").into_iter().collect::<Vec<_>>(), [("completed", 3)]);
     assert!(place.log().contains("pause ended scope=all reason=account"), "{}", place.log());
+}
+
+#[test]
+fn a_pause_that_was_kept_is_said_again_before_the_start_is_ready_and_no_time_is_promised() {
+    let sim = Sim::start(Options {
+        latency: Delay::Fixed(Duration::from_millis(20)),
+        completion: Delay::Fixed(Duration::from_millis(200)),
+        ..Options::default()
+    });
+    let mut place = Workplace::new(&sim.url(), &[]);
+    place.start();
+    assert!(place.run(&["pause"]).status.success());
+    assert!(place.stop().success());
+    let before = place.log().len();
+    place.start();
+    let log = place.log().split_off(before);
+    let pause = log.find("pause scope=all reason=operator").expect(&log);
+    assert!(pause < log.find("ready version=").unwrap(), "{log}");
+    assert!(log[pause..].lines().next().unwrap().contains(" since="), "{log}");
+    place.drop_file("stock.csv", &file_of((0..3).map(imei)));
+    place.until("the file is told", |place| place.log().contains("file taken"));
+    let log = place.log();
+    let taken = log.lines().find(|line| line.contains("file taken")).unwrap();
+    assert!(!taken.contains("eta="), "{taken}");
+    assert_eq!(status(&place)["batches"][0]["eta"], serde_json::Value::Null);
+    assert!(place.run(&["resume"]).status.success());
+    place.result("stock.results.csv");
+    place.drop_file("more.csv", &file_of((3..6).map(imei)));
+    place.until("the next is told with a time", |place| place.log().contains(" eta="));
 }

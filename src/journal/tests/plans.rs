@@ -181,8 +181,8 @@ async fn no_statement_scans_a_table_that_grows() {
         }
         seen += 1;
         // One row from the end of a table.
-        let is_short = sql.ends_with(" DESC LIMIT 1")
-            || BEGINNINGS.iter().chain(&RARE).any(|part| sql.ends_with(part));
+        let is_short =
+            sql.ends_with(" DESC LIMIT 1") || BEGINNINGS.iter().chain(&RARE).any(|part| sql.ends_with(part));
         wrong.extend(
             bench.scans(&sql).into_iter().filter(|_| !is_short).map(|step| format!("{file}: {sql}: {step}")),
         );

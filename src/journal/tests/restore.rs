@@ -241,7 +241,14 @@ async fn a_copy_of_one_that_waits_waits_a_quiet_period_of_its_own() {
     let bench = bench.put_back().await;
     bench.start(None).await;
     bench.pass(QUIET + Duration::from_secs(1));
+    let told = || bench.journal.read_here(|view| Ok((view.pauses()?, view.alarms()?))).unwrap();
+    let texts = |(pauses, alarms): (Vec<crate::gate::Pause>, Vec<AlarmLine>)| {
+        [pauses[0].text.clone(), alarms[0].text.clone()]
+    };
+    let ends = |end: &str| texts(told()).iter().all(|text| text.ends_with(end));
+    assert!(ends(". Drop the provider's export into reconcile, then say imeid resume"), "{:?}", told());
     bench.read_an_export("before the next copy").await;
+    assert!(ends("is not in it. An export was read since: say imeid resume"), "{:?}", told());
     let copied = bench.path.with_file_name("again.db");
     std::fs::write(&copied, "").unwrap();
     back_up(&bench.path, &copied, bench.now()).unwrap();

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicI64};
 
+use super::super::retry;
 use super::*;
 use crate::meter::Cause;
 use crate::types::Unclear;
@@ -90,4 +91,47 @@ async fn has_rung(pool: &Pool) -> bool {
         () = pool.freed() => true,
         () = tokio::task::yield_now() => false,
     }
+}
+
+/// Goes on sending, one order after the other, until the provider is found out.
+async fn send_until_out(pool: &Pool, journal: &Journal, request: &ClaimRequest, clock: &Clock) {
+    while pool.alarm_due_in().is_none() {
+        pool.want(&one_worker(), clock.now());
+        let request = ClaimRequest { want: 1, ..request.clone() };
+        let ticket = journal.begin_attempts(request, clock.clone()).await.unwrap().tickets.pop().unwrap();
+        pool.take_in();
+        pool.work(ticket, true).await;
+    }
+}
+
+#[tokio::test]
+async fn a_provider_that_is_away_is_an_alarm_after_a_minute_and_not_only_at_the_next_look() {
+    let folder = tempfile::tempdir().unwrap();
+    let ahead = Arc::new(AtomicI64::new(1_000_000));
+    let (of, began) = (Arc::clone(&ahead), tokio::time::Instant::now());
+    let clock =
+        Clock::from_fn(move || Timestamp::from_millis(of.load(Ordering::SeqCst)).plus(began.elapsed()));
+    let (journal, request) = journal_with(folder.path(), 8, clock.now()).await;
+    let settings = watch::channel(settings_with(&journal, 1).await).1;
+    let provider: Arc<dyn Provider> = Arc::new(Out(false.into()));
+    let meter = Arc::new(Meter::default());
+    let pool = Arc::new(Pool::new(journal.clone(), Arc::clone(&provider), clock.clone(), meter));
+    send_until_out(&pool, &journal, &request, &clock).await;
+    // It looks half a second before the minute is over, and then, with nothing due, 30 s later.
+    let left = pool.alarm_due_in().unwrap() - Duration::from_millis(500);
+    ahead.fetch_add(i64::try_from(left.as_millis()).unwrap(), Ordering::SeqCst);
+    let tells = retry::run(journal.clone(), provider, clock, settings, Arc::clone(&pool));
+    let is_told = async {
+        while !journal.unrecorded().contains_key("provider") {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let told = async {
+        tokio::select! {
+            () = tells => {}
+            () = is_told => {}
+        }
+    };
+    assert!(tokio::time::timeout(LOOK_AGAIN / 3, told).await.is_ok(), "it comes with the next look");
+    assert_eq!(pool.alarm_due_in(), None, "it is told");
 }

@@ -62,7 +62,12 @@ fn an_inbox_that_goes_and_comes_back_is_watched_again() {
     place.start();
     let inbox = place.path("inbox");
     fs::remove_dir_all(&inbox).unwrap();
-    tells(&mut place, &["the inbox itself: it is gone"]);
+    tells(
+        &mut place,
+        &["the inbox itself: it is gone", "inbox: the inbox", "is gone or can't be looked into"],
+    );
+    assert_eq!(place.log().matches("alarm=inbox").count(), 1, "{}", place.log());
+    assert!(!place.log().contains("name=."), "{}", place.log());
     assert!(place.log().contains(inbox.to_str().unwrap()), "{}", place.log());
     assert_eq!(place.ended(), None);
     fs::create_dir(&inbox).unwrap();
