@@ -10,7 +10,7 @@ use reqwest::Url;
 use toml::de::{DeTable, DeValue};
 
 use super::checks;
-use super::errors::{ConfigError, ConfigErrors, place};
+use super::errors::{ConfigError, ConfigErrors, explain, place};
 use super::keys::TABLES;
 use super::section::{At, Report, Section, report_unknown};
 use super::{
@@ -73,10 +73,8 @@ pub fn parse(text: &str, path: &Path) -> Result<Config, ConfigErrors> {
     if !syntax.is_empty() {
         // Message and place only: how toml prints an error shows the line, which may hold a secret.
         for error in syntax {
-            report.error(
-                error.span().map_or(0, |span| span.start),
-                format!("this is not TOML: {}", error.message()),
-            );
+            let at = error.span().map_or(0, |span| span.start);
+            report.error(at, format!("this is not TOML: {}", explain(text, at, error.message())));
         }
         return Err(ConfigErrors::new(path, report.into_errors()));
     }
