@@ -26,17 +26,12 @@ pub fn not_asked() -> Finding {
 }
 
 fn failed(error: &CallError) -> Finding {
+    let told = format!("provider: {error}; {}", error.mend());
     match error {
-        CallError::Account(_) => {
-            bad_config(format!("provider: {error}; look at user_id and the API key, or ask the provider"))
-        }
-        CallError::Unreachable(_) => {
-            unknown(format!("provider: {error}; look at base_url, the network and [provider] proxy"))
-        }
-        CallError::Http(404 | 301 | 302 | 307 | 308 | 403) | CallError::Unreadable(_) => bad_config(format!(
-            "provider: {error}: base_url may be another site's; ask the provider for its address"
-        )),
-        _ => unknown(format!("provider: {error}; try again later")),
+        CallError::Account(_)
+        | CallError::Http(404 | 301 | 302 | 307 | 308 | 403)
+        | CallError::Unreadable(_) => bad_config(told),
+        _ => unknown(told),
     }
 }
 

@@ -56,7 +56,7 @@ impl Provider for Told {
 
 /// The shipped configuration: one service, 1739, at most 0.08.
 fn config() -> Config {
-    crate::config::parse(include_str!("../../config/imeid.toml"), Path::new("/etc/imeid/imeid.toml")).unwrap()
+    crate::config::parse(&crate::config::edited(), Path::new("/etc/imeid/imeid.toml")).unwrap()
 }
 
 async fn asked(told: Told) -> (Vec<Grade>, String, Verdict) {

@@ -155,6 +155,7 @@ fn see_also(of_program: bool) -> Roff {
     let page = if of_program { "systemctl" } else { "imeid" };
     let mut roff = Roff::new();
     roff.control("SH", ["SEE ALSO"]);
-    roff.text([bold(page), roman("(1)")]);
+    roff.text([bold(page), roman("(1), ")]);
+    roff.text([italic("/usr/share/doc/imeid/README.md")]);
     roff
 }

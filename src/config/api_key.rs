@@ -10,6 +10,8 @@ use secrecy::zeroize::Zeroize;
 
 use super::Config;
 
+/// What people put around a text.
+const QUOTES: [char; 6] = ['"', '\'', '`', '“', '”', '„'];
 /// Longer than any key.
 const KEY_BYTES_MAX: u64 = 4096;
 
@@ -155,6 +157,8 @@ fn check(key: &str, home: &Path) -> Result<SecretString, KeyError> {
         Err(KeyError::Empty { home: home.to_owned() })
     } else if key.contains(['\n', '\r']) {
         wrong("it has several lines")
+    } else if key.starts_with(QUOTES) && key.ends_with(QUOTES) {
+        wrong("it is in quotes; write it without them")
     } else if key.contains(char::is_whitespace) {
         wrong("there is a space in it")
     } else if key.contains(char::is_control) {
@@ -192,7 +196,7 @@ mod tests {
             fs::write(dir.join("api-key"), key).unwrap();
         }
         let path = dir.join("imeid.toml");
-        super::super::parse(include_str!("../../config/imeid.toml"), &path).unwrap()
+        super::super::parse(&super::super::edited(), &path).unwrap()
     }
 
     fn read(key: Option<&str>) -> Result<String, String> {
@@ -212,7 +216,9 @@ mod tests {
 
     #[test]
     fn what_is_no_key_is_refused_without_showing_it() {
-        for text in ["SECRET ONE", "SECRET\nTWO", "SECRET\u{1}", &"SECRET".repeat(1_000)] {
+        for text in
+            ["SECRET ONE", "SECRET\nTWO", "SECRET\u{1}", "\"SECRET\"", "'SECRET'", &"SECRET".repeat(1_000)]
+        {
             let error = read(Some(text)).unwrap_err();
             assert!(error.contains("alone, on one line") && !error.contains("SECRET"), "{error}");
         }

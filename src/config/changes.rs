@@ -209,18 +209,16 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::config::parse;
-
-    const SHIPPED: &str = include_str!("../../config/imeid.toml");
+    use crate::config::{edited, parse};
 
     fn told(edits: &[(&str, &str)]) -> Vec<String> {
         let path = Path::new("/etc/imeid/imeid.toml");
-        let mut text = SHIPPED.to_owned();
+        let mut text = edited();
         for (from, to) in edits {
             assert!(text.contains(from), "{from}");
             text = text.replace(from, to);
         }
-        changes(&parse(SHIPPED, path).unwrap(), &parse(&text, path).unwrap())
+        changes(&parse(&edited(), path).unwrap(), &parse(&text, path).unwrap())
     }
 
     #[test]
@@ -259,8 +257,9 @@ mod tests {
             )
         };
         let with = |services: &[String]| {
-            let (tables, _) = SHIPPED.split_once("\n[[service]]\n").unwrap();
-            let rest = SHIPPED.split_once("\n[outbox]\n").unwrap().1;
+            let shipped = edited();
+            let (tables, _) = shipped.split_once("\n[[service]]\n").unwrap();
+            let rest = shipped.split_once("\n[outbox]\n").unwrap().1;
             parse(&format!("{tables}\n{}\n[outbox]\n{rest}", services.concat()), path).unwrap()
         };
         let old = with(&[service("1", "0.08", ""), service("2", "0.10", "")]);

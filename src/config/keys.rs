@@ -91,7 +91,10 @@ pub(super) fn banned(key: &str) -> Option<String> {
              asks for is ids_per_call in [poll]"
         }
         "max_workers" => "write workers in [submit]",
-        "max_retries" => "write max_attempts in [submit]",
+        "max_retries" => {
+            "write max_attempts in [submit], and not the same number: it is not the same thing, for a retry of whatever \
+             failed can pay twice"
+        }
         "enable_checkpointing" => "leave it out, it is always on: that is the journal",
         _ if looks_secret(key) => {
             return Some(format!(

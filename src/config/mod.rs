@@ -30,3 +30,9 @@ pub use model::{
     LogImei, OutboxConfig, PollConfig, ProviderConfig, Service, SubmitConfig,
 };
 pub use rest::journal_path;
+
+/// The shipped config as a person has edited it: with a provider's address.
+#[cfg(test)]
+pub(crate) fn edited() -> String {
+    include_str!("../../config/imeid.toml").replace("https://example.com", "https://provider.test")
+}

@@ -12,7 +12,7 @@ const PATH: &str = "/etc/imeid/imeid.toml";
 /// The least that loads; `{}` is where a test adds something.
 const LEAST: &str = r#"
 [provider]
-base_url = "https://example.com/"
+base_url = "https://provider.test/"
 user_id = "reseller"
 PROVIDER
 [[service]]
@@ -43,7 +43,7 @@ fn error(text: &str) -> String {
 
 #[test]
 fn the_shipped_config_loads_with_the_defaults_that_the_design_names() {
-    let config = parse(SHIPPED, Path::new(PATH)).unwrap();
+    let config = parse(&edited(), Path::new(PATH)).unwrap();
     let bare = with("", "", "[budget]\nper_day = \"2000\"\n");
     let mut least = parse(&bare, Path::new(PATH)).unwrap();
     assert_eq!(config.provider, least.provider);
@@ -52,7 +52,7 @@ fn the_shipped_config_loads_with_the_defaults_that_the_design_names() {
     assert_eq!(config.services[0].price, "0.08".parse::<Money>().unwrap());
     least.services.clone_from(&config.services);
     assert_eq!(config, least, "every value that stands in the file is the default");
-    assert_eq!(config.provider.base_url, "https://example.com");
+    assert_eq!(config.provider.base_url, "https://provider.test");
     assert_eq!(config.provider.account, "reseller");
     assert_eq!(config.folders.reconcile, Path::new("/srv/imeid/reconcile"));
     assert_eq!(config.submit.workers, 30);
@@ -68,14 +68,15 @@ fn every_value_behind_a_comment_sign_in_the_shipped_config_is_one_that_loads() {
             key.chars().all(|c| c.is_ascii_lowercase() || c == '_' || c.is_ascii_digit())
         })
     };
-    let uncommented: Vec<_> = SHIPPED
+    let edited = edited();
+    let uncommented: Vec<_> = edited
         .lines()
         .map(|line| line.strip_prefix("# ").filter(|rest| is_value(rest)).unwrap_or(line))
         .collect();
     assert!(uncommented.len() > 100);
     let config =
         parse(&uncommented.join("\n"), Path::new(PATH)).map_err(|errors| errors.to_string()).unwrap();
-    let shipped = parse(SHIPPED, Path::new(PATH)).unwrap();
+    let shipped = parse(&edited, Path::new(PATH)).unwrap();
     assert_eq!(
         (config.submit, config.poll, config.in_doubt),
         (shipped.submit, shipped.poll, shipped.in_doubt)
@@ -223,16 +224,20 @@ fn a_wrong_value_in_provider_is_named(#[case] line: &str, #[case] expected: &str
 }
 
 #[rstest]
-#[case("http://example.com", "must be https://")]
-#[case("http://127.0.0.1.example.com", "must be https://")]
-#[case("ftp://example.com", "must begin with https://")]
-#[case("example.com", "must be an address such as")]
-#[case("https://me:SECRET@example.com", "must not hold a user name or password")]
-#[case("https://example.com/?key=SECRET", "after ? or #")]
-#[case("https://example.com/gsmfusion_api/index.php", "leave the path off")]
-#[case("https://example.com/gsmfusion_api", "leave the path off")]
+#[case("http://provider.test", "must be https://")]
+#[case("http://127.0.0.1.provider.test", "must be https://")]
+#[case("https://example.com", "write your provider's address")]
+#[case("https://www.Example.ORG./panel", "write your provider's address")]
+#[case("https://panel.example", "write your provider's address")]
+#[case("http://imeid.invalid:8080", "write your provider's address")]
+#[case("ftp://provider.test", "must begin with https://")]
+#[case("provider.test", "must be an address such as")]
+#[case("https://me:SECRET@provider.test", "must not hold a user name or password")]
+#[case("https://provider.test/?key=SECRET", "after ? or #")]
+#[case("https://provider.test/gsmfusion_api/index.php", "leave the path off")]
+#[case("https://provider.test/gsmfusion_api", "leave the path off")]
 fn a_base_url_must_be_https_and_hold_no_secret(#[case] url: &str, #[case] expected: &str) {
-    let error = error(&with("", "", "").replace("https://example.com/", url));
+    let error = error(&with("", "", "").replace("https://provider.test/", url));
     assert!(error.contains(expected) && !error.contains("SECRET"), "{error}");
 }
 
@@ -240,10 +245,12 @@ fn a_base_url_must_be_https_and_hold_no_secret(#[case] url: &str, #[case] expect
 #[case("http://127.0.0.1:8080", "")]
 #[case("http://[::1]:8080", "")]
 #[case("http://localhost:8080", "")]
-#[case("http://example.com", "allow_http = true")]
-#[case("https://example.com/panel", "")]
+#[case("http://provider.test", "allow_http = true")]
+#[case("https://provider.test/panel", "")]
+#[case("https://myexample.com", "")]
+#[case("https://example.com.de", "")]
 fn plain_http_is_for_loopback_unless_it_is_allowed(#[case] url: &str, #[case] line: &str) {
-    let text = with(line, "", "").replace("https://example.com/", url);
+    let text = with(line, "", "").replace("https://provider.test/", url);
     assert_eq!(parse(&text, Path::new(PATH)).unwrap().provider.base_url, url);
 }
 
@@ -316,7 +323,7 @@ fn a_wrong_value_in_a_service_is_named(#[case] line: &str, #[case] expected: &st
 )]
 #[case("[[service]]", "[service]", "write [[service]], with two brackets")]
 #[case("user_id = \"reseller\"", "", "write user_id = \"reseller\"")]
-#[case("base_url = \"https://example.com/\"", "", "write base_url = \"https://example.com\"")]
+#[case("base_url = \"https://provider.test/\"", "", "write base_url = \"https://example.com\"")]
 fn what_is_missing_is_named_with_the_mend(#[case] line: &str, #[case] instead: &str, #[case] expected: &str) {
     let error = error(&with("", "", "").replace(line, instead));
     assert!(error.contains(expected), "{error}");
@@ -374,7 +381,7 @@ fn a_config_that_cannot_be_read_names_its_path() {
     assert!(error.contains("latin.toml:2:5: ") && error.contains("UTF-8"), "{error}");
 
     let good = dir.path().join("imeid.toml");
-    std::fs::write(&good, format!("\u{feff}{SHIPPED}").replace('\n', "\r\n")).unwrap();
+    std::fs::write(&good, format!("\u{feff}{}", edited()).replace('\n', "\r\n")).unwrap();
     assert_eq!(load(&good).unwrap().path, good, "a byte order mark and CRLF do no harm");
 }
 

@@ -6,6 +6,7 @@
 mod account;
 mod error;
 mod faults;
+mod first_look;
 mod key;
 mod line;
 pub mod log;
@@ -159,6 +160,12 @@ impl Daemon {
             _ = self.journal.damaged() => {}
             () = self.journal.writer_gone() => {}
         }
+        // Only the real provider can be another than was meant.
+        let is_real = self.outside.key.is_some();
+        let _look = is_real.then(|| {
+            let look = first_look::look(self.journal.clone(), Arc::clone(&self.provider));
+            AbortOnDropHandle::new(tokio::spawn(look))
+        });
         let mut damaged = None;
         // Its promises are the stages': it ends with this.
         let watchdog = Watchdog {

@@ -157,7 +157,7 @@ mod tests {
     use super::*;
 
     fn shipped() -> String {
-        include_str!("../../config/imeid.toml").to_owned()
+        config::edited()
     }
 
     fn parse(text: &str) -> Config {
@@ -201,7 +201,7 @@ mod tests {
     #[test]
     fn what_is_open_locked_or_connected_keeps_its_value_and_is_named() {
         let (config, kept) = reloaded(&[
-            ("https://example.com", "https://example.org"),
+            ("https://provider.test", "https://other.test"),
             ("\"reseller\"", "\"other\""),
             ("# connect_timeout = \"10s\"", "connect_timeout = \"9s\""),
             ("/srv/imeid/inbox", "/srv/imeid/in"),

@@ -52,7 +52,7 @@ impl Provider for Silent {
 
 pub(super) fn config_in(dir: &Path) -> Config {
     let path = |name: &str| format!("\"{}\"", dir.join(name).display());
-    let text = include_str!("../../config/imeid.toml")
+    let text = crate::config::edited()
         .replace("\"/srv/imeid/", &format!("\"{}/", dir.display()))
         .replace("\"/var/lib/imeid/journal.db\"", &path("state/journal.db"));
     crate::config::parse(&text, &dir.join("imeid.toml")).unwrap()
@@ -143,7 +143,7 @@ async fn a_wrong_address_can_be_mended_until_something_was_sent_under_it() {
         config.provider.base_url = url.to_owned();
         config
     };
-    let opened = open(at("https://wrong.example.com"), &clock).await.unwrap();
+    let opened = open(at("https://wrong.provider.test"), &clock).await.unwrap();
     let account = opened.settings.config.provider.account.clone();
     drop(opened);
     let execute = |sql: &str| {
@@ -154,19 +154,19 @@ async fn a_wrong_address_can_be_mended_until_something_was_sent_under_it() {
     execute(
         "INSERT INTO orders (service, imei, batch, first_row, state) VALUES (1, 353322110000008, 1, 1, 0)",
     );
-    drop(open(at("https://right.example.com"), &clock).await.unwrap());
+    drop(open(at("https://right.provider.test"), &clock).await.unwrap());
     let view = View::open(&at("").journal.path).unwrap();
-    assert_eq!(view.known_url(&account).unwrap().as_deref(), Some("https://right.example.com"));
+    assert_eq!(view.known_url(&account).unwrap().as_deref(), Some("https://right.provider.test"));
     execute("UPDATE orders SET unaccounted = 1, state = 2");
-    let refused = open(at("https://wrong.example.com"), &clock).await;
+    let refused = open(at("https://wrong.provider.test"), &clock).await;
     assert!(matches!(refused, Err(DaemonError::OtherProvider(_))), "{refused:?}");
-    drop(open(at("https://right.example.com"), &clock).await.unwrap());
+    drop(open(at("https://right.provider.test"), &clock).await.unwrap());
     // A new name would pay for every IMEI anew: what is said first keeps the orders, and works.
     let told = refused.unwrap_err().to_string();
     let (keeps, pays) = (told.find(&format!("write account = \"{account}\"")), told.find("a new name"));
     assert!(keeps.is_some() && keeps < pays, "{told}");
-    let mut moved = at("https://moved.example.com");
+    let mut moved = at("https://moved.provider.test");
     moved.provider.account_is_set = true;
     drop(open(moved, &clock).await.unwrap());
-    assert_eq!(view.known_url(&account).unwrap().as_deref(), Some("https://moved.example.com"));
+    assert_eq!(view.known_url(&account).unwrap().as_deref(), Some("https://moved.provider.test"));
 }

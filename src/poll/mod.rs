@@ -324,8 +324,9 @@ mod tests {
     async fn what_is_told_of_another_imei_is_no_answer_one_alarm_and_given_up_like_silence() {
         let folder = tempfile::tempdir().unwrap();
         let journal = Journal::open(&folder.path().join("journal.db")).unwrap();
-        let text = include_str!("../../config/imeid.toml");
-        let config = crate::config::parse(text, std::path::Path::new("/etc/imeid/imeid.toml")).unwrap();
+        let config =
+            crate::config::parse(&crate::config::edited(), std::path::Path::new("/etc/imeid/imeid.toml"))
+                .unwrap();
         let clock = Clock::system();
         let key = "a-key".to_owned().into();
         let provider = Arc::new(GsmFusion::new(&config.provider, key, clock.clone()).unwrap());

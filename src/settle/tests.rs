@@ -55,7 +55,7 @@ impl Bench {
         let folder = tempfile::tempdir().unwrap();
         let journal = Journal::open(&folder.path().join("journal.db")).unwrap();
         journal.start_is_told();
-        let text = "[provider]\nbase_url = \"https://provider.invalid\"\nuser_id = \"reseller\"\n\
+        let text = "[provider]\nbase_url = \"https://provider.test\"\nuser_id = \"reseller\"\n\
              [folders]\ninbox = \"i\"\noutbox = \"o\"\nreconcile = \"r\"\narchive = \"a\"\nrejected = \"x\"\n\
              [[service]]\nname = \"check\"\nnetwork_id = \"1739\"\nprice = \"0.08\"\nfolder = \".\"\n[submit]\ncanary = 0\n";
         let config = config::parse(text, Path::new("/nowhere/imeid.toml")).unwrap();

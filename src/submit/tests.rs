@@ -183,7 +183,7 @@ async fn a_start_and_a_pause_begin_with_a_few_orders_and_open_the_workers_from_t
     let folder = tempfile::tempdir().unwrap();
     let clock = Clock::system();
     let (journal, _) = journal_with(folder.path(), 200, clock.now()).await;
-    let text = "[provider]\nbase_url = \"https://example.com\"\nuser_id = \"main\"\n[submit]\ncanary = 0\n\
+    let text = "[provider]\nbase_url = \"https://provider.test\"\nuser_id = \"main\"\n[submit]\ncanary = 0\n\
                 [[service]]\nname = \"check\"\nnetwork_id = \"1739\"\nprice = \"0.08\"\n";
     let config = crate::config::parse(text, std::path::Path::new("/etc/imeid/imeid.toml")).unwrap();
     let settings = Arc::new(Settings::new(config, &journal).await.unwrap());
@@ -226,7 +226,7 @@ async fn a_start_and_a_pause_begin_with_a_few_orders_and_open_the_workers_from_t
 /// A configuration with so many workers, for the service of [`journal_with`].
 async fn settings_with(journal: &Journal, workers: usize) -> Arc<Settings> {
     let text = format!(
-        "[provider]\nbase_url = \"https://provider.invalid\"\nuser_id = \"reseller\"\naccount = \"main\"\n\
+        "[provider]\nbase_url = \"https://provider.test\"\nuser_id = \"reseller\"\naccount = \"main\"\n\
          shared_account = true\nlist_recent = \"no\"\n[submit]\nadaptive = false\nworkers = {workers}\ncanary = 0\n\
          [folders]\ninbox = \"i\"\noutbox = \"o\"\nreconcile = \"r\"\narchive = \"a\"\nrejected = \"x\"\n\
          [[service]]\nname = \"check\"\nnetwork_id = \"1739\"\nprice = \"0.08\"\nfolder = \".\"\n"

@@ -150,3 +150,18 @@ pub enum CallError {
     #[error("the provider's answer can't be read: {0}")]
     Unreadable(String),
 }
+
+impl CallError {
+    /// What a person can do about it, where a call that orders nothing failed.
+    #[must_use]
+    pub const fn mend(&self) -> &'static str {
+        match self {
+            Self::Account(_) => "look at user_id and the API key, or ask the provider",
+            Self::Unreachable(_) => "look at base_url, the network and [provider] proxy",
+            Self::Http(404 | 301 | 302 | 307 | 308 | 403) | Self::Unreadable(_) => {
+                "base_url may be another site's: ask the provider for its address"
+            }
+            _ => "try again later",
+        }
+    }
+}

@@ -177,6 +177,9 @@ fn the_package_puts_things_where_the_unit_and_the_program_look_for_them() {
         "{program}"
     );
     assert!(has("config/imeid.toml", "etc/imeid/imeid.toml"), "where --config looks if it isn't told");
+    let reference = ("config/imeid.toml", "usr/share/doc/imeid/examples/");
+    assert!(has(reference.0, reference.1), "what there is to set, once /etc's is edited");
+    assert!(text("README.md").contains(&format!("/{}imeid.toml", reference.1)));
     // An empty key is made on the machine: one that is packed would be overwritten with each upgrade.
     assert!(assets.iter().all(|asset| !asset[1].as_str().unwrap().contains("api-key")));
 }

@@ -162,3 +162,20 @@ fn online_a_provider_that_cannot_be_reached_is_code_1() {
     let place = Workplace::new(NOBODY, &[]);
     ends(&place.run(&["check", "--online"]), 1, &["error    provider", "can't be reached"]);
 }
+
+#[test]
+fn a_wrong_address_or_account_is_told_once_the_daemon_is_ready() {
+    let sim = Sim::start(quick());
+    sim.change(&Change { account: Some(Account::InvalidKey), ..Change::default() });
+    for (url, words) in [(NOBODY, "can't be reached"), (sim.url().as_str(), "refuses the account")] {
+        let mut place = Workplace::new(url, &[]);
+        place.start();
+        place.until("the log warns", |place| {
+            let log = place.log();
+            let ready = log.find("ready").unwrap_or(usize::MAX);
+            log.find(words).is_some_and(|at| ready < at) && log.contains("imeid check --online asks again")
+        });
+        assert!(place.stop().success(), "{}", place.log());
+    }
+    assert_eq!(sim.ledger().place_calls, 0);
+}

@@ -42,7 +42,7 @@ fn a_key_file_that_is_not_there_is_told_with_where_it_belongs() {
 
 #[test]
 fn plain_http_to_a_public_host_is_refused() {
-    let output = start_with(|text| text.replace("http://127.0.0.1:9", "http://example.com"));
+    let output = start_with(|text| text.replace("http://127.0.0.1:9", "http://provider.test"));
     refused(&output, &["imeid.toml", "http", "allow_http"]);
 }
 

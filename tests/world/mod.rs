@@ -168,7 +168,7 @@ impl World {
         let policy = if *hold { "hold" } else { "probe" };
         let budget = per_day.map_or(String::new(), |cap| format!("per_day = \"{cap}\""));
         let mut text = format!(
-            "[provider]\nbase_url = \"https://provider.invalid\"\nuser_id = \"reseller\"\nlist_recent = \"{list_recent}\"\n\
+            "[provider]\nbase_url = \"https://provider.test\"\nuser_id = \"reseller\"\nlist_recent = \"{list_recent}\"\n\
              [folders]\ninbox = \"inbox\"\noutbox = \"outbox\"\nreconcile = \"reconcile\"\narchive = \"archive\"\n\
              rejected = \"rejected\"\n[journal]\npath = \"state/journal.db\"\nkeep_answers = \"{keep_answers}\"\n\
              [submit]\nworkers = {workers}\nmax_attempts = {max_attempts}\ncanary = {canary}\n\

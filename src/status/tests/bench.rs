@@ -25,7 +25,7 @@ pub(super) fn clock() -> Clock {
 pub(super) fn config(dir: &Path) -> Config {
     let text = r#"
         [provider]
-        base_url = "https://example.com"
+        base_url = "https://provider.test"
         user_id = "reseller"
         [folders]
         inbox = "inbox"
