@@ -240,11 +240,12 @@ fn line(batch: &BatchWork, reading: Reading, goes: bool) {
     let in_doubt = batch.count(|tally| tally.state == TallyState::Order(State::InDoubt));
     let done = batch.rows_total.saturating_sub(batch.open_rows());
     let presumed = batch.presumed_as_told();
-    let eta = if goes { eta(unsent, reading.per_1000_s).map(words::span) } else { None };
+    let left = eta(unsent, reading.per_1000_s).filter(|_| goes);
+    let eta = left.map_or_else(|| "-".to_owned(), words::span);
     tracing::info!(
         batch = %batch.name, sent = %format_args!("{}/{orders}", orders.saturating_sub(unsent)),
         done = %format_args!("{done}/{}", batch.rows_total), rate = %format_args!("{}/s", words::rate(reading.per_1000_s)),
-        spent = %batch.charged, presumed, in_doubt, eta,
+        spent = %batch.charged, presumed, in_doubt, %eta,
         "progress"
     );
 }

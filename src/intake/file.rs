@@ -235,10 +235,11 @@ impl Work {
 
     async fn tell(&self, name: &str, header: &Header, counts: Counts, price: Money, service: ServiceId) {
         let cost = price.checked_mul(counts.orders).unwrap_or(Money::ZERO);
-        let eta = self.goes(service).await.then(|| words::span(self.eta(counts.orders)));
+        let eta =
+            if self.goes(service).await { words::span(self.eta(counts.orders)) } else { "-".to_owned() };
         tracing::info!(
             batch = %name, rows = counts.rows, orders = counts.orders, known = counts.known,
-            invalid = counts.invalid, cost = %cost, eta, "file taken"
+            invalid = counts.invalid, cost = %cost, %eta, "file taken"
         );
         let others = header.other_imei_names();
         if !others.is_empty() {
