@@ -8,6 +8,9 @@ use crate::durable::{DAEMONS_USER, LockError, UNIT, how_to_hand_over, how_to_mak
 use crate::journal::JournalError;
 use crate::provider::ClientError;
 
+/// What the `-shm` beside a journal takes.
+const SHARED_BYTES: u64 = 32 * 1024;
+
 /// Why the daemon didn't start, or ended.
 #[derive(Debug, thiserror::Error)]
 pub enum DaemonError {
@@ -67,11 +70,16 @@ pub enum DaemonError {
 
 impl DaemonError {
     /// The same, with the place and the mend where the disk of the journal at `path` is full: SQLite names neither.
-    pub(super) fn at(self, path: &Path) -> Self {
-        match self {
-            Self::Journal(error) if error.is_disk_full() => Self::NoRoom { path: path.to_owned() },
-            other => other,
-        }
+    /// `free`: the room that is left there, in bytes, where that is known. Of the file that it shares with those who read
+    /// (`-shm`), SQLite tells a full disk as one that fails.
+    pub(super) fn at(self, path: &Path, free: Option<u64>) -> Self {
+        let no_room = match &self {
+            Self::Journal(error) => {
+                error.is_disk_full() || (error.can_pass() && free.is_some_and(|free| free < SHARED_BYTES))
+            }
+            _ => false,
+        };
+        if no_room { Self::NoRoom { path: path.to_owned() } } else { self }
     }
 
     /// Whether the configuration is at fault, so that starting again changes nothing.
@@ -97,19 +105,26 @@ mod tests {
 
     #[test]
     fn a_full_disk_is_named_with_its_mend_and_nothing_else_is() {
-        let said = |code| {
+        let said = |code, free| {
             let error = rusqlite::Error::SqliteFailure(ffi::Error::new(code), None);
-            DaemonError::from(JournalError::from(error))
-                .at(Path::new("/var/lib/imeid/journal.db"))
-                .to_string()
+            let path = Path::new("/var/lib/imeid/journal.db");
+            DaemonError::from(JournalError::from(error)).at(path, free).to_string()
         };
-        let full = said(ffi::SQLITE_FULL);
+        let full = said(ffi::SQLITE_FULL, None);
         assert!(
             full.starts_with(
                 "no room on the disk of /var/lib/imeid/journal.db: make room there; systemd starts it again by itself"
             ),
             "{full}"
         );
-        assert!(!said(ffi::SQLITE_IOERR).contains("room"));
+        assert_eq!(said(ffi::SQLITE_IOERR_SHMSIZE, Some(SHARED_BYTES - 1)), full);
+        let others = [
+            (ffi::SQLITE_IOERR, None),
+            (ffi::SQLITE_IOERR, Some(SHARED_BYTES)),
+            (ffi::SQLITE_ERROR, Some(0)),
+        ];
+        for (code, free) in others {
+            assert!(!said(code, free).contains("room"), "{code}");
+        }
     }
 }

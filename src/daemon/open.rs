@@ -43,7 +43,10 @@ pub async fn open(config: Config, clock: &Clock) -> Result<Opened, DaemonError> 
 
 pub(super) async fn recovered(config: Config, locks: Locks, clock: &Clock) -> Result<Opened, DaemonError> {
     let path = config.journal.path.clone();
-    recover_all(config, locks, clock).await.map_err(|error| error.at(&path))
+    recover_all(config, locks, clock).await.map_err(|error| {
+        let free = path.parent().and_then(|folder| durable::free_bytes(folder).ok());
+        error.at(&path, free)
+    })
 }
 
 async fn recover_all(config: Config, locks: Locks, clock: &Clock) -> Result<Opened, DaemonError> {
