@@ -15,7 +15,7 @@ use crate::clock::Clock;
 use crate::config::{Config, KeyError, api_key_home, read_api_key};
 use crate::daemon::{self, Remembered};
 use crate::journal::{JournalError, View};
-use crate::provider::GsmFusion;
+use crate::provider::{ClientError, GsmFusion};
 
 pub use provider::{not_asked, online};
 
@@ -131,8 +131,12 @@ fn credential(config: &Config) -> Vec<Finding> {
                 )));
             }
             // Connects to nothing, but reads the certificates.
-            if let Err(error) = GsmFusion::new(&config.provider, key, Clock::system()) {
-                findings.push(bad_config(format!("provider: {error}")));
+            match GsmFusion::new(&config.provider, key, Clock::system()) {
+                Ok(_) => {}
+                Err(error @ ClientError::Placeholder(_)) => {
+                    findings.push(warning(format!("provider: {error}; the daemon doesn't start before")));
+                }
+                Err(error) => findings.push(bad_config(format!("provider: {error}"))),
             }
             findings
         }

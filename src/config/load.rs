@@ -167,7 +167,6 @@ fn read_base_url(found: At<&str>, allow_http: bool, report: &Report<'_>) -> Stri
         Ok(url) if !matches!(url.scheme(), "https" | "http") || url.host_str().is_none() => {
             wrong("must begin with https://");
         }
-        Ok(url) if is_placeholder(&url) => wrong("is still the example's: write your provider's address"),
         Ok(url) if !url.username().is_empty() || url.password().is_some() => {
             wrong("must not hold a user name or password: user_id and the file api-key are their places");
         }
@@ -188,14 +187,6 @@ fn read_base_url(found: At<&str>, allow_http: bool, report: &Report<'_>) -> Stri
         Err(_) => wrong("must be an address such as \"https://example.com\""),
     }
     found.value.trim_end_matches('/').to_owned()
-}
-
-/// A host that stands for any, and is nobody's provider (RFC 2606): the key would go to a stranger.
-fn is_placeholder(url: &Url) -> bool {
-    let host = url.host_str().unwrap_or_default().trim_end_matches('.');
-    let names = ["example.com", "example.net", "example.org", "example", "invalid"];
-    let is_of = |name| host.strip_suffix(name).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
-    names.into_iter().any(is_of)
 }
 
 fn is_loopback(url: &Url) -> bool {

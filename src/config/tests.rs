@@ -226,10 +226,6 @@ fn a_wrong_value_in_provider_is_named(#[case] line: &str, #[case] expected: &str
 #[rstest]
 #[case("http://provider.test", "must be https://")]
 #[case("http://127.0.0.1.provider.test", "must be https://")]
-#[case("https://example.com", "write your provider's address")]
-#[case("https://www.Example.ORG./panel", "write your provider's address")]
-#[case("https://panel.example", "write your provider's address")]
-#[case("http://imeid.invalid:8080", "write your provider's address")]
 #[case("ftp://provider.test", "must begin with https://")]
 #[case("provider.test", "must be an address such as")]
 #[case("https://me:SECRET@provider.test", "must not hold a user name or password")]
@@ -247,8 +243,7 @@ fn a_base_url_must_be_https_and_hold_no_secret(#[case] url: &str, #[case] expect
 #[case("http://localhost:8080", "")]
 #[case("http://provider.test", "allow_http = true")]
 #[case("https://provider.test/panel", "")]
-#[case("https://myexample.com", "")]
-#[case("https://example.com.de", "")]
+#[case("https://example.com", "")]
 fn plain_http_is_for_loopback_unless_it_is_allowed(#[case] url: &str, #[case] line: &str) {
     let text = with(line, "", "").replace("https://provider.test/", url);
     assert_eq!(parse(&text, Path::new(PATH)).unwrap().provider.base_url, url);

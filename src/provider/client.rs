@@ -31,6 +31,9 @@ pub enum ClientError {
     /// `base_url` is no address of a web server.
     #[error("base_url is no http:// or https:// address: {0}")]
     BaseUrl(String),
+    /// `base_url` is the one that the shipped configuration has, or another that is nobody's.
+    #[error("base_url {0} is still the example's: write your provider's address")]
+    Placeholder(String),
     /// The API key is empty or can't be one.
     #[error("the API key is empty or holds blanks or characters that no key has")]
     Key,
@@ -263,6 +266,9 @@ fn endpoint(base_url: &str) -> Result<Url, ClientError> {
     if !matches!(url.scheme(), "http" | "https") {
         return Err(wrong("its scheme is another"));
     }
+    if is_placeholder(&url) {
+        return Err(ClientError::Placeholder(base_url.to_owned()));
+    }
     if url.query().is_some() || url.fragment().is_some() {
         return Err(wrong("it has a query or a fragment"));
     }
@@ -270,6 +276,15 @@ fn endpoint(base_url: &str) -> Result<Url, ClientError> {
     path.pop_if_empty().extend(["gsmfusion_api", "index.php"]);
     drop(path);
     Ok(url)
+}
+
+/// A host that stands for any, and is nobody's provider (RFC 2606): the key would go to a stranger. One under `.invalid` is
+/// found nowhere.
+fn is_placeholder(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default().trim_end_matches('.');
+    let names = ["example.com", "example.net", "example.org", "example"];
+    let is_of = |name| host.strip_suffix(name).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
+    names.into_iter().any(is_of)
 }
 
 /// Whether a service may set this parameter. PHP reads `imei[]`, `imei.` or ` imei` as `imei`, so nothing but

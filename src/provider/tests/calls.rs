@@ -169,24 +169,25 @@ async fn the_key_is_in_no_answer_error_or_debug_text() {
 #[case("two words")]
 #[case("schlüssel")]
 fn a_text_that_can_be_no_key_is_refused(#[case] key: &str) {
-    let made = GsmFusion::new(&config("https://example.com".into()), key.into(), clock());
+    let made = GsmFusion::new(&config("https://provider.test".into()), key.into(), clock());
     assert_eq!(made.err(), Some(ClientError::Key));
 }
 
 #[test]
 fn what_can_not_be_used_of_the_config_is_told_without_the_secrets_in_it() {
-    let base = || config("https://example.com".into());
+    let base = || config("https://provider.test".into());
     let why = |config: &ProviderConfig| {
         let key = format!("{KEY}\n");
         GsmFusion::new(config, key.into(), clock())
             .map(|client| format!("{client:?}"))
             .map_err(|e| e.to_string())
     };
-    for address in ["https://example.com", "https://example.com/", "http://127.0.0.1:8080/shop"] {
+    for address in ["https://provider.test", "https://provider.test/", "http://127.0.0.1:8080/shop"] {
         let made = why(&ProviderConfig { base_url: address.into(), ..base() });
         assert!(made.is_ok(), "{made:?}");
     }
-    for address in ["", "example.com", "ftp://example.com", "https://", "https://example.com/?a=b", "data:x"]
+    for address in
+        ["", "provider.test", "ftp://provider.test", "https://", "https://provider.test/?a=b", "data:x"]
     {
         let refused = why(&ProviderConfig { base_url: address.into(), ..base() });
         assert!(refused.as_ref().is_err_and(|why| why.starts_with("base_url")), "{refused:?}");
@@ -267,4 +268,17 @@ async fn the_configured_address_is_connected_from_and_the_proxy_asked() {
     drop(client);
     let seen = server.finish().await;
     assert!(seen.requests[0].starts_with("POST http://provider.invalid/gsmfusion_api/index.php"), "{seen:?}");
+}
+
+#[test]
+fn no_key_goes_to_an_address_that_stands_for_any() {
+    let made = |url: &str| GsmFusion::new(&config(url.to_owned()), KEY.into(), clock()).map(drop);
+    let examples = ["https://example.com", "https://www.Example.ORG./panel", "https://panel.example"];
+    for url in examples {
+        let error = made(url).unwrap_err();
+        assert!(error.to_string().contains("write your provider's address"), "{error}");
+    }
+    for url in ["https://myexample.com", "https://example.com.de", "https://provider.test"] {
+        assert_eq!(made(url), Ok(()));
+    }
 }
