@@ -5,7 +5,7 @@
 //! longer than usual is looked for before it is in doubt ([`in_flight`]).
 
 mod in_flight;
-mod proof;
+pub(super) mod proof;
 mod reach;
 mod second;
 mod turned;

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::books;
+use super::listing::proof::waits_for_newer;
 use super::listing::{Judging, OUT_OF_REACH};
 use super::orders::{self, COLUMNS, Loaded, Rules, Telling};
 use super::rest;
@@ -37,7 +38,8 @@ pub struct Doubt {
     pub probe_asked: bool,
     /// It is held because no listing reaches back to it any more.
     pub out_of_reach: bool,
-    /// It is in doubt, and the provider's list doesn't show whether it was taken: what it lacks is noted.
+    /// It is in doubt, and the provider's list doesn't show whether it was taken: what it lacks is noted, and more than
+    /// newer orders, which come by themselves.
     pub lacks_proof: bool,
     /// Attempts that count.
     pub counted: u32,
@@ -91,7 +93,8 @@ impl View {
                 told: Vec::new(),
                 probe_asked: row.get(24)?,
                 out_of_reach: order.life.state == State::Held && why.as_deref() == Some(OUT_OF_REACH),
-                lacks_proof: order.life.state == State::InDoubt && why.is_some(),
+                lacks_proof: order.life.state == State::InDoubt
+                    && why.as_deref().is_some_and(|why| !waits_for_newer(why)),
                 counted: order.life.counted,
             })
         })?;

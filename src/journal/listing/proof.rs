@@ -62,6 +62,11 @@ impl Judging<'_> {
     }
 }
 
+/// Whether the orders to come show it, so that nobody need do anything: what is noted of a doubt, by its end.
+pub(in crate::journal) fn waits_for_newer(why: &str) -> bool {
+    why.ends_with(NOTHING_NEWER)
+}
+
 /// What a person can do about it.
 const MEND: &str =
     ". The provider's export, dropped into reconcile/, settles what was taken; what wasn't, imeid resolve";

@@ -74,7 +74,8 @@ async fn a_doubt_that_no_listing_can_settle_says_why_it_waits_after_two_quiet_pe
         }
         let (why, waiting, told) = bench.waits_for(row);
         assert!(why.as_ref().is_some_and(|why| why.contains(words)), "{what}: {why:?}");
-        assert_eq!((waiting, told), (1, 1), "{what}");
+        // The next orders come by themselves: nobody need do anything.
+        assert_eq!((waiting, told), (usize::from(what != "nothing newer"), 1), "{what}");
         assert_eq!(bench.state(doubt), State::InDoubt, "{what}");
         assert!(bench.claim(1).await.iter().all(|ticket| ticket.order() != Some(doubt)), "{what}");
     }
