@@ -19,7 +19,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::{Duration, Instant};
 
 use fastrand::Rng;
-use imeid::simulator::{Account, Change, Delay, Duplicates, Options, Share};
+use imeid::journal::Said;
+use imeid::simulator::{Account, Change, Delay, Duplicates, Entry, EntryKind, Options, Share};
 use imeid::types::Money;
 
 use world::life::Units;
@@ -228,6 +229,23 @@ fn act(world: &mut World, rng: &mut Rng, kind: Kind) -> Result<(), Crashed> {
         16 => {
             let service = files::SERVICES[rng.usize(0..files::SERVICES.len())];
             world.wire.order_by_hand(files::imei(rng.u32(0..stock)), service.network_id);
+        }
+        // What he says is true: an order that isn't wanted any more, and one that he found at the provider.
+        17 => {
+            let service = rng.usize(0..files::SERVICES.len());
+            world.say(Said::Cancel, service, files::imei(rng.u32(0..stock)))?;
+        }
+        18 => {
+            let ours = |entry: &Entry| {
+                let order = entry.order.as_ref().filter(|_| entry.kind == EntryKind::Charge);
+                order.is_some_and(|order| !world.wire.is_foreign(order.id))
+            };
+            let found: Vec<Entry> = world.wire.entries().into_iter().filter(ours).collect();
+            if let Some(order) = rng.choice(found).and_then(|entry| entry.order) {
+                let is_it = |service: &files::ServiceOf| service.network_id == order.network_id.0;
+                let service = files::SERVICES.iter().position(is_it).unwrap();
+                world.say(Said::OrderId(order.id.0), service, order.imei)?;
+            }
         }
         _ => pass(world, rng, kind)?,
     }
