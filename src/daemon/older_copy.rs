@@ -25,8 +25,8 @@ use crate::pulse;
 use crate::settings::Settings;
 
 const NAME: &str = ".imeid";
-/// For the folder's group too: it names nothing.
-const MODE: u32 = 0o664;
+/// For all to read, as it names nothing, and for imeid alone to write.
+const MODE: u32 = 0o644;
 const WRITTEN_EVERY: Duration = Duration::from_secs(2);
 const STAGE: &str = "stamp";
 
