@@ -11,7 +11,7 @@ mod attempts;
 use std::time::Duration;
 
 use super::JournalError;
-use super::codes::Verdict;
+use super::codes::{ASSUMED, EVIDENCE, Verdict};
 use super::orders::{Loaded, Rules, Telling};
 use super::pause;
 use super::sums::Amounts;
@@ -227,10 +227,11 @@ fn enter(
     let day = local_day(now);
     order.attempts = order.attempts.saturating_add(1);
     let known_id = known_id(tx, order.service)?;
+    let kind = if verdict == Verdict::Unknown { ASSUMED } else { EVIDENCE };
     tx.execute(
         "INSERT INTO attempts (order_id, n, kind, price, day, claimed_at, ended_at, verdict, known_id) \
-         VALUES (?1, ?2, 2, ?3, ?4, ?5, ?5, ?6, ?7)",
-        (order.id.0, order.attempts, price.micros(), day, now.millis(), verdict.code(), known_id),
+         VALUES (?1, ?2, ?8, ?3, ?4, ?5, ?5, ?6, ?7)",
+        (order.id.0, order.attempts, price.micros(), day, now.millis(), verdict.code(), known_id, kind),
     )?;
     let row = AttemptRow { n: order.attempts, price, day };
     for (_, account) in to {

@@ -21,6 +21,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use super::codes::EVIDENCE;
 use super::export::ExportRow;
 use super::listing;
 use super::orders::{self, COLUMNS, Loaded, Rules, Telling};
@@ -187,7 +188,7 @@ impl View {
             },
         )?;
         let Some((Some(from), Some(ended), kind)) = found else { return Ok(None) };
-        if has_others && kind == Some(EVIDENCE) {
+        if has_others && kind >= Some(EVIDENCE) {
             return Ok(None);
         }
         let ended = order.doubt_since.map_or(ended, |since| since.millis().max(ended));
@@ -286,13 +287,10 @@ impl View {
     }
 }
 
-/// `attempts.kind` of one that was entered on evidence.
-const EVIDENCE: i64 = 2;
-
 /// When an attempt can have been executed: until a quiet period after we gave it up.
 fn span_of(claimed_at: i64, ended_at: Option<i64>, kind: i64, rules: &Rules) -> Option<Span> {
     let to = Timestamp::from_millis(ended_at.unwrap_or(claimed_at)).plus(rules.quiet).millis();
-    (kind != EVIDENCE).then_some(Span { from: claimed_at, to })
+    (kind < EVIDENCE).then_some(Span { from: claimed_at, to })
 }
 
 impl Journal {

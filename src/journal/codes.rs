@@ -75,6 +75,13 @@ impl Link {
     }
 }
 
+/// `attempts.kind` of one that was entered on evidence: it began whenever it did, its row tells when it was found.
+pub(crate) const EVIDENCE: i64 = 2;
+
+/// `attempts.kind` of one that is taken as made after an older copy was: its row tells when it began at the earliest.
+/// Journals of before have [`EVIDENCE`] there.
+pub(crate) const ASSUMED: i64 = 3;
+
 /// How an attempt ended (`attempts.verdict`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {

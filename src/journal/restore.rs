@@ -15,6 +15,7 @@ use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
 
 use super::books;
+use super::codes::ASSUMED;
 use super::orders::{self, COLUMNS, Rules, Telling};
 use super::pause;
 use super::start::{STARTS, counted};
@@ -272,7 +273,7 @@ pub(super) fn waits(tx: &Tx<'_>) -> Result<Option<String>, JournalError> {
 fn began_at(tx: &Tx<'_>, order: OrderId, n: u32, copied_at: i64) -> Result<(), JournalError> {
     tx.execute_one(
         "an assumed attempt's beginning",
-        "UPDATE attempts SET claimed_at = ?3 WHERE order_id = ?1 AND n = ?2 AND kind = 2",
-        (order.0, n, copied_at),
+        "UPDATE attempts SET claimed_at = ?3 WHERE order_id = ?1 AND n = ?2 AND kind = ?4",
+        (order.0, n, copied_at, ASSUMED),
     )
 }

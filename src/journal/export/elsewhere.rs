@@ -4,7 +4,7 @@ use rusqlite::OptionalExtension;
 use serde::{Deserialize, Serialize};
 
 use super::super::JournalError;
-use super::super::codes::state_code;
+use super::super::codes::{ASSUMED, state_code};
 use super::super::orders::{self, Loaded, Rules, Telling};
 use super::super::poll;
 use super::super::restore;
@@ -13,6 +13,9 @@ use super::Sorted;
 use super::row::{ExportRow, ExportedCells};
 use crate::order::{Event, Exported, State};
 use crate::types::{Imei, OrderId, ServiceId, Timestamp};
+
+/// In milliseconds.
+const DAY: i64 = 86_400_000;
 
 /// Enters an order that isn't ours, with its result: no row stands for it, and nothing was paid by us.
 pub(super) fn remember(
@@ -59,7 +62,20 @@ fn made_since(
     let telling = Telling { what: "exported", text: &text, via: "export", quiet: false };
     let event = Event::Exported(Exported::One(row.status()));
     orders::advance(tx, &mut order, &event, now, rules, &telling)?;
+    made_before(tx, &order, row)?;
     Ok(Sorted::Ours(None))
+}
+
+/// The attempt that is taken as made began before the order that the row shows, whenever that was: a later export or
+/// listing that shows it again, with its end or its id, is about this attempt. The row's date is in a time zone that
+/// isn't known, and none is a day ahead of ours. What ids were known then isn't known either.
+fn made_before(tx: &Tx<'_>, order: &Loaded, row: &ExportRow) -> Result<(), JournalError> {
+    tx.execute_one(
+        "an assumed attempt's beginning",
+        "UPDATE attempts SET claimed_at = coalesce(?3, claimed_at), known_id = 0 \
+         WHERE order_id = ?1 AND n = ?2 AND kind = ?4",
+        (order.id.0, order.attempts, row.told_at.map(|told_at| told_at.saturating_sub(DAY)), ASSUMED),
+    )
 }
 
 /// Gives an order that isn't ours the row's result, where it has none or an older one. A completed check beats a

@@ -63,7 +63,7 @@ fn first_attempt(tx: &Tx<'_>, newest: &Loaded, older: &[Loaded]) -> Result<Optio
     let mut first: Option<i64> = None;
     let mut look = |order: OrderId, verdicts: &str| -> Result<(), JournalError> {
         let sql = format!(
-            "SELECT min(claimed_at) FROM attempts WHERE order_id = ?1 AND (kind < 2 OR verdict = 3) AND verdict IN ({verdicts})"
+            "SELECT min(claimed_at) FROM attempts WHERE order_id = ?1 AND (kind <> 2 OR verdict = 3) AND verdict IN ({verdicts})"
         );
         let found: Option<i64> = tx.find(&sql, [order.0], |row| row.get(0))?.flatten();
         first = match (first, found) {

@@ -116,7 +116,7 @@ CREATE INDEX rows_others ON rows (order_id) WHERE link IN (2, 4);
 CREATE TABLE attempts (
     order_id   INTEGER NOT NULL,
     n          INTEGER NOT NULL,
-    kind       INTEGER NOT NULL,                -- 0 order, 1 probe, 2 entered on evidence of it
+    kind       INTEGER NOT NULL,                -- 0 order, 1 probe, 2 entered on evidence of it, 3 assumed of an older copy
     price      INTEGER NOT NULL,
     day        INTEGER NOT NULL,                -- the local day whose cap it counts against, as 20251114
     claimed_at INTEGER NOT NULL,

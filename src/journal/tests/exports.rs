@@ -3,7 +3,7 @@
 use super::*;
 use crate::order::Event;
 
-const COMPLETED: u8 = 2;
+pub(super) const COMPLETED: u8 = 2;
 const REJECTED: u8 = 3;
 pub(super) const PENDING: u8 = 1;
 

@@ -1,6 +1,6 @@
 //! A journal that is an older copy of itself.
 
-use super::exports::PENDING;
+use super::exports::{COMPLETED, PENDING};
 use super::*;
 use crate::gate::Scope;
 use crate::order::PauseReason;
@@ -59,7 +59,7 @@ async fn a_copy_that_is_put_back_sends_nothing_of_what_it_knows_until_a_person_s
     assert_eq!(bench.state(ordered), State::Ordered);
     assert_eq!(bench.state(doubt), State::InDoubt);
     assert_eq!(bench.number("SELECT count(*) FROM orders WHERE state = 2 AND unaccounted > 0"), 5);
-    let began_then = format!("SELECT count(*) FROM attempts WHERE kind = 2 AND claimed_at = {copied_at}");
+    let began_then = format!("SELECT count(*) FROM attempts WHERE kind = 3 AND claimed_at = {copied_at}");
     assert_eq!(bench.number(&began_then), 5, "as if sent when the copy was made");
     let age = format!(
         "SELECT count(*) FROM orders WHERE doubt_first = {0} AND doubt_since = {0}",
@@ -100,7 +100,9 @@ async fn what_was_ordered_since_the_copy_and_is_not_finished_is_taken_for_ours()
     // One that the copy knows as never sent, and one that it never heard of; read again they change nothing.
     assert_eq!(bench.sort(rows(0..2)).await, [Sorted::Ours(None), Sorted::Ours(None)]);
     let picture = bench.picture();
-    bench.export(rows(0..2)).await;
+    for again in rows(0..2) {
+        bench.export(vec![again]).await;
+    }
     assert_eq!(bench.picture(), picture);
     bench.pass(QUIET);
     assert!(bench.said(Said::Resume, Target::Everything).await.done);
@@ -113,6 +115,31 @@ async fn what_was_ordered_since_the_copy_and_is_not_finished_is_taken_for_ours()
     assert_eq!((first.charged, second.charges), (PRICE, 1));
     assert_eq!(bench.row_of(before, 1).order.unwrap().state, State::Cancelled);
     assert_eq!(bench.sort(rows(3..4)).await, [Sorted::Unfinished], "a person has said that it goes on");
+}
+
+#[tokio::test]
+async fn what_was_taken_for_ours_unfinished_is_answered_by_what_tells_more_of_it() {
+    let bench = Bench::new().await;
+    bench.batch("before", &[imei(0), imei(3)]).await;
+    bench.order_one(10).await;
+    let bench = bench.put_back().await;
+    let made = bench.now();
+    // The copy is put back a good while after they were made, and a list finds one that it knows before the export does.
+    bench.pass(Duration::from_secs(5 * 3600));
+    bench.start(None).await;
+    let ours = bench.told(10, imei(0), ProviderStatus::Pending);
+    bench.judge(vec![bench.told(900, imei(3), ProviderStatus::Pending), ours.clone()]).await;
+    let unfinished = [1, 2].map(|n| bench.row(n, PENDING, made)).to_vec();
+    assert_eq!(bench.sort(unfinished).await, [Sorted::Ours(None), Sorted::Ours(None)]);
+    bench.pass(QUIET);
+    assert!(bench.said(Said::Resume, Target::Everything).await.done);
+    let batch = bench.batch("stock", &[imei(1), imei(2)]).await;
+    bench.export(vec![bench.row(1, COMPLETED, made)]).await;
+    bench.judge(vec![bench.told(890, imei(2), ProviderStatus::Pending), ours]).await;
+    let [exported, listed] = [1, 2].map(|n| bench.row_of(batch, n).order.unwrap());
+    assert_eq!((exported.state, listed.state), (State::Completed, State::Ordered));
+    assert_eq!(listed.provider_id, Some(ProviderOrderId(890)));
+    bench.check_books();
 }
 
 #[tokio::test]
@@ -158,7 +185,7 @@ async fn a_journal_behind_its_stamp_is_an_older_copy_and_one_that_is_moved_is_no
     bench.pass(Duration::from_secs(60));
     assert_eq!(bench.start(Some(ahead.clone())).await, Some(2));
     bench.recount();
-    assert_eq!(bench.number("SELECT min(claimed_at) FROM attempts WHERE kind = 2"), last);
+    assert_eq!(bench.number("SELECT min(claimed_at) FROM attempts WHERE kind = 3"), last);
     // A crash before the stamp was written anew.
     assert_eq!(bench.start(Some(ahead)).await, None);
     assert_eq!(bench.alarm_names(), ["older_copy"]);
