@@ -121,7 +121,7 @@ pub(super) fn begin(
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, (SELECT coalesce(max(id), 0) FROM ledger))",
         (order.id.0, order.attempts, i64::from(probe), price.micros(), day, now.millis(), known_id),
     )?;
-    let row = AttemptRow { n: order.attempts, price, day };
+    let row = AttemptRow { n: order.attempts, price, day, known_id };
     move_money(tx, order, &row, now, Account::None, Account::Reserved)
 }
 
@@ -158,6 +158,9 @@ fn charge(
             if account != Account::Charged {
                 move_money(tx, order, &row, now, account, Account::Charged)?;
             }
+            if from == Source::InFlight {
+                note_order_of_ids(tx, order, &row, id)?;
+            }
             row.n
         }
         None => {
@@ -172,6 +175,30 @@ fn charge(
             (order.service.0, provider_id(id), order.id.0, n, telling.via, now.millis()),
         )?;
         tx.add(|sums| sums.known_id(order.service, id));
+    }
+    Ok(())
+}
+
+/// A fact of an account: an order of ours got an id below one that we knew before it was sent.
+pub(super) fn ids_fall(account: &str) -> String {
+    format!("ids fall {account}")
+}
+
+/// Whoever gives ids that rise gives an order one above all that were known before it was sent. Where one of our own
+/// isn't, an id tells nothing of when its order was made, and no list shows by ids what isn't in it.
+fn note_order_of_ids(
+    tx: &Tx<'_>,
+    order: &Loaded,
+    row: &AttemptRow,
+    id: Option<ProviderOrderId>,
+) -> Result<(), JournalError> {
+    let Some(id) = id.filter(|id| provider_id(*id) <= row.known_id) else { return Ok(()) };
+    let account = tx.find("SELECT account FROM services WHERE id = ?1", [order.service.0], |row| {
+        row.get::<_, String>(0)
+    })?;
+    let key = ids_fall(&account.unwrap_or_default());
+    if tx.fact(&key)?.is_none() {
+        tx.set_fact(&key, &format!("{id} after {}", row.known_id))?;
     }
     Ok(())
 }
@@ -233,7 +260,7 @@ fn enter(
          VALUES (?1, ?2, ?8, ?3, ?4, ?5, ?5, ?6, ?7)",
         (order.id.0, order.attempts, price.micros(), day, now.millis(), verdict.code(), known_id, kind),
     )?;
-    let row = AttemptRow { n: order.attempts, price, day };
+    let row = AttemptRow { n: order.attempts, price, day, known_id };
     for (_, account) in to {
         move_money(tx, order, &row, now, Account::None, *account)?;
     }

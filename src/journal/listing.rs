@@ -33,7 +33,7 @@ pub(super) struct Judging<'a> {
     rules: &'a Rules,
     account: &'a str,
     /// Ids in it that are booked for orders of ours.
-    ours: BTreeMap<ProviderOrderId, OrderId>,
+    ours: BTreeMap<ProviderOrderId, Ours>,
     /// Titles of each service, those seen at our own orders included.
     titles: BTreeMap<ServiceId, BTreeSet<String>>,
     /// When orders of ours in it were begun, the highest id of the provider's that we knew then, and the ledger's last
@@ -41,6 +41,23 @@ pub(super) struct Judging<'a> {
     witnesses: Vec<(Timestamp, i64, i64)>,
     /// A finished order of ours is in it: it isn't a listing of pending ones only.
     has_finished: bool,
+    /// The account's ids don't rise: they don't tell what is older.
+    ids_fall: bool,
+}
+
+/// An order of ours for which an id of the listing is booked.
+#[derive(Clone, Copy, Debug)]
+struct Ours {
+    order: OrderId,
+    service: ServiceId,
+    imei: Imei,
+}
+
+impl Ours {
+    /// Whether it can be what is listed under its id: an answer can bring another order's id.
+    fn is(&self, told: &ProviderOrder) -> bool {
+        told.imei.is_none_or(|imei| imei == self.imei)
+    }
 }
 
 /// What was known, and when, as the first attempt of an order began that may have been taken.
@@ -70,27 +87,35 @@ impl<'a> Judging<'a> {
             titles: facts.titles.clone(),
             witnesses: Vec::new(),
             has_finished: false,
+            ids_fall: tx.fact(&books::ids_fall(account))?.is_some(),
         };
         judging.recognise_ours()?;
         Ok(judging)
     }
 
     fn recognise_ours(&mut self) -> Result<(), JournalError> {
+        let mut others = BTreeSet::new();
         for told in self.listing {
-            let found: Option<(i64, i64)> = self.tx.find(
-                "SELECT orders.id, orders.service FROM charges JOIN orders ON orders.id = charges.order_id \
+            let found: Option<(i64, i64, i64)> = self.tx.find(
+                "SELECT orders.id, orders.service, orders.imei FROM charges JOIN orders ON orders.id = charges.order_id \
                  WHERE charges.account = ?1 AND charges.provider_id = ?2",
                 (self.account, books::provider_id(told.id)),
-                |row| Ok((row.get(0)?, row.get(1)?)),
+                |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
             )?;
-            let Some((order, service)) = found else { continue };
-            self.ours.insert(told.id, OrderId(order));
-            self.titles.entry(ServiceId(service)).or_default().insert(told.package.clone());
+            let Some((order, service, imei)) = found else { continue };
+            let Some(imei) = u64::try_from(imei).ok().and_then(Imei::from_u64) else { continue };
+            let ours = Ours { order: OrderId(order), service: ServiceId(service), imei };
+            self.ours.insert(told.id, ours);
+            if !ours.is(told) {
+                others.insert(told.id);
+                continue;
+            }
+            self.titles.entry(ours.service).or_default().insert(told.package.clone());
             self.has_finished |= told.status != ProviderStatus::Pending;
         }
-        let newest: Vec<(ProviderOrderId, OrderId)> =
-            self.ours.iter().rev().take(WITNESSES).map(|(id, order)| (*id, *order)).collect();
-        for (_, order) in newest {
+        let own = self.ours.iter().rev().filter(|(id, _)| !others.contains(id));
+        let newest: Vec<OrderId> = own.take(WITNESSES).map(|(_, ours)| ours.order).collect();
+        for order in newest {
             let begun = self.tx.find(
                 "SELECT claimed_at, known_id, entry FROM attempts WHERE order_id = ?1 AND verdict = 0 AND kind < 2 \
                  ORDER BY n DESC LIMIT 1",
@@ -144,13 +169,25 @@ impl<'a> Judging<'a> {
     }
 
     /// Orders of its IMEI that are of no order of ours, their ids above what we knew then, of whatever service; each once.
+    /// One whose id is booked for an order that it can't be is among them: an answer that brought another order's id
+    /// doesn't make that order absent.
     fn same_imei(&self, order: &Loaded, known_id: i64) -> Vec<&'a ProviderOrder> {
         let mut seen = BTreeSet::new();
         self.listing
             .iter()
-            .filter(|told| told.imei == Some(order.imei) && !self.ours.contains_key(&told.id))
+            .filter(|told| told.imei == Some(order.imei) && !self.is_booked_rightly(told, order))
             .filter(|told| books::provider_id(told.id) > known_id && seen.insert(told.id))
             .collect()
+    }
+
+    /// Whether what is listed of an order's IMEI is booked for an order that it can be: of this IMEI, and where that is
+    /// another service's, not under a title of this one.
+    fn is_booked_rightly(&self, told: &ProviderOrder, order: &Loaded) -> bool {
+        let is_of_its_service =
+            || self.titles.get(&order.service).is_some_and(|titles| titles.contains(&told.package));
+        self.ours
+            .get(&told.id)
+            .is_some_and(|ours| ours.is(told) && (ours.service == order.service || !is_of_its_service()))
     }
 
     /// Those of them that are of its service, and can't be of another one's order.
@@ -164,7 +201,8 @@ impl<'a> Judging<'a> {
         for told in
             same_imei.iter().filter(|told| titles.is_some_and(|titles| titles.contains(&told.package)))
         {
-            if !self.may_be_anothers(order.service, order.imei, &told.package)? {
+            let is_booked = self.ours.contains_key(&told.id);
+            if !is_booked && !self.may_be_anothers(order.service, order.imei, &told.package)? {
                 can_be.push(*told);
             }
         }

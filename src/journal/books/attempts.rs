@@ -12,11 +12,13 @@ pub(super) struct AttemptRow {
     pub(super) n: u32,
     pub(super) price: Money,
     pub(super) day: i64,
+    /// The highest id of the provider's that we knew when it was claimed.
+    pub(super) known_id: i64,
 }
 
 pub(super) fn in_flight(tx: &Tx<'_>, order: OrderId) -> Result<Option<AttemptRow>, JournalError> {
     tx.find(
-        "SELECT n, price, day FROM attempts WHERE order_id = ?1 AND verdict IS NULL",
+        "SELECT n, price, day, known_id FROM attempts WHERE order_id = ?1 AND verdict IS NULL",
         [order.0],
         read_attempt,
     )
@@ -28,7 +30,7 @@ pub(super) fn oldest(
     verdict: Verdict,
 ) -> Result<Option<AttemptRow>, JournalError> {
     tx.find(
-        "SELECT n, price, day FROM attempts WHERE order_id = ?1 AND verdict = ?2 ORDER BY n LIMIT 1",
+        "SELECT n, price, day, known_id FROM attempts WHERE order_id = ?1 AND verdict = ?2 ORDER BY n LIMIT 1",
         (order.0, verdict.code()),
         read_attempt,
     )
@@ -37,7 +39,7 @@ pub(super) fn oldest(
 /// The oldest attempt that is charged and whose id isn't known.
 fn oldest_unnamed(tx: &Tx<'_>, order: OrderId) -> Result<Option<AttemptRow>, JournalError> {
     tx.find(
-        "SELECT n, price, day FROM attempts WHERE order_id = ?1 AND verdict = 0 \
+        "SELECT n, price, day, known_id FROM attempts WHERE order_id = ?1 AND verdict = 0 \
          AND n NOT IN (SELECT n FROM charges WHERE order_id = ?1 AND n IS NOT NULL) ORDER BY n LIMIT 1",
         [order.0],
         read_attempt,
@@ -45,7 +47,12 @@ fn oldest_unnamed(tx: &Tx<'_>, order: OrderId) -> Result<Option<AttemptRow>, Jou
 }
 
 fn read_attempt(row: &rusqlite::Row<'_>) -> rusqlite::Result<AttemptRow> {
-    Ok(AttemptRow { n: row.get(0)?, price: Money::from_micros(row.get(1)?), day: row.get(2)? })
+    Ok(AttemptRow {
+        n: row.get(0)?,
+        price: Money::from_micros(row.get(1)?),
+        day: row.get(2)?,
+        known_id: row.get(3)?,
+    })
 }
 
 pub(super) fn set_verdict(

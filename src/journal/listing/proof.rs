@@ -13,12 +13,17 @@ const NOTHING_OLDER: &str = "no order of ours that is older than it is in it";
 const NOTHING_FINISHED: &str = "no finished order of ours is in it";
 const NOTHING_NEWER: &str =
     "no order of ours is in it that was sent after this one's quiet period: the next ones will be";
+const IDS_FALL: &str =
+    "the provider's ids don't rise, so that its list doesn't show what is older and what is newer";
 const NOT_WHOLE: &str = "an order of ours is missing in it, or an IMEI in it can't be read";
 
 impl Judging<'_> {
     /// What this listing lacks to prove that what isn't in it, and was begun when we knew ids up to `known_id`, isn't
     /// there: to be whole, to reach back, and to be fresh. `None`: it proves it.
     pub(super) fn lacks(&self, order: &Loaded, known_id: i64) -> Result<Option<&'static str>, JournalError> {
+        if self.ids_fall {
+            return Ok(Some(IDS_FALL));
+        }
         let oldest_needed = self.ours.keys().copied().filter(|id| books::provider_id(*id) <= known_id).max();
         let Some(reach) = oldest_needed else { return Ok(Some(NOTHING_OLDER)) };
         if !self.has_finished {
@@ -44,8 +49,8 @@ impl Judging<'_> {
             && order.doubt_since.is_some_and(|since| since.plus(quiet).plus(quiet) <= self.facts.asked_at);
         let lacks = match (is_old, is_anothers) {
             (false, _) => None,
-            (true, true) => Some(ANOTHERS),
-            (true, false) => self.lacks(order, known_id)?,
+            (true, true) => Some(ANOTHERS.to_owned()),
+            (true, false) => self.lacks(order, known_id)?.map(|lacks| self.with_what_it_may_be(order, lacks)),
         };
         let why = lacks
             .map(|lacks| format!("the provider's list of orders doesn't show whether it was taken: {lacks}"));
@@ -58,6 +63,17 @@ impl Judging<'_> {
                 self.tx.event(self.now, Some(order.id), None, "waits", &format!("{why}{MEND}"))
             }
             _ => Ok(()),
+        }
+    }
+
+    /// Where ids don't tell what is older: the orders of its IMEI in the listing, for a person to judge.
+    fn with_what_it_may_be(&self, order: &Loaded, lacks: &str) -> String {
+        let of_its_imei = if self.ids_fall { self.same_imei(order, 0) } else { Vec::new() };
+        let ids: Vec<String> = of_its_imei.iter().map(|told| told.id.to_string()).collect();
+        if ids.is_empty() {
+            lacks.to_owned()
+        } else {
+            format!("{lacks}; of its IMEI it has {}", ids.join(", "))
         }
     }
 }

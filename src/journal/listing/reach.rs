@@ -19,7 +19,7 @@ impl Judging<'_> {
     /// Holds a doubt that this listing, and one a quiet period before it, has moved past. The first one is noted.
     pub(super) fn hold_out_of_reach(&self, order: &mut Loaded, known_id: i64) -> Result<bool, JournalError> {
         let Some(oldest) = self.listing.iter().map(|told| told.id).min() else { return Ok(false) };
-        if books::provider_id(oldest) <= known_id {
+        if self.ids_fall || books::provider_id(oldest) <= known_id {
             self.tx.rest().within_reach(order.id);
             return Ok(false);
         }

@@ -10,8 +10,8 @@ impl Judging<'_> {
     /// Tells ended orders of ours what the listing says of them, where that is another end than the one that is known.
     pub(super) fn turn_ended(&self) -> Result<(), JournalError> {
         for told in self.listing.iter().filter(|told| told.status.has_ended()) {
-            let Some(order) = self.ours.get(&told.id) else { continue };
-            let mut order = orders::load(self.tx, *order)?;
+            let Some(ours) = self.ours.get(&told.id) else { continue };
+            let mut order = orders::load(self.tx, ours.order)?;
             // Of an order with several ids one is asked after: what the others come to is not its answer.
             let is_told = order.life.id == Some(told.id) && told.imei == Some(order.imei);
             if is_told && has_other_end(&order, told.status) && self.is_newer_than_its_answer(&order)? {

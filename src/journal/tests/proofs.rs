@@ -99,3 +99,52 @@ async fn what_a_doubt_waits_for_is_taken_back_with_the_listing_that_proves_it_ab
     assert_eq!((bench.state(doubt), bench.waits_for(row).0), (State::Queued, None));
     bench.check_books();
 }
+
+#[tokio::test]
+async fn an_order_whose_id_another_ones_answer_brought_is_not_absent() {
+    let bench = Bench::new().await;
+    bench.batch("stock", &imeis(4)).await;
+    bench.order_one(10).await;
+    let doubt = bench.doubt_one().await;
+    // The doubt's order has the id 15, and this answer brings it once more.
+    let other = bench.order_one(15).await;
+    bench.pass(QUIET);
+    bench.order_one(20).await;
+    let listing = vec![
+        bench.told(20, imei(3), ProviderStatus::Pending),
+        bench.told(15, imei(1), ProviderStatus::Pending),
+        bench.told(10, imei(0), ProviderStatus::Completed),
+    ];
+    for _ in 0..4 {
+        bench.judge(listing.clone()).await;
+        bench.pass(QUIET);
+    }
+    assert_eq!((bench.state(doubt), bench.state(other)), (State::InDoubt, State::Ordered));
+    let why = bench.waits_for(2).0.unwrap();
+    assert!(why.contains("an order of its IMEI is in it"), "{why}");
+    assert!(bench.claim(1).await.is_empty());
+    bench.check_books();
+}
+
+#[tokio::test]
+async fn where_ids_fall_no_list_shows_what_is_not_in_it() {
+    let bench = Bench::new().await;
+    bench.batch("stock", &imeis(3)).await;
+    bench.order_one(30).await;
+    let doubt = bench.doubt_one().await;
+    bench.pass(QUIET);
+    bench.order_one(10).await;
+    let listing = vec![
+        bench.told(30, imei(0), ProviderStatus::Completed),
+        bench.told(20, imei(1), ProviderStatus::Pending),
+        bench.told(10, imei(2), ProviderStatus::Pending),
+    ];
+    for _ in 0..4 {
+        bench.judge(listing.clone()).await;
+        bench.pass(QUIET);
+    }
+    assert_eq!(bench.state(doubt), State::InDoubt);
+    let why = bench.waits_for(2).0.unwrap();
+    assert!(why.contains("ids don't rise") && why.ends_with("of its IMEI it has 20"), "{why}");
+    bench.check_books();
+}
