@@ -158,7 +158,7 @@ fn cancelled(order: &ResultOrder) -> String {
     if let Some(released) = released(order) {
         return format!(
             "{released}; then it was stopped. That proves nothing, so no file orders it again. If it was not charged at \
-             the provider, imeid retry {} does.",
+             the provider, imeid retry {} --not-charged does.",
             order.imei
         );
     }
