@@ -153,7 +153,7 @@ fn timeline(orders: &[ShownOrder]) -> Vec<Moment> {
         for attempt in &order.attempts {
             add(attempt.claimed_at, 1, begun_text(attempt));
             if let (Some(at), Some(verdict)) = (attempt.ended_at, attempt.verdict) {
-                add(at, 4, ended_text(attempt.n, verdict));
+                add(at, 4, ended_text(attempt, verdict));
             }
         }
         for answer in &order.answers {
@@ -191,17 +191,27 @@ fn event_text(text: &str) -> String {
     }
 }
 
+/// The kind of an attempt that an older copy takes as made.
+const ASSUMED: &str = "assumed";
+
 fn begun_text(attempt: &ShownAttempt) -> String {
     let ShownAttempt { n, kind, price, .. } = attempt;
     match *kind {
         "probe" => format!("attempt {n}, a probe, begun: {price} reserved"),
         "evidence" => format!("attempt {n} entered on evidence: {price}"),
+        ASSUMED => format!(
+            "attempt {n} taken as made: {price}. The journal is an older copy's, and doesn't know what was sent after that"
+        ),
         _ => format!("attempt {n} begun: {price} reserved"),
     }
 }
 
-fn ended_text(n: u32, verdict: &str) -> String {
+fn ended_text(attempt: &ShownAttempt, verdict: &str) -> String {
+    let n = attempt.n;
     let how = match verdict {
+        "taken" if attempt.kind == ASSUMED => {
+            "the provider has an order of it, its price is charged; a person may have made it"
+        }
         "taken" => "it was taken, its price is charged",
         "unsent" => "it was never sent, its price is free again",
         "refused" => "it was refused by an answer, its price is free again",
@@ -354,6 +364,15 @@ mod tests {
         let mut order = order();
         order.rows[0].file = "stock\n1970-01-01T00:00:00Z  word: root: cancel.csv".into();
         assert_eq!(imei_text(Imei::from_parts(35_000_000, 1), &[order]).lines().count(), 8);
+    }
+
+    #[test]
+    fn what_an_older_copy_takes_as_made_says_so_and_that_a_person_may_have_ordered_it() {
+        let mut order = order();
+        order.attempts[0].kind = ASSUMED;
+        let text = imei_text(Imei::from_parts(35_000_000, 1), &[order]);
+        assert!(text.contains("attempt 1 taken as made: 0.08. The journal is an older copy's"), "{text}");
+        assert!(text.contains("its price is charged; a person may have made it"), "{text}");
     }
 
     #[test]
