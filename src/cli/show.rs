@@ -10,8 +10,9 @@ use super::{Exit, complain, say};
 use crate::journal::{
     BatchWork, ShownAnswer, ShownAttempt, ShownBatch, ShownEvent, ShownOrder, ShownRow, ShownService, View,
 };
+use crate::order::State;
 use crate::outbox::by_status;
-use crate::types::{BatchId, Imei, Timestamp};
+use crate::types::{BatchId, Imei, Money, Timestamp};
 use crate::words::plain;
 
 const EXAMPLES: &str = "Examples:
@@ -248,6 +249,11 @@ fn imei_text(imei: Imei, orders: &[ShownOrder]) -> String {
         if let Some(code) = &order.code {
             lines.push(format!("  {}", crate::result::fields(code).code));
         }
+        if order.state == State::Rejected.as_str() {
+            let due = due_back(order);
+            lines
+                .push(format!("  {due} is due back from the provider: its bill alone shows whether it came"));
+        }
     }
     let several = orders.len() > 1;
     for Moment { at, order, text, .. } in timeline(orders) {
@@ -255,6 +261,12 @@ fn imei_text(imei: Imei, orders: &[ShownOrder]) -> String {
         lines.push(format!("{at}  {which}{text}"));
     }
     one_line_each(&lines)
+}
+
+/// What a rejected order was charged.
+fn due_back(order: &ShownOrder) -> Money {
+    let charged = order.attempts.iter().filter(|attempt| attempt.verdict == Some("taken"));
+    charged.fold(Money::ZERO, |sum, attempt| sum.checked_add(attempt.price).unwrap_or(sum))
 }
 
 /// File names and the provider's words can hold anything: none begins a line of its own or steers the terminal.
@@ -318,7 +330,7 @@ mod tests {
             attempts: vec![ShownAttempt {
                 n: 1,
                 kind: "order",
-                price: crate::types::Money::from_micros(80_000),
+                price: Money::from_micros(80_000),
                 claimed_at: at(20),
                 ended_at: Some(at(30)),
                 verdict: Some("taken"),
@@ -373,6 +385,17 @@ mod tests {
         let text = imei_text(Imei::from_parts(35_000_000, 1), &[order]);
         assert!(text.contains("attempt 1 taken as made: 0.08. The journal is an older copy's"), "{text}");
         assert!(text.contains("its price is charged; a person may have made it"), "{text}");
+    }
+
+    #[test]
+    fn a_rejected_order_says_what_is_due_back_and_not_that_it_came() {
+        let mut order = order();
+        let due = "0.08 is due back from the provider: its bill alone shows whether it came";
+        let text =
+            |order: &ShownOrder| imei_text(Imei::from_parts(35_000_000, 1), std::slice::from_ref(order));
+        assert!(!text(&order).contains("due back"));
+        order.state = "rejected";
+        assert!(text(&order).contains(due), "{}", text(&order));
     }
 
     #[test]

@@ -111,10 +111,10 @@ fn what_it_means(order: &ResultOrder, status: RowStatus) -> Option<String> {
     Some(match status {
         RowStatus::Completed | RowStatus::Duplicate | RowStatus::Invalid => return None,
         RowStatus::Rejected if has_code(order) => {
-            "The provider took the order and gave it back: its reason is in imeid_code, the price comes back to the account.".to_owned()
+            "The provider took the order and gave it back: its reason is in imeid_code, and the price is due back from it.".to_owned()
         }
         RowStatus::Rejected => {
-            "The provider took the order, gave it back and told no reason: the price comes back to the account.".to_owned()
+            "The provider took the order, gave it back and told no reason: the price is due back from it.".to_owned()
         }
         RowStatus::Refused => {
             let refused = format!("The provider does not take this IMEI ({code}).");
