@@ -3,6 +3,8 @@
 //! A balance read at rest is held against the last one that was read at rest with nothing open: what it fell by must be
 //! explained by the books. A refund, a top-up or lag makes it fall by less, so a fall that is too small shows nothing;
 //! a fall that is too large shows a charge that the books don't have, or one that was only presumed.
+//!
+//! Of refunds it can show that they are missing, never that they came: a top-up of the same amount would look the same.
 
 use serde::{Deserialize, Serialize};
 
@@ -32,6 +34,9 @@ pub struct Baseline {
     pub balance: Money,
     /// The books.
     pub books: Books,
+    /// Of the refunds that were due by then, at least so much wasn't in it.
+    #[serde(default)]
+    pub refunds_missing: Money,
 }
 
 impl Baseline {
@@ -60,13 +65,11 @@ pub enum Verdict {
 /// Holds a balance at rest, and the books as they stand, against the baseline.
 #[must_use]
 pub fn judge(baseline: &Baseline, books: &Books, balance: Money) -> Verdict {
-    let delta = |of: fn(&Books) -> Money| of(books).micros().saturating_sub(of(&baseline.books).micros());
-    let fell = baseline.balance.micros().saturating_sub(balance.micros());
-    let charged = delta(|books| books.charged);
-    let without_id = delta(|books| books.presumed_without_id);
-    let beside_an_id = delta(|books| books.presumed).saturating_sub(without_id);
-    let reserved = delta(|books| books.reserved);
-    let explained = charged.saturating_add(without_id).saturating_add(reserved);
+    let Change { fell, charged, without_id, beside_an_id, reserved, refund_due } =
+        Change::since(baseline, books, balance);
+    // A refund that was taken back, as its order was completed after all, is charged once more.
+    let taken_back = refund_due.saturating_neg().max(0);
+    let explained = charged.saturating_add(without_id).saturating_add(reserved).saturating_add(taken_back);
     let over = fell.saturating_sub(explained);
     if over > 0 {
         let rest = over.saturating_sub(beside_an_id.max(0));
@@ -77,7 +80,7 @@ pub fn judge(baseline: &Baseline, books: &Books, balance: Money) -> Verdict {
         };
     }
     // From here on a refund would be mistaken for an order that wasn't taken, or hide one that was.
-    if delta(|books| books.refund_due) != 0 {
+    if refund_due != 0 {
         return Verdict::Silent;
     }
     if over == 0 && reserved > 0 {
@@ -87,6 +90,41 @@ pub fn judge(baseline: &Baseline, books: &Books, balance: Money) -> Verdict {
         return Verdict::Contradicts;
     }
     Verdict::Silent
+}
+
+/// Of all refunds that are due, at least so much isn't in this balance, at rest with nothing open. What came beside them, a
+/// top-up for one, makes it less; a charge that the books don't have makes it more.
+#[must_use]
+pub fn refunds_missing(baseline: &Baseline, books: &Books, balance: Money) -> Money {
+    let change = Change::since(baseline, books, balance);
+    let due = baseline.refunds_missing.micros().saturating_add(change.refund_due).max(0);
+    let came = change.charged.saturating_add(change.without_id).saturating_sub(change.fell);
+    Money::from_micros(due.saturating_sub(came.max(0)).max(0))
+}
+
+/// What changed since a baseline, in micro-dollars.
+struct Change {
+    fell: i64,
+    charged: i64,
+    without_id: i64,
+    beside_an_id: i64,
+    reserved: i64,
+    refund_due: i64,
+}
+
+impl Change {
+    fn since(baseline: &Baseline, books: &Books, balance: Money) -> Self {
+        let delta = |of: fn(&Books) -> Money| of(books).micros().saturating_sub(of(&baseline.books).micros());
+        let without_id = delta(|books| books.presumed_without_id);
+        Self {
+            fell: baseline.balance.micros().saturating_sub(balance.micros()),
+            charged: delta(|books| books.charged),
+            without_id,
+            beside_an_id: delta(|books| books.presumed).saturating_sub(without_id),
+            reserved: delta(|books| books.reserved),
+            refund_due: delta(|books| books.refund_due),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -100,12 +138,27 @@ mod tests {
     }
 
     fn baseline() -> Baseline {
-        Baseline { at_ms: 0, balance: prices(1000), books: Books { charged: prices(50), ..Books::default() } }
+        Baseline {
+            at_ms: 0,
+            balance: prices(1000),
+            books: Books { charged: prices(50), refund_due: prices(3), ..Books::default() },
+            refunds_missing: Money::ZERO,
+        }
+    }
+
+    /// The books with so much more in them than in the baseline's.
+    fn since_then(books: Books) -> Books {
+        let add = |a: Money, b: Money| a.checked_add(b).unwrap();
+        Books {
+            charged: add(prices(50), books.charged),
+            refund_due: add(prices(3), books.refund_due),
+            ..books
+        }
     }
 
     /// The verdict on a fall of so many prices.
     fn after(fell: i64, books: Books) -> Verdict {
-        let books = Books { charged: prices(50).checked_add(books.charged).unwrap(), ..books };
+        let books = since_then(books);
         judge(&baseline(), &books, prices(1000 - fell))
     }
 
@@ -157,5 +210,43 @@ mod tests {
         assert_eq!(after(3, presumed), Verdict::Contradicts);
         assert_eq!(after(4, presumed), Verdict::Silent);
         assert_eq!(after(-90, presumed), Verdict::Silent, "a top-up says nothing");
+    }
+
+    #[test]
+    fn a_refund_that_is_taken_back_explains_its_price() {
+        let turned = Books { charged: prices(2), refund_due: prices(-1), ..Books::default() };
+        assert_eq!(after(3, turned), Verdict::Silent);
+        assert_eq!(after(4, turned), Verdict::Unexplained(prices(1)));
+    }
+
+    #[test]
+    fn a_balance_shows_what_refunds_are_missing_and_never_more_than_are_due() {
+        // Five orders, two of them given back, and so many of the prices of those that were missing before.
+        let missing = |before: i64, fell: i64| {
+            let books = Books { charged: prices(5), refund_due: prices(2), ..Books::default() };
+            let baseline = Baseline { refunds_missing: prices(before), ..baseline() };
+            refunds_missing(&baseline, &since_then(books), prices(1000 - fell)).micros() / PRICE
+        };
+        assert_eq!([missing(0, 5), missing(0, 4), missing(0, 3)], [2, 1, 0]);
+        assert_eq!([missing(1, 5), missing(1, 3), missing(1, 2)], [3, 1, 0], "those of before, a day later");
+        assert_eq!(missing(1, -500), 0, "a top-up: it can't be told any more");
+        assert_eq!(missing(0, 9), 2, "what else was charged is no refund");
+    }
+
+    #[test]
+    fn a_refund_that_is_due_no_more_is_not_missing() {
+        let turned = Books { refund_due: prices(-1), ..Books::default() };
+        for (before, fell, missing) in [(1, 0, 0), (2, 0, 1), (0, 1, 0)] {
+            let baseline = Baseline { refunds_missing: prices(before), ..baseline() };
+            let found = refunds_missing(&baseline, &since_then(turned), prices(1000 - fell));
+            assert_eq!(found, prices(missing), "{before} before, fell by {fell}");
+        }
+    }
+
+    #[test]
+    fn a_baseline_of_before_can_be_read() {
+        let text = serde_json::to_string(&baseline()).unwrap().replace(",\"refunds_missing\":\"0.00\"", "");
+        assert!(!text.contains("refunds_missing"), "{text}");
+        assert_eq!(serde_json::from_str::<Baseline>(&text).unwrap(), baseline());
     }
 }

@@ -27,7 +27,7 @@ use world::empty;
 use world::files::{self, Dropped, Line};
 use world::points::{self, Crashed};
 use world::restored;
-use world::{Knobs, World, late, oracle};
+use world::{Knobs, World, late, oracle, turned};
 
 /// Twelve rows: eight orders, two repeats, two that are no IMEI.
 fn small_file() -> Dropped {
@@ -206,8 +206,8 @@ fn a_second_crash_while_a_charge_waits_to_be_cleared_changes_nothing() {
 }
 
 /// Plays it, dying at the `kills`-th points. Gives the points that were passed since the copy was made.
-fn put_a_copy_back(power_cut: bool, kills: &[usize]) -> usize {
-    let (mut story, world) = restored::Story::begin(power_cut, 1);
+fn put_a_copy_back(takes_long: bool, power_cut: bool, kills: &[usize]) -> usize {
+    let (mut story, world) = restored::Story::begin(takes_long, power_cut, 1);
     let (before, mut passed) = (points::passed(), 0);
     die_at(world, kills, &format!("a copy put back, power cut {power_cut}"), |world| {
         story.live(world)?;
@@ -221,20 +221,28 @@ fn put_a_copy_back(power_cut: bool, kills: &[usize]) -> usize {
 /// The process that the copy knows nothing of dies at the point, or the copy's own does.
 #[test]
 fn a_copy_that_is_put_back_after_a_crash_at_any_point_sends_nothing_that_was_sent() {
-    let count = put_a_copy_back(false, &[]);
+    let count = put_a_copy_back(false, false, &[]);
     for point in points_of_a_long_story(1..=count) {
-        put_a_copy_back(point % 2 == 0, &[point]);
+        put_a_copy_back(false, point % 2 == 0, &[point]);
+    }
+}
+
+#[test]
+fn what_a_copy_takes_for_ours_unfinished_is_paid_once_and_answered_wherever_a_crash_comes() {
+    let count = put_a_copy_back(true, false, &[]);
+    for point in points_of_a_long_story((1..=count).step_by(3)) {
+        put_a_copy_back(true, point % 2 == 0, &[point]);
     }
 }
 
 #[test]
 fn a_second_crash_on_a_copy_that_is_put_back_changes_nothing() {
-    let count = put_a_copy_back(false, &[]);
+    let count = put_a_copy_back(false, false, &[]);
     for seed in 0..20 {
         let mut rng: Rng = world::rng(seed);
         let first = rng.usize(1..=count / 2);
         let kills = [first, rng.usize(1..=count / 2)];
-        put_a_copy_back(rng.bool(), &kills);
+        put_a_copy_back(seed % 4 == 0, rng.bool(), &kills);
     }
 }
 
@@ -265,6 +273,24 @@ fn a_crash_at_any_point_before_a_denied_attempt_is_listed_loses_no_charge() {
     for point in points_of_a_long_story(1..=count) {
         let power_cut = point % 2 == 0;
         die_at(late::world(power_cut, 1), &[point], &format!("power cut {power_cut}"), late::live);
+    }
+}
+
+/// At each point from the export on.
+#[test]
+fn a_crash_while_an_export_turns_an_order_books_one_refund_and_publishes_it_once() {
+    let (mut told, mut count) = (turned::Story::default(), 0);
+    die_at(turned::world(false, 1), &[], "no crash", |world| {
+        told.live(world)?;
+        count = points::passed();
+        Ok(())
+    });
+    for point in points_to_die_at(told.before + 1..=count) {
+        let power_cut = point % 2 == 0;
+        let mut story = turned::Story::default();
+        die_at(turned::world(power_cut, 1), &[point], &format!("power cut {power_cut}"), |world| {
+            story.live(world)
+        });
     }
 }
 

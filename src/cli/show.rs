@@ -10,8 +10,9 @@ use super::{Exit, complain, say};
 use crate::journal::{
     BatchWork, ShownAnswer, ShownAttempt, ShownBatch, ShownEvent, ShownOrder, ShownRow, ShownService, View,
 };
+use crate::order::State;
 use crate::outbox::by_status;
-use crate::types::{BatchId, Imei, Timestamp};
+use crate::types::{BatchId, Imei, Money, Timestamp};
 use crate::words::plain;
 
 const EXAMPLES: &str = "Examples:
@@ -153,7 +154,7 @@ fn timeline(orders: &[ShownOrder]) -> Vec<Moment> {
         for attempt in &order.attempts {
             add(attempt.claimed_at, 1, begun_text(attempt));
             if let (Some(at), Some(verdict)) = (attempt.ended_at, attempt.verdict) {
-                add(at, 4, ended_text(attempt.n, verdict));
+                add(at, 4, ended_text(attempt, verdict));
             }
         }
         for answer in &order.answers {
@@ -191,17 +192,27 @@ fn event_text(text: &str) -> String {
     }
 }
 
+/// The kind of an attempt that an older copy takes as made.
+const ASSUMED: &str = "assumed";
+
 fn begun_text(attempt: &ShownAttempt) -> String {
     let ShownAttempt { n, kind, price, .. } = attempt;
     match *kind {
         "probe" => format!("attempt {n}, a probe, begun: {price} reserved"),
         "evidence" => format!("attempt {n} entered on evidence: {price}"),
+        ASSUMED => format!(
+            "attempt {n} taken as made: {price}. The journal is an older copy's, and doesn't know what was sent after that"
+        ),
         _ => format!("attempt {n} begun: {price} reserved"),
     }
 }
 
-fn ended_text(n: u32, verdict: &str) -> String {
+fn ended_text(attempt: &ShownAttempt, verdict: &str) -> String {
+    let n = attempt.n;
     let how = match verdict {
+        "taken" if attempt.kind == ASSUMED => {
+            "the provider has an order of it, its price is charged; a person may have made it"
+        }
         "taken" => "it was taken, its price is charged",
         "unsent" => "it was never sent, its price is free again",
         "refused" => "it was refused by an answer, its price is free again",
@@ -238,6 +249,11 @@ fn imei_text(imei: Imei, orders: &[ShownOrder]) -> String {
         if let Some(code) = &order.code {
             lines.push(format!("  {}", crate::result::fields(code).code));
         }
+        if order.state == State::Rejected.as_str() {
+            let due = due_back(order);
+            lines
+                .push(format!("  {due} is due back from the provider: its bill alone shows whether it came"));
+        }
     }
     let several = orders.len() > 1;
     for Moment { at, order, text, .. } in timeline(orders) {
@@ -245,6 +261,12 @@ fn imei_text(imei: Imei, orders: &[ShownOrder]) -> String {
         lines.push(format!("{at}  {which}{text}"));
     }
     one_line_each(&lines)
+}
+
+/// What a rejected order was charged.
+fn due_back(order: &ShownOrder) -> Money {
+    let charged = order.attempts.iter().filter(|attempt| attempt.verdict == Some("taken"));
+    charged.fold(Money::ZERO, |sum, attempt| sum.checked_add(attempt.price).unwrap_or(sum))
 }
 
 /// File names and the provider's words can hold anything: none begins a line of its own or steers the terminal.
@@ -308,7 +330,7 @@ mod tests {
             attempts: vec![ShownAttempt {
                 n: 1,
                 kind: "order",
-                price: crate::types::Money::from_micros(80_000),
+                price: Money::from_micros(80_000),
                 claimed_at: at(20),
                 ended_at: Some(at(30)),
                 verdict: Some("taken"),
@@ -354,6 +376,26 @@ mod tests {
         let mut order = order();
         order.rows[0].file = "stock\n1970-01-01T00:00:00Z  word: root: cancel.csv".into();
         assert_eq!(imei_text(Imei::from_parts(35_000_000, 1), &[order]).lines().count(), 8);
+    }
+
+    #[test]
+    fn what_an_older_copy_takes_as_made_says_so_and_that_a_person_may_have_ordered_it() {
+        let mut order = order();
+        order.attempts[0].kind = ASSUMED;
+        let text = imei_text(Imei::from_parts(35_000_000, 1), &[order]);
+        assert!(text.contains("attempt 1 taken as made: 0.08. The journal is an older copy's"), "{text}");
+        assert!(text.contains("its price is charged; a person may have made it"), "{text}");
+    }
+
+    #[test]
+    fn a_rejected_order_says_what_is_due_back_and_not_that_it_came() {
+        let mut order = order();
+        let due = "0.08 is due back from the provider: its bill alone shows whether it came";
+        let text =
+            |order: &ShownOrder| imei_text(Imei::from_parts(35_000_000, 1), std::slice::from_ref(order));
+        assert!(!text(&order).contains("due back"));
+        order.state = "rejected";
+        assert!(text(&order).contains(due), "{}", text(&order));
     }
 
     #[test]

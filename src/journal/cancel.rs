@@ -35,7 +35,7 @@ pub(super) fn order(
     let stays = if life.charged > 0 || life.unproven() > life.inferred {
         ": what was or may have been charged stays in the books, and it is not ordered again"
     } else if life.inferred > 0 {
-        ": an attempt of it was sent and taken as not ordered, so no file orders it again; imeid retry does"
+        ": an attempt of it was sent and taken as not ordered, so no file orders it again; imeid retry --not-charged does"
     } else {
         ""
     };

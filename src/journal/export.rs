@@ -15,7 +15,6 @@ mod settle;
 mod turned;
 
 use super::JournalError;
-use super::listing::has_other_end;
 use super::orders::{self, COLUMNS, Loaded, Rules};
 use super::rows;
 use super::tx::Tx;
@@ -110,19 +109,19 @@ impl Journal {
         self.write(move |tx| settle(tx, &rows, now, &rules)).await
     }
 
-    /// Holds a row that shows another end against the order of ours, its date placed. `made_after`: when an order of ours
-    /// began that the export has too; `None` where none is known, or where the export has another row of the key.
+    /// Holds the rows of one key of which one shows another end against the orders of ours, their dates placed. What came of
+    /// it is told row by row. `made_after`: when an order of ours began that the export has too; `None` where none is known.
     ///
     /// # Errors
     /// The journal can't be written.
     pub async fn turn_by_export(
         &self,
-        row: ExportRow,
+        rows: Vec<ExportRow>,
         made_after: Option<Timestamp>,
         now: Timestamp,
         rules: Rules,
-    ) -> Result<TurnedBy, JournalError> {
-        self.write(move |tx| turned::turn(tx, &row, made_after, now, &rules)).await
+    ) -> Result<Vec<TurnedBy>, JournalError> {
+        self.write(move |tx| turned::turn(tx, &rows, made_after, now, &rules)).await
     }
 }
 
@@ -172,7 +171,7 @@ pub(super) fn sort(
     if waits_for_evidence(newest) {
         return Ok(Sorted::Wanted(Box::new(row.clone())));
     }
-    if all.len() == 1 && has_other_end(newest, row.status()) && attempt_of(tx, newest)?.is_some() {
+    if turned::may_turn(tx, &all, row.status())? {
         return Ok(Sorted::Turned(Box::new(row.clone())));
     }
     // An order of ours was, or may have been, taken for it: the row is that one's, whatever came after.

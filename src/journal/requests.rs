@@ -32,6 +32,8 @@ pub enum Said {
     Cancel,
     /// "Order anew what ended without an answer."
     Retry,
+    /// "Order anew what was sent and taken as not ordered: it was not charged."
+    RetryNotCharged,
     /// "Nothing more is sent."
     Pause,
     /// "Go on."
@@ -49,6 +51,7 @@ impl Said {
             Self::NotOrdered => "it was not ordered".to_owned(),
             Self::Cancel => "cancel".to_owned(),
             Self::Retry => "order anew".to_owned(),
+            Self::RetryNotCharged => "order anew, as it was not charged".to_owned(),
             Self::Pause => "pause".to_owned(),
             Self::Resume => "go on".to_owned(),
             Self::Ack => "seen".to_owned(),
@@ -289,7 +292,7 @@ fn about_order(
         Said::OrderId(id) => resolve::order_id(tx, request, &mut order, ProviderOrderId(id), now, rules),
         Said::NotOrdered => resolve::not_ordered(tx, request, &mut order, now, rules),
         Said::Cancel => cancel::order(tx, request, &mut order, now, rules),
-        Said::Retry => retry::order(tx, request, order, now, rules),
+        Said::Retry | Said::RetryNotCharged => retry::order(tx, request, order, now, rules),
         Said::Pause | Said::Resume | Said::Ack => {
             Ok(RequestAnswer::nothing("that can't be said of an order"))
         }
@@ -306,7 +309,7 @@ fn about_batch(
     match request.said {
         Said::Cancel => cancel::batch(tx, request, batch, now, rules),
         Said::Retry => retry::batch(tx, request, batch, now, rules),
-        Said::OrderId(_) | Said::NotOrdered => {
+        Said::OrderId(_) | Said::NotOrdered | Said::RetryNotCharged => {
             Ok(Some(RequestAnswer::nothing("that can be said of one IMEI, not of a batch")))
         }
         Said::Pause | Said::Resume | Said::Ack => {

@@ -7,7 +7,7 @@ use super::JournalError;
 use super::cancel;
 use super::codes::{BatchState, Link, state_code};
 use super::orders::{self, Loaded, Rules};
-use super::requests::{Request, RequestAnswer, keep_place};
+use super::requests::{Request, RequestAnswer, Said, keep_place};
 use super::resolve;
 use super::rows;
 use super::tx::Tx;
@@ -40,13 +40,13 @@ impl View {
         Ok(found.unwrap_or((ServiceId(0), 0)))
     }
 
-    /// Whether an attempt of the newest order of this key was sent and taken as not ordered.
+    /// Whether the newest order of this key was cancelled after an attempt of it was sent and taken as not ordered.
     ///
     /// # Errors
     /// What SQLite says.
     pub fn was_released(&self, service: ServiceId, imei: u64) -> Result<bool, JournalError> {
         let found = self.find(
-            "SELECT inferred > 0 FROM orders WHERE service = ?1 AND imei = ?2 AND current = 1",
+            "SELECT inferred > 0 AND state = 10 FROM orders WHERE service = ?1 AND imei = ?2 AND current = 1",
             (service.0, i64::try_from(imei).unwrap_or(0)),
             |row| row.get(0),
         )?;
@@ -156,7 +156,8 @@ fn anew(
     let text = request.told();
     let telling = orders::Telling { what: "word", text: &text, via: "word", quiet: false };
     // It is the newest of its key: only that one is asked for.
-    let word = Event::Word(Word::Retry { newer_live: false });
+    let not_charged = request.said == Said::RetryNotCharged;
+    let word = Event::Word(Word::Retry { newer_live: false, not_charged });
     let Some(moved) = orders::advance(tx, &mut old, &word, now, rules, &telling)? else {
         return Ok(Err("that isn't possible now: see the alarm".to_owned()));
     };

@@ -4,7 +4,7 @@ use rusqlite::Row;
 use serde::Serialize;
 
 use super::JournalError;
-use super::codes::{Link, Verdict, state_of};
+use super::codes::{ASSUMED, Link, Verdict, state_of};
 use super::view::View;
 use crate::order::State;
 use crate::types::{BatchId, Imei, Money, NetworkId, OrderId, ProviderOrderId, RowId, ServiceId, Timestamp};
@@ -74,7 +74,8 @@ pub struct ShownRow {
 pub struct ShownAttempt {
     /// Its number, from 1.
     pub n: u32,
-    /// `order`, `probe`, or `evidence`: entered because there is evidence of it.
+    /// `order`, `probe`, `evidence`: entered because there is evidence of it; or `assumed`: taken as made, as an older copy
+    /// doesn't know what was sent after it was made.
     pub kind: &'static str,
     /// The most it may cost.
     pub price: Money,
@@ -379,6 +380,7 @@ fn read_attempt(row: &Row<'_>) -> rusqlite::Result<ShownAttempt> {
         kind: match row.get::<_, i64>(1)? {
             0 => "order",
             1 => "probe",
+            ASSUMED => "assumed",
             _ => "evidence",
         },
         price: Money::from_micros(row.get(2)?),

@@ -205,6 +205,8 @@ pub enum Word {
     Retry {
         /// A newer order of the key is live.
         newer_live: bool,
+        /// He has seen at the provider that what was sent before was not charged.
+        not_charged: bool,
     },
 }
 

@@ -38,7 +38,7 @@
 //! | in_doubt, held; no id; quiet period over | operator: order id, not ordered | ordered(id), queued | recorded |
 //! | held with an id | operator: order id | ordered(id) | charged |
 //! | held | operator: cancel | cancelled | what is charged, presumed or unproven stays |
-//! | rejected, refused, ordered_elsewhere, cancelled; nothing unproven, but for what was released before it was cancelled | operator: retry | stays | a new order is queued |
+//! | rejected, refused, ordered_elsewhere, cancelled; nothing unproven, but for what was released before it was cancelled and he says was not charged | operator: retry | stays | a new order is queued |
 //! | any | [`Event::LateId`] | ordered(id) if it had none and isn't submitting, else stays | booked; a second one: alarm |
 //! | queued with nothing unproven | [`Event::Superseded`] | ordered_elsewhere | 0; the row is a duplicate |
 //! | any with an id but submitting | [`Event::Cleared`], every part of [`Absence`] shown | stays | presumed charges beside it are released |

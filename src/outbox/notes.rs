@@ -31,17 +31,14 @@ pub(super) fn notes(
         return notes;
     }
     if row.link == Link::Joined {
-        notes.push(format!("same as {} row {}", order.batch_name, order.first_row));
+        notes.push(format!("same as {}", whose(order)));
     }
     match (row.link, status) {
         (_, RowStatus::Duplicate) => notes.push(duplicate_of(source)),
         (Link::Earlier, RowStatus::Rejected) => notes.push(duplicate_of(order)),
         // It may have been paid: no file orders it anew, and none has an answer of it.
         (Link::Earlier, _) => {
-            notes.push(format!(
-                "Not ordered anew: the order of {} row {} is there.",
-                order.batch_name, order.first_row
-            ));
+            notes.push(format!("Not ordered anew: {} is there.", its_order(order)));
         }
         _ => {}
     }
@@ -49,7 +46,32 @@ pub(super) fn notes(
     if row.link == Link::Own {
         notes.extend(what_it_cost(order));
     }
+    if is_taken_for_ours(order) {
+        notes.push(format!(
+            "The journal is an older copy's, and knows of it from an export alone: it is taken for imeid's, {} is booked as \
+             charged, in the cost of no row, but a person may have ordered it.",
+            order.charged
+        ));
+    }
     notes
+}
+
+/// An older copy was put back, and an export showed an order that the copy doesn't know of: it belongs to no row.
+fn is_taken_for_ours(order: &ResultOrder) -> bool {
+    order.batch_name.is_empty() && order.charged > Money::ZERO
+}
+
+/// The row that an order belongs to.
+fn whose(order: &ResultOrder) -> String {
+    match order.batch_name.as_str() {
+        "" => "an order of no file here".to_owned(),
+        name => format!("{name} row {}", order.first_row),
+    }
+}
+
+fn its_order(order: &ResultOrder) -> String {
+    let of = if order.batch_name.is_empty() { "" } else { "the order of " };
+    format!("{of}{}", whose(order))
 }
 
 fn left(order: &ResultOrder) -> String {
@@ -76,11 +98,11 @@ fn answered_from_export(order: &ResultOrder) -> String {
 
 /// The provider has it from an order of ours: what became of that one.
 fn duplicate_of(order: &ResultOrder) -> String {
-    let (name, row) = (&order.batch_name, order.first_row);
+    let whose = whose(order);
     let when = order.ordered_at.map_or_else(String::new, |at| format!(", ordered on {}", words::date(at)));
     match order.state {
-        State::Completed | State::Rejected => format!("Answered free from {name} row {row}{when}."),
-        _ => format!("The provider has it from {name} row {row}{when}: its answer is that one's."),
+        State::Completed | State::Rejected => format!("Answered free from {whose}{when}."),
+        _ => format!("The provider has it from {whose}{when}: its answer is that one's."),
     }
 }
 
@@ -89,10 +111,10 @@ fn what_it_means(order: &ResultOrder, status: RowStatus) -> Option<String> {
     Some(match status {
         RowStatus::Completed | RowStatus::Duplicate | RowStatus::Invalid => return None,
         RowStatus::Rejected if has_code(order) => {
-            "The provider took the order and gave it back: its reason is in imeid_code, the price comes back to the account.".to_owned()
+            "The provider took the order and gave it back: its reason is in imeid_code, and the price is due back from it.".to_owned()
         }
         RowStatus::Rejected => {
-            "The provider took the order, gave it back and told no reason: the price comes back to the account.".to_owned()
+            "The provider took the order, gave it back and told no reason: the price is due back from it.".to_owned()
         }
         RowStatus::Refused => {
             let refused = format!("The provider does not take this IMEI ({code}).");
@@ -158,7 +180,7 @@ fn cancelled(order: &ResultOrder) -> String {
     if let Some(released) = released(order) {
         return format!(
             "{released}; then it was stopped. That proves nothing, so no file orders it again. If it was not charged at \
-             the provider, imeid retry {} does.",
+             the provider, imeid retry {} --not-charged does.",
             order.imei
         );
     }

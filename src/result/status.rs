@@ -76,7 +76,7 @@ impl RowStatus {
             Self::Rejected => (
                 "rejected",
                 "The provider took it and gave it back; its reason is in imeid_code.",
-                "Read the reason. The price comes back to the account.",
+                "Read the reason. The price is due back from the provider: its bill shows whether it came.",
                 "refunded",
             ),
             Self::Refused => (

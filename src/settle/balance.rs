@@ -49,7 +49,9 @@ impl Settle {
         let of = account.clone();
         let (books, baseline) =
             self.journal.read(move |view| Ok((view.books()?, view.baseline(&of)?))).await?;
-        if baseline.is_some_and(|baseline| baseline.books == books) {
+        // While refunds are missing they can come without a change in the books.
+        let is_even = |baseline: Baseline| baseline.books == books && baseline.refunds_missing == Money::ZERO;
+        if baseline.is_some_and(is_even) {
             return Ok(NOTHING);
         }
         // What stays open for a person must not cost a call every two minutes.
@@ -65,7 +67,12 @@ impl Settle {
         self.looks.last = Some(now);
         let verdict = baseline.map_or(Verdict::Silent, |baseline| balance::judge(&baseline, &books, balance));
         self.tell(verdict, baseline, shared, now).await?;
-        self.keep_if_stable(account, balance, books, now).await?;
+        // What others order or pay in says nothing of ours.
+        let refunds_missing = baseline
+            .filter(|_| !shared)
+            .map_or(Money::ZERO, |baseline| balance::refunds_missing(&baseline, &books, balance));
+        let next = Baseline { at_ms: now.millis(), balance, books, refunds_missing };
+        self.keep_if_stable(account, next, now).await?;
         // An account that others order with too shows nothing about ours.
         Ok(Seen { verdict: if shared { Verdict::Silent } else { verdict }, again_in: Some(quiet) })
     }
@@ -112,10 +119,10 @@ impl Settle {
     async fn keep_if_stable(
         &mut self,
         account: String,
-        balance: Money,
-        books: Books,
+        next: Baseline,
         now: Timestamp,
     ) -> Result<(), JournalError> {
+        let Baseline { balance, books, .. } = next;
         if books.reserved != Money::ZERO {
             self.looks.same_since = None;
             return Ok(());
@@ -123,9 +130,7 @@ impl Settle {
         match self.looks.same_since {
             Some((since, seen, sums)) if seen == balance && sums == books => {
                 if now.since(since) >= self.settings.borrow().rules.quiet {
-                    self.journal
-                        .set_baseline(account, Baseline { at_ms: now.millis(), balance, books })
-                        .await?;
+                    self.journal.set_baseline(account, next).await?;
                     self.looks.same_since = None;
                 }
             }

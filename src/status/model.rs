@@ -174,6 +174,8 @@ pub struct MoneyLine {
     pub balance: Option<Money>,
     /// When it was told.
     pub balance_at: Option<Timestamp>,
+    /// Of all refunds that were due then, at least so much wasn't in it.
+    pub refunds_missing: Option<Money>,
 }
 
 /// The local day's money.
@@ -187,7 +189,7 @@ pub struct Today {
     pub in_flight: Money,
     /// In doubt.
     pub in_doubt: Money,
-    /// Refunds that are expected.
+    /// What is due back for orders that were rejected. It stays here once it came: a balance can't tell a refund from a top-up.
     pub refund_due: Money,
     /// The cap; `None`: no limit, or the configuration has errors.
     pub per_day: Option<Money>,

@@ -39,7 +39,12 @@ async fn busy() -> (Bench, Status) {
         NOW.minus(Duration::from_secs(90)).millis()
     ));
     let at_ms = NOW.minus(Duration::from_secs(300)).millis();
-    let balance = Baseline { at_ms, balance: Money::from_micros(150_000_000), books: Books::default() };
+    let balance = Baseline {
+        at_ms,
+        balance: Money::from_micros(150_000_000),
+        books: Books::default(),
+        refunds_missing: Money::from_micros(160_000),
+    };
     bench.journal.set_baseline("reseller".to_owned(), balance).await.unwrap();
     bench.note(|_| ()).await;
     let _lock = bench.lock();

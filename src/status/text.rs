@@ -197,10 +197,13 @@ fn figures(status: &Status) -> String {
         today.charged, today.presumed, today.in_flight, today.in_doubt
     );
     if today.refund_due > Money::ZERO {
-        let _ = write!(figures, ", {} to be refunded", today.refund_due);
+        let _ = write!(figures, ", {} due back for rejected orders", today.refund_due);
     }
     if let (Some(balance), Some(at)) = (status.money.balance, status.money.balance_at) {
         let _ = write!(figures, "\nBalance  {balance} ({} ago)", words::span(status.at.since(at)));
+        if let Some(missing) = status.money.refunds_missing.filter(|missing| *missing > Money::ZERO) {
+            let _ = write!(figures, ", at least {missing} of refunds not in it");
+        }
     }
     if let (Some(journal), Some(free)) = (status.disk.journal_bytes, status.disk.free_bytes) {
         let _ = write!(figures, "\nDisk     journal {}, {} free", mebibytes(journal), mebibytes(free));

@@ -26,9 +26,7 @@ pub(crate) fn say_id(ctx: &Ctx<'_>, world: &mut World, slot: usize, said: u8) ->
 }
 
 pub(crate) fn say_not_ordered(ctx: &Ctx<'_>, world: &mut World, slot: usize) -> bool {
-    let key = key_of(slot);
-    let there = (1..=sold(world)).zip(&world.sold).any(|(id, sold)| sold.key == key && !world.is_ours(id));
-    if there && ctx.setup.words == Words::True {
+    if !may_deny(ctx, world, slot) {
         return false;
     }
     let quiet_over = world.quiet_over(slot);
@@ -39,10 +37,21 @@ pub(crate) fn say_not_ordered(ctx: &Ctx<'_>, world: &mut World, slot: usize) -> 
     said
 }
 
+/// Whether someone says that what isn't booked was not ordered: where words are true he has looked.
+fn may_deny(ctx: &Ctx<'_>, world: &World, slot: usize) -> bool {
+    let key = key_of(slot);
+    let there = (1..=sold(world)).zip(&world.sold).any(|(id, sold)| sold.key == key && !world.is_ours(id));
+    !there || ctx.setup.words != Words::True
+}
+
 pub(crate) fn say_retry(ctx: &Ctx<'_>, world: &mut World, slot: usize) -> bool {
     let newer_live = slot == A && world.order(A2).is_some_and(|order| is_live(ctx, order));
-    let word = Word::Retry { newer_live };
     let life = world.life(slot);
+    let not_charged = life.state == State::Cancelled && life.inferred > 0;
+    if not_charged && !may_deny(ctx, world, slot) {
+        return false;
+    }
+    let word = Word::Retry { newer_live, not_charged };
     let asks = step(&life, &Event::Word(word)).is_ok_and(|done| done.effects.contains(&Effect::NewOrder));
     if !asks || slot != A || world.order(A2).is_some() || world.ours.paused_at.is_some() {
         return false;

@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 use std::fs;
 use std::time::Duration;
 
+use imeid::types::Imei;
+
 use super::files::SERVICES;
 use super::{World, points};
 
@@ -13,11 +15,21 @@ const ZONE: Duration = Duration::from_secs(3 * 3_600);
 impl World {
     /// Someone drops what the provider tells of every order now.
     pub(crate) fn drop_export(&mut self) {
+        self.drop_export_of(None);
+    }
+
+    /// Likewise, when this IMEI's order was given back meanwhile.
+    pub(crate) fn drop_export_that_gives_back(&mut self, imei: Imei) {
+        self.drop_export_of(Some(imei));
+    }
+
+    fn drop_export_of(&mut self, given_back: Option<Imei>) {
         let mut text = "SERVICE,IMEI NO.,CREDITS,STATUS,CODE,ORDER DATE,NOTES\r\n".to_owned();
         for order in self.wire.orders() {
             let service = SERVICES.iter().find(|service| service.network_id == order.network_id.0).unwrap();
             let date = order.charged_at.plus(ZONE).to_string().replace(['T', 'Z'], " ");
-            let (title, imei, status) = (service.title, order.imei, &order.status);
+            let (title, imei) = (service.title, order.imei);
+            let status = if given_back == Some(imei) { "Rejected" } else { order.status.as_str() };
             let _ = write!(text, "{title},{imei},$0.08,{status},\"Model: {imei}\",{},\r\n", date.trim());
         }
         let folder = self.root().join("reconcile");

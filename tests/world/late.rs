@@ -82,7 +82,7 @@ fn go_on(world: &mut World) -> Result<(), Crashed> {
 }
 
 /// Whether a batch is to come out again.
-fn may_come_out(world: &World) -> bool {
+pub(crate) fn may_come_out(world: &World) -> bool {
     says(
         world,
         "EXISTS (SELECT 1 FROM batches WHERE state = 3) AND NOT EXISTS (SELECT 1 FROM orders WHERE state < 6)",

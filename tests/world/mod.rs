@@ -6,7 +6,7 @@
 //!
 //! - [`points`]: where a crash can come, and dying there. [`loss`]: what a power cut loses.
 //! - [`wire`]: the provider. [`files`]: what people drop. [`life`]: one process, from start to end.
-//! - [`clearing`], [`restored`], [`late`], [`empty`]: stories of their own.
+//! - [`clearing`], [`restored`], [`late`], [`empty`], [`turned`]: stories of their own.
 //! - [`copies`]: the state directory copied, and put back.
 //! - [`exports`]: what the provider's website tells a person, dropped into `reconcile/`.
 //! - [`oracle`]: what must hold after every step, and at rest. [`outbox`]: the part of it that reads results.
@@ -33,6 +33,7 @@ pub(crate) mod oracle;
 pub(crate) mod outbox;
 pub(crate) mod points;
 pub(crate) mod restored;
+pub(crate) mod turned;
 pub(crate) mod wire;
 
 use std::collections::BTreeMap;

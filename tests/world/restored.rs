@@ -4,11 +4,14 @@
 //! on, and dies. Its stamp is as it was when it began: a daemon that lives for less than two seconds writes no other. Then
 //! the copy is put back. The provider lists nothing and charges whatever is sent twice, so whatever the copy sends of what
 //! it doesn't know is paid twice.
+//!
+//! Where orders take long, the export shows those unfinished that the copy knows nothing of: they are taken for ours, and a
+//! later export answers them.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use imeid::simulator::{Delay, Duplicates, EntryKind, Options, Share};
+use imeid::simulator::{Change, Delay, Duplicates, EntryKind, Options, Share};
 
 use super::clearing::file;
 use super::copies::{Copy, LATER};
@@ -32,16 +35,19 @@ pub(crate) struct Story {
     sent: Option<usize>,
     /// A person has said that it goes on.
     pub(crate) is_resumed: bool,
+    /// Orders are unfinished until the copy has gone on.
+    takes_long: bool,
 }
 
 impl Story {
     /// The world up to the copy.
-    pub(crate) fn begin(power_cut: bool, seed: u64) -> (Self, World) {
+    pub(crate) fn begin(takes_long: bool, power_cut: bool, seed: u64) -> (Self, World) {
+        let completion = Duration::from_secs(if takes_long { 1_000_000 } else { 5 });
         let options = Options {
             listing: false,
             duplicates: Duplicates::Charge,
             latency: Delay::Fixed(Duration::from_millis(400)),
-            completion: Delay::Fixed(Duration::from_secs(5)),
+            completion: Delay::Fixed(completion),
             rejected: Share::from_ppm(0),
             ..super::provider(seed)
         };
@@ -49,7 +55,7 @@ impl Story {
         let mut world = World::new(options, knobs);
         world.loses = power_cut;
         fastrand::seed(seed);
-        let mut story = Self::default();
+        let mut story = Self { takes_long, ..Self::default() };
         story.until_the_copy(&mut world).unwrap();
         (story, world)
     }
@@ -123,6 +129,26 @@ impl Story {
             nothing_is_paid_twice(world);
         }
         assert!(!world.waits_as_older_copy(), "nobody said that it goes on");
+        if self.takes_long { Self::live_on_to_the_answers(world) } else { Ok(()) }
+    }
+
+    /// The provider finishes what it has, and an export tells of it.
+    fn live_on_to_the_answers(world: &mut World) -> Result<(), Crashed> {
+        world.wire.change(&Change { finish_now: true, ..Change::default() });
+        if world.exports() == 1 {
+            world.drop_export();
+        }
+        for _ in 0..TURNS {
+            world.turn()?;
+            world.pass(LATER)?;
+            nothing_is_paid_twice(world);
+        }
+        // What the copy knew as waiting, and the original died before sending: no export shows that it was not sent.
+        let open = "SELECT EXISTS (SELECT 1 FROM orders WHERE state NOT IN (6, 7) AND NOT (state = 5 AND unaccounted > 0))";
+        assert!(!says(world, open), "what was taken for ours is never answered");
+        let orders = world.wire.orders().len();
+        let booked = format!("SELECT sum(charged) = {orders} FROM orders");
+        assert!(says(world, &booked), "the books and the provider's {orders} charges");
         Ok(())
     }
 

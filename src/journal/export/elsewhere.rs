@@ -45,7 +45,8 @@ fn enter(tx: &Tx<'_>, service: ServiceId, imei: Imei) -> Result<Loaded, JournalE
 
 /// An order that isn't finished, and of which this journal knows nothing, has no result to remember. But while an older
 /// copy waits for a person's word, it is taken as made by the journal that the copy is of: dropped again it would be
-/// paid for again.
+/// paid for again. That it was charged is sure, for the provider charges what it takes; whose order it is isn't, and where
+/// it is shown that is said. (Presumed it could be denied by a word, and be sent again.)
 fn made_since(
     tx: &Tx<'_>,
     row: &ExportRow,

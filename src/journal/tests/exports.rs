@@ -261,8 +261,9 @@ async fn nothing_in_an_export_makes_an_order_of_ours_look_unpaid() {
                 }
                 Sorted::Turned(row) => {
                     let (now, rules) = (bench.now(), (*bench.rules).clone());
-                    let turned = bench.journal.turn_by_export(*row, Some(now), now, rules).await.unwrap();
-                    assert_eq!(turned, TurnedBy::NotOurs);
+                    let turned =
+                        bench.journal.turn_by_export(vec![*row], Some(now), now, rules).await.unwrap();
+                    assert_eq!(turned, [TurnedBy::NotOurs]);
                 }
                 other => assert!(matches!(other, Sorted::Ours(_)), "{other:?}"),
             }

@@ -52,16 +52,28 @@ async fn t5_no_file_orders_it_again_and_a_persons_word_does() {
     assert!(bench.journal.read_here(was_released).unwrap());
     let of_batch = bench.said(Said::Retry, Target::batch(again)).await;
     assert!(!of_batch.done, "a word about a whole file doesn't mean it: {of_batch:?}");
-    let answer = bench.said_of(Said::Retry, 0).await;
+    // Nor does a word that leaves open whether it was charged.
+    let unsaid = bench.said_of(Said::Retry, 0).await;
+    assert!(!unsaid.done && unsaid.text.contains("--not-charged"), "{unsaid:?}");
+    assert!(bench.claim(9).await.is_empty());
+    let of_batch = bench.said(Said::RetryNotCharged, Target::batch(again)).await;
+    assert!(!of_batch.done, "{of_batch:?}");
+    let answer = bench.said_of(Said::RetryNotCharged, 0).await;
     assert!(answer.done, "{answer:?}");
     assert_eq!(bench.claim(9).await.len(), 1);
+    assert_eq!(
+        bench.number(
+            "SELECT count(*) FROM events WHERE detail LIKE '%anna: order anew, as it was not charged'"
+        ),
+        2
+    );
 }
 
 #[tokio::test]
 async fn t13_already_exists_for_the_one_made_anew_is_presumed_and_not_elsewhere() {
     let bench = Bench::new().await;
     bench.released_and_cancelled().await;
-    assert!(bench.said_of(Said::Retry, 0).await.done);
+    assert!(bench.said_of(Said::RetryNotCharged, 0).await.done);
     let ticket = bench.claim(1).await.pop().unwrap();
     let order = ticket.order().unwrap();
     bench.finish(ticket, Placed::AlreadyExists).await;
@@ -89,6 +101,8 @@ async fn what_may_be_charged_is_not_made_anew_by_a_word() {
     bench.tell(doubt, crate::order::Event::HoldNoId(contradicted)).await;
     assert!(bench.said_of(Said::Cancel, 0).await.done);
     assert_eq!((bench.state(doubt), bench.presumed(doubt)), (State::Cancelled, 1));
-    let answer = bench.said_of(Said::Retry, 0).await;
-    assert!(!answer.done && answer.text.contains("paid twice"), "{answer:?}");
+    for said in [Said::Retry, Said::RetryNotCharged] {
+        let answer = bench.said_of(said, 0).await;
+        assert!(!answer.done && answer.text.contains("paid twice"), "{answer:?}");
+    }
 }

@@ -113,6 +113,7 @@ async fn what_was_ordered_since_the_copy_and_is_not_finished_is_taken_for_ours()
     let [first, second] = [1, 2].map(|n| bench.row_of(batch, n).order.unwrap());
     assert_eq!([first.state, second.state], [State::OrderedNoId; 2]);
     assert_eq!((first.charged, second.charges), (PRICE, 1));
+    assert!(first.batch_name.is_empty() && second.batch_name.is_empty(), "no row has its cost");
     assert_eq!(bench.row_of(before, 1).order.unwrap().state, State::Cancelled);
     assert_eq!(bench.sort(rows(3..4)).await, [Sorted::Unfinished], "a person has said that it goes on");
 }

@@ -85,7 +85,8 @@ impl Bench {
         let sorted = self.sort(vec![row.clone()]).await;
         assert_eq!(sorted, [Sorted::Turned(Box::new(row.clone()))]);
         let (now, rules) = (self.now(), (*self.rules).clone());
-        self.journal.turn_by_export(row, made_after, now, rules).await.unwrap()
+        let turned = self.journal.turn_by_export(vec![row], made_after, now, rules).await.unwrap();
+        turned[..].first().copied().unwrap()
     }
 }
 
@@ -129,4 +130,85 @@ async fn a_row_of_another_time_is_not_our_orders_and_tells_nobody() {
         assert_eq!(bench.turn(REJECTED, off, Some(bench.now())).await, TurnedBy::NotOurs);
     }
     assert_eq!((bench.state(order), bench.alarms_of_turns()), (State::Completed, 0));
+}
+
+impl Bench {
+    /// An IMEI that was ordered twice: the first order was given back, the second completed. When each began.
+    async fn ordered_twice(&self) -> [(OrderId, Timestamp); 2] {
+        self.batch("stock", &imeis(1)).await;
+        let first_at = self.now();
+        let first = self.order_one(10).await;
+        self.pass(QUIET);
+        self.reject(first, 10, 0).await;
+        assert!(self.said_of(Said::Retry, 0).await.done);
+        let second_at = self.now();
+        let second = self.order_one(11).await;
+        self.pass(QUIET);
+        self.tell(second, Event::Status(Completed)).await;
+        self.pass(QUIET);
+        [(first, first_at), (second, second_at)]
+    }
+
+    /// What comes of an export that has these rows of the first IMEI alone, made just now.
+    async fn turn_all(&self, rows: Vec<ExportRow>) -> Vec<TurnedBy> {
+        let (now, rules) = (self.now(), (*self.rules).clone());
+        self.journal.turn_by_export(rows, Some(now), now, rules).await.unwrap()
+    }
+}
+
+#[tokio::test]
+async fn of_two_orders_of_an_imei_the_date_says_which_one_a_row_turns() {
+    let bench = Bench::new().await;
+    let [(first, first_at), (second, second_at)] = bench.ordered_twice().await;
+    let by_hand = first_at.plus(Duration::from_secs(60));
+    let known = [bench.row(0, REJECTED, first_at), bench.row(0, COMPLETED, second_at)];
+    let of_hand = bench.row(0, REJECTED, by_hand);
+    for row in &known {
+        assert_eq!(bench.sort(vec![row.clone()]).await, [Sorted::Turned(Box::new(row.clone()))]);
+    }
+    let came = bench.turn_all([&known[..], &[of_hand]].concat()).await;
+    assert_eq!(came, [TurnedBy::AsKnown, TurnedBy::AsKnown, TurnedBy::NotOurs]);
+    assert_eq!(bench.alarms_of_turns(), 0);
+
+    let changed = vec![bench.row(0, REJECTED, first_at), bench.row(0, REJECTED, second_at)];
+    assert_eq!(bench.turn_all(changed.clone()).await, [TurnedBy::AsKnown, TurnedBy::Turned]);
+    assert_eq!([bench.state(first), bench.state(second)], [State::Rejected; 2]);
+    assert_eq!((bench.refund(), bench.alarms_of_turns()), (2 * PRICE.micros(), 1));
+    assert_eq!(bench.turn_all(changed).await, [TurnedBy::AsKnown; 2], "the same again");
+    bench.check_books();
+}
+
+#[tokio::test]
+async fn where_a_row_can_be_each_of_two_orders_people_are_told_once_and_nothing_changes() {
+    let bench = Bench::new().await;
+    let [(first, first_at), (second, second_at)] = bench.ordered_twice().await;
+    let vague = |status: u8| {
+        let placed = Some((first_at.millis(), second_at.millis()));
+        ExportRow { placed, ..bench.row(0, status, second_at) }
+    };
+    let picture = bench.picture();
+    assert_eq!(bench.turn_all(vec![vague(REJECTED), vague(COMPLETED)]).await, [TurnedBy::AsKnown; 2]);
+    assert_eq!(bench.picture(), picture, "one of each is what is known");
+    for _ in 0..2 {
+        assert_eq!(bench.turn_all(vec![vague(REJECTED), vague(REJECTED)]).await, [TurnedBy::WhichOrder; 2]);
+        assert_eq!([bench.state(first), bench.state(second)], [State::Rejected, State::Completed]);
+        assert_eq!((bench.refund(), bench.alarms_of_turns()), (PRICE.micros(), 1));
+    }
+    let undated = ExportRow { placed: None, ..vague(REJECTED) };
+    assert_eq!(bench.turn_all(vec![undated.clone(), undated.clone()]).await, [TurnedBy::NoDate; 2]);
+    assert_eq!(bench.turn_all(vec![undated]).await, [TurnedBy::AsKnown]);
+    // Two of one order's time: one of them is someone else's.
+    let twice = vec![bench.row(0, REJECTED, second_at), bench.row(0, REJECTED, second_at)];
+    assert_eq!(bench.turn_all(twice).await, [TurnedBy::Unsure; 2]);
+    assert_eq!(bench.state(second), State::Completed);
+}
+
+#[tokio::test]
+async fn a_second_row_of_an_imei_that_was_ordered_once_turns_nothing() {
+    let bench = Bench::new().await;
+    let (_, order) = bench.ended_and_out(Completed).await;
+    let ordered = Timestamp::from_millis(bench.number("SELECT claimed_at FROM attempts WHERE order_id = 1"));
+    let rows = vec![bench.row(0, REJECTED, ordered), bench.row(0, COMPLETED, ordered)];
+    assert_eq!(bench.turn_all(rows).await, [TurnedBy::Unsure, TurnedBy::AsKnown]);
+    assert_eq!((bench.state(order), bench.alarms_of_turns()), (State::Completed, 1));
 }

@@ -10,7 +10,7 @@ impl Draft {
             Word::OrderId { id, quiet_over, booked } => self.told_id(id, quiet_over, booked),
             Word::NotOrdered { quiet_over } => self.told_not_ordered(quiet_over),
             Word::Cancel => self.told_cancel(),
-            Word::Retry { newer_live } => self.told_retry(newer_live),
+            Word::Retry { newer_live, not_charged } => self.told_retry(newer_live, not_charged),
         }
     }
 
@@ -74,14 +74,14 @@ impl Draft {
         }
     }
 
-    fn told_retry(&mut self, newer_live: bool) -> bool {
+    fn told_retry(&mut self, newer_live: bool, not_charged: bool) -> bool {
         match self.order.state {
             State::Rejected | State::Refused | State::OrderedElsewhere | State::Cancelled => {}
             State::Completed => return self.tell("it is completed: its answer is there"),
             _ => return self.tell("it hasn't ended yet"),
         }
-        // What was released may be sent again, and a word to cancel it took nothing from that: it is as if the order had
-        // stayed in the queue.
+        // What was released was only taken as not ordered. In the queue it would have been sent again all the same; once it
+        // was cancelled nothing is sent of it any more, and whoever wants it again says that it was not charged.
         let unproven = match self.order.state {
             State::Cancelled => self.order.unproven().saturating_sub(self.order.inferred),
             _ => self.order.unproven(),
@@ -91,6 +91,12 @@ impl Draft {
         }
         if self.order.state == State::Cancelled && self.order.charged > 0 {
             return self.tell("it was charged: it would be paid twice");
+        }
+        if self.order.unproven() > 0 && !not_charged {
+            return self.tell(
+                "an attempt of it was sent and only taken as not ordered: if it was charged, it would be paid twice. Look the \
+                 IMEI up at the provider, and say it with --not-charged if it was not",
+            );
         }
         if newer_live {
             return self.tell("a newer order for this IMEI is there already");

@@ -270,3 +270,20 @@ fn a_doubt_that_waits_says_for_what_and_what_a_person_can_do() {
         assert!(note.contains(part), "{note}");
     }
 }
+
+#[test]
+fn what_an_older_copy_takes_for_ours_is_told_as_that_by_the_rows_that_show_it() {
+    for (link, state, begins) in [
+        (Link::Earlier, State::Completed, "Answered free from an order of no file here. The journal is"),
+        (Link::Earlier, State::Rejected, "Answered free from an order of no file here."),
+        (Link::Earlier, State::Cancelled, "Not ordered anew: an order of no file here is there."),
+        (Link::Joined, State::OrderedNoId, "same as an order of no file here. Paid as"),
+    ] {
+        let of_no_file =
+            ResultOrder { batch_name: String::new(), first_row: 0, ..order(state, Was::ChargedUnnamed) };
+        let note = shown(&row(link, of_no_file)).note;
+        assert!(note.starts_with(begins), "{note}");
+        let end = "0.08 is booked as charged, in the cost of no row, but a person may have ordered it.";
+        assert!(note.ends_with(end), "{note}");
+    }
+}

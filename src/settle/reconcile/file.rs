@@ -22,7 +22,7 @@ use super::clearing::Clearing;
 use super::dates::Dates;
 use super::read::{Export, OpenError, ReadRow, Titles};
 use super::reason::{Kind, Leftovers, not_an_export};
-use super::turned::TurnedRows;
+use super::turned::{OfKey, TurnedRows};
 
 /// Rows in one operation: a slice of a few milliseconds, so that claims come between.
 const SLICE_ROWS: usize = 200;
@@ -129,7 +129,7 @@ impl Work {
             }
         }
         self.sort(&mut reading, slice).await?;
-        self.count_turned(&mut reading)?;
+        self.gather_turned(&mut reading)?;
         // A writer that held the file open could have changed it after it was taken.
         if Stamp::of(&std::fs::symlink_metadata(&self.taken.path)?) != before {
             return Err(WorkError::Changed);
@@ -190,8 +190,8 @@ impl Work {
         Ok(())
     }
 
-    /// How many rows there are of each order that it shows with another end: that is known only now.
-    fn count_turned(&self, reading: &mut Reading) -> Result<(), WorkError> {
+    /// All rows of each IMEI of which it shows an order with another end: which those are is known only now.
+    fn gather_turned(&self, reading: &mut Reading) -> Result<(), WorkError> {
         if reading.turned.is_empty() {
             return Ok(());
         }
@@ -200,7 +200,7 @@ impl Work {
             Export::open(durable::open_regular(&self.taken.path)?).map_err(|_| WorkError::Changed)?;
         loop {
             match export.next(&self.titles) {
-                Ok(Some(ReadRow::Row(row))) => reading.turned.count(&row),
+                Ok(Some(ReadRow::Row(row))) => reading.turned.add_again(*row),
                 Ok(Some(_)) => {}
                 Ok(None) => return Ok(()),
                 // As at the first reading: what lies behind it isn't read.
@@ -212,22 +212,31 @@ impl Work {
 
     /// Orders of ours that had ended otherwise.
     async fn turn(&self, reading: &mut Reading) -> Result<(), WorkError> {
-        for (row, made_after) in std::mem::take(&mut reading.turned).placed(&reading.dates) {
-            let (line, imei) = (row.line, format!("IMEI {:015}", row.imei));
+        let (of_keys, made_after) = std::mem::take(&mut reading.turned).placed(&reading.dates);
+        for OfKey { mut lines, rows } in of_keys {
+            let Some(imei) = rows.first().map(|row| format!("IMEI {:015}", row.imei)) else { continue };
+            let of_rows: Vec<u64> = rows.iter().map(|row| row.line).collect();
             let rules = (*self.settings.rules).clone();
-            let kind = match self.journal.turn_by_export(row, made_after, self.clock.now(), rules).await? {
-                TurnedBy::Turned => {
-                    reading.counts.settled = reading.counts.settled.saturating_add(1);
-                    continue;
-                }
-                TurnedBy::NotOurs => {
-                    reading.counts.ours = reading.counts.ours.saturating_add(1);
-                    continue;
-                }
-                TurnedBy::NoDate => Kind::Order(Unmatched::NoDate),
-                TurnedBy::Unsure => Kind::OtherEnd,
-            };
-            reading.left.add(kind, line, &imei);
+            let turned = self.journal.turn_by_export(rows, made_after, self.clock.now(), rules).await?;
+            // The others were counted as what they are at the first reading.
+            for (line, by) in of_rows.into_iter().zip(turned).filter(|(line, _)| lines.remove(line)) {
+                let kind = match by {
+                    TurnedBy::Turned => {
+                        reading.counts.settled = reading.counts.settled.saturating_add(1);
+                        continue;
+                    }
+                    TurnedBy::NotOurs | TurnedBy::AsKnown => {
+                        reading.counts.ours = reading.counts.ours.saturating_add(1);
+                        continue;
+                    }
+                    TurnedBy::NoDate => Kind::Order(Unmatched::NoDate),
+                    TurnedBy::Unsure => Kind::OtherEnd,
+                    TurnedBy::WhichOrder => Kind::WhichOrder,
+                };
+                reading.left.add(kind, line, &imei);
+            }
+            // More rows of one IMEI than are looked at.
+            lines.into_iter().for_each(|line| reading.left.add(Kind::WhichOrder, line, &imei));
         }
         Ok(())
     }
@@ -331,7 +340,7 @@ impl Reading {
                     self.dates.add(told_at, begun.millis(), ended.millis());
                 }
             }
-            Sorted::Turned(row) => self.turned.add(*row),
+            Sorted::Turned(row) => self.turned.add(&row),
             Sorted::Remembered => self.counts.remembered = self.counts.remembered.saturating_add(1),
             Sorted::Unfinished => self.left.add(Kind::Unfinished, line, ""),
         }

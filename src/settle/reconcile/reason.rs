@@ -18,6 +18,8 @@ pub(super) enum Kind {
     Unfinished,
     /// It shows another end than our order came to.
     OtherEnd,
+    /// It shows an end that one of several orders of ours didn't come to.
+    WhichOrder,
     Order(Unmatched),
 }
 
@@ -28,6 +30,9 @@ impl Kind {
             Self::UnknownTitle => "are of a service that no title is known for",
             Self::Unfinished => "were not ordered by imeid and have no answer yet",
             Self::OtherEnd => "show another end than imeid was told, and may be older than what it was told",
+            Self::WhichOrder => {
+                "show an end that was not told, of one of several orders of ours for that IMEI"
+            }
             Self::Order(Unmatched::NoDate) => "can't be dated: no order of ours near them has an id",
             Self::Order(Unmatched::Before) => "were ordered before imeid ever sent that IMEI",
             Self::Order(Unmatched::OlderOrder) => "are of an older order of ours for that IMEI",
@@ -48,6 +53,10 @@ impl Kind {
             Self::OtherEnd => {
                 "Nothing was changed. Look the IMEI up at the provider, or drop a newer export that has a later order of \
                  imeid's in it: that one is taken at its word."
+            }
+            Self::WhichOrder => {
+                "Nothing was changed. Look the IMEI's orders up at the provider: \"imeid show\" has their ids and what they came \
+                 to. A refund that is due for one of them is not in imeid's sums."
             }
             Self::Order(_) => {
                 "Look the IMEI up at the provider, then say what became of it with \"imeid resolve\"."

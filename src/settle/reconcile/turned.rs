@@ -1,25 +1,36 @@
 //! Rows that show another end than our order came to: gathered while an export is read, and held against the order once
 //! the whole of it is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::journal::{ExportKey, ExportRow};
 use crate::types::Timestamp;
 
 use super::dates::Dates;
 
+/// Rows of one IMEI that are looked at.
+const ROWS_OF_A_KEY: usize = 20;
+
 /// What is gathered.
 #[derive(Default)]
 pub(super) struct TurnedRows {
-    /// By key, and how many rows of the key there are in all.
-    rows: BTreeMap<ExportKey, (ExportRow, usize)>,
+    rows: BTreeMap<ExportKey, OfKey>,
     /// Of the orders of ours in it, the one begun last: its date, its beginning and its end.
     latest: Option<(i64, Timestamp, Timestamp)>,
 }
 
+/// What is gathered of a key.
+#[derive(Default)]
+pub(super) struct OfKey {
+    /// The lines that can show another end.
+    pub(super) lines: BTreeSet<u64>,
+    /// All its rows, those that show what is known too: by them it is told whose that other end is.
+    pub(super) rows: Vec<ExportRow>,
+}
+
 impl TurnedRows {
-    pub(super) fn add(&mut self, row: ExportRow) {
-        self.rows.entry(row.export_key()).or_insert((row, 0));
+    pub(super) fn add(&mut self, row: &ExportRow) {
+        self.rows.entry(row.export_key()).or_default().lines.insert(row.line);
     }
 
     /// An order of ours is in it.
@@ -34,25 +45,28 @@ impl TurnedRows {
     }
 
     /// A row of it, at the second reading.
-    pub(super) fn count(&mut self, row: &ExportRow) {
-        if let Some((_, count)) = self.rows.get_mut(&row.export_key()) {
-            *count = count.saturating_add(1);
+    pub(super) fn add_again(&mut self, row: ExportRow) {
+        if let Some(of_key) = self.rows.get_mut(&row.export_key())
+            && of_key.rows.len() < ROWS_OF_A_KEY
+        {
+            of_key.rows.push(row);
         }
     }
 
-    /// Each row, its date placed, with the time after which the export was made for sure, where no other row of its key is
-    /// in it.
-    pub(super) fn placed(self, dates: &Dates) -> Vec<(ExportRow, Option<Timestamp>)> {
+    /// The rows by key, their dates placed, and the time after which the export was made for sure.
+    pub(super) fn placed(self, dates: &Dates) -> (Vec<OfKey>, Option<Timestamp>) {
         let is_from_then = |(told_at, begun, ended): &(i64, Timestamp, Timestamp)| {
             let placed = dates.on_our_clock(*told_at);
             placed.is_some_and(|(earliest, latest)| earliest <= ended.millis() && latest >= begun.millis())
         };
         let made_after = self.latest.filter(is_from_then).map(|(_, begun, _)| begun);
-        let place = |(mut row, count): (ExportRow, usize)| {
-            row.placed = row.told_at.and_then(|told_at| dates.on_our_clock(told_at));
-            (row, made_after.filter(|_| count == 1))
+        let place = |mut of_key: OfKey| {
+            for row in &mut of_key.rows {
+                row.placed = row.told_at.and_then(|told_at| dates.on_our_clock(told_at));
+            }
+            of_key
         };
-        self.rows.into_values().map(place).collect()
+        (self.rows.into_values().map(place).collect(), made_after)
     }
 }
 
@@ -77,38 +91,35 @@ mod tests {
         }
     }
 
-    /// What comes of one row that there is `times`, in an export with orders of ours begun at these times, each dated as
+    /// When an export was made, one row of which shows another end, with orders of ours begun at these times, each dated as
     /// it was begun or `off` later.
-    fn made_after(times: usize, ours: &[(i64, i64)]) -> Option<Timestamp> {
+    fn made_after(ours: &[(i64, i64)]) -> Option<Timestamp> {
         let (mut turned, mut dates) = (TurnedRows::default(), Dates::default());
-        turned.add(row(7));
+        turned.add(&row(7));
         for (begun, off) in ours {
             let (begun, ended, told_at) = (*begun, begun + 2000, begun + off);
             turned.add_ours(told_at, (Timestamp::from_millis(begun), Timestamp::from_millis(ended)));
             dates.add(told_at, begun, ended);
         }
-        turned.count(&row(8));
-        (0..times).for_each(|_| turned.count(&row(7)));
-        let [(row, made_after)] = &turned.placed(&dates)[..] else { panic!("one row") };
-        assert_eq!(row.placed.is_some(), !ours.is_empty());
-        *made_after
+        [8, 7, 7].into_iter().for_each(|imei| turned.add_again(row(imei)));
+        let (of_keys, made_after) = turned.placed(&dates);
+        let [of_key] = &of_keys[..] else { panic!("one key") };
+        assert_eq!((of_key.rows.len(), of_key.lines.len()), (2, 1), "all rows of the key");
+        assert!(of_key.rows.iter().all(|row| row.placed.is_some() != ours.is_empty()));
+        made_after
     }
 
     #[test]
     fn the_order_of_ours_begun_last_tells_when_an_export_was_made_at_the_earliest() {
         let last = DAY + 20_000;
-        assert_eq!(
-            made_after(1, &[(DAY, 0), (last, 0), (DAY + 9000, 0)]),
-            Some(Timestamp::from_millis(last))
-        );
-        assert_eq!(made_after(2, &[(DAY, 0), (last, 0)]), None, "two rows of the key");
-        assert_eq!(made_after(1, &[]), None, "none of ours");
+        assert_eq!(made_after(&[(DAY, 0), (last, 0), (DAY + 9000, 0)]), Some(Timestamp::from_millis(last)));
+        assert_eq!(made_after(&[]), None, "none of ours");
     }
 
     #[test]
     fn a_row_by_hand_before_an_order_of_ours_does_not_make_an_export_late() {
         let others = [(DAY, 0), (DAY + 3000, 0), (DAY + 6000, 0)];
         let by_hand = (DAY + 3_600_000, -3_600_000);
-        assert_eq!(made_after(1, &[&others[..], &[by_hand]].concat()), None);
+        assert_eq!(made_after(&[&others[..], &[by_hand]].concat()), None);
     }
 }
