@@ -15,7 +15,7 @@ const NOTHING_NEWER: &str =
     "no order of ours is in it that was sent after this one's quiet period: the next ones will be";
 const NOT_WHOLE: &str = "an order of ours is missing in it, or an IMEI in it can't be read";
 
-impl Judging<'_> {
+impl Judging<'_, '_> {
     /// What this listing lacks to prove that what isn't in it, and was begun when we knew ids up to `known_id`, isn't
     /// there: to be whole, to reach back, and to be fresh. `None`: it proves it.
     pub(super) fn lacks(&self, order: &Loaded, known_id: i64) -> Result<Option<&'static str>, JournalError> {
