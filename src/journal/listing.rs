@@ -25,8 +25,8 @@ pub(super) use reach::OUT_OF_REACH;
 pub(super) use turned::has_other_end;
 
 /// One listing, held against every doubt.
-pub(super) struct Judging<'a> {
-    tx: &'a Tx<'a>,
+pub(super) struct Judging<'a, 't> {
+    tx: &'a Tx<'t>,
     listing: &'a [ProviderOrder],
     facts: &'a ListingFacts,
     now: Timestamp,
@@ -67,9 +67,9 @@ pub(super) const FIRST_UNPROVEN: &str = "SELECT known_id, claimed_at FROM attemp
 /// How many of the listing's newest orders of ours are looked at to find the latest-begun one.
 const WITNESSES: usize = 256;
 
-impl<'a> Judging<'a> {
+impl<'a, 't> Judging<'a, 't> {
     pub(super) fn new(
-        tx: &'a Tx<'a>,
+        tx: &'a Tx<'t>,
         account: &'a str,
         listing: &'a [ProviderOrder],
         facts: &'a ListingFacts,

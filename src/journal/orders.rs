@@ -1,6 +1,7 @@
 //! An order in the journal: loading it, and carrying it through [`order::step`](crate::order::step).
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use rusqlite::Row;
@@ -116,9 +117,11 @@ pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Loaded> {
     })
 }
 
+static LOAD: LazyLock<String> = LazyLock::new(|| format!("SELECT {COLUMNS} FROM orders WHERE id = ?1"));
+
 /// The order with this id.
 pub(super) fn load(tx: &Tx<'_>, id: OrderId) -> Result<Loaded, JournalError> {
-    let found = tx.find(&format!("SELECT {COLUMNS} FROM orders WHERE id = ?1"), [id.0], read)?;
+    let found = tx.find(&LOAD, [id.0], read)?;
     found.ok_or_else(|| JournalError::Unknown(format!("there is no order {id}")))
 }
 

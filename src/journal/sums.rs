@@ -54,9 +54,13 @@ impl Sums {
     }
 
     /// Whether this statement may look at what waits here.
-    pub(super) fn concern(&self, sql: &str) -> bool {
-        let waits = !(self.tallies.is_empty() && self.totals.is_empty() && self.known_ids.is_empty());
-        waits && TABLES.iter().any(|table| sql.contains(table))
+    pub(super) fn concern(sql: &str) -> bool {
+        TABLES.iter().any(|table| sql.contains(table))
+    }
+
+    /// Whether nothing waits.
+    pub(super) fn is_empty(&self) -> bool {
+        self.tallies.is_empty() && self.totals.is_empty() && self.known_ids.is_empty()
     }
 
     /// Writes them. Gives the batches of which no row is open any more.

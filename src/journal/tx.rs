@@ -21,7 +21,17 @@ pub struct Tx<'a> {
     finds_out: Cell<Option<bool>>,
     /// Changes that are written once for the whole transaction.
     sums: RefCell<Sums>,
+    /// Statements that have run in it: an order's are each other order's too.
+    held: RefCell<Vec<Held<'a>>>,
     lines: RefCell<Vec<LogLine>>,
+}
+
+/// A statement that is kept at hand, which the connection's own cache would hash, copy and link anew each time.
+struct Held<'a> {
+    sql: Box<str>,
+    /// Whether it may look at what waits in the sums.
+    reads_sums: bool,
+    statement: CachedStatement<'a>,
 }
 
 /// Writes a line into the log.
@@ -36,6 +46,7 @@ impl<'a> Tx<'a> {
             paused: Cell::new(false),
             finds_out: Cell::new(None),
             sums: RefCell::default(),
+            held: RefCell::default(),
             lines: RefCell::default(),
         }
     }
@@ -102,15 +113,42 @@ impl<'a> Tx<'a> {
     }
 
     pub(super) fn prepare(&self, sql: &str) -> Result<CachedStatement<'a>, JournalError> {
-        if self.sums.borrow().concern(sql) {
+        self.sums_before(Sums::concern(sql))?;
+        Ok(self.connection.prepare_cached(sql)?)
+    }
+
+    fn sums_before(&self, reads_sums: bool) -> Result<(), JournalError> {
+        if reads_sums && !self.sums.borrow().is_empty() {
             self.write_sums()?;
         }
-        Ok(self.connection.prepare_cached(sql)?)
+        Ok(())
+    }
+
+    /// Runs a statement that is at hand afterwards. `run` leaves it reset.
+    fn run<T>(
+        &self,
+        sql: &str,
+        run: impl FnOnce(&mut CachedStatement<'a>) -> rusqlite::Result<T>,
+    ) -> Result<T, JournalError> {
+        let mut held = self.held(sql)?;
+        self.sums_before(held.reads_sums)?;
+        let done = run(&mut held.statement);
+        self.held.borrow_mut().push(held);
+        Ok(done?)
+    }
+
+    fn held(&self, sql: &str) -> Result<Held<'a>, JournalError> {
+        let mut all = self.held.borrow_mut();
+        if let Some(place) = all.iter().position(|held| *held.sql == *sql) {
+            return Ok(all.swap_remove(place));
+        }
+        let statement = self.connection.prepare_cached(sql)?;
+        Ok(Held { sql: sql.into(), reads_sums: Sums::concern(sql), statement })
     }
 
     /// Runs a statement; returns how many rows it changed.
     pub(super) fn execute(&self, sql: &str, params: impl Params) -> Result<usize, JournalError> {
-        Ok(self.prepare(sql)?.execute(params)?)
+        self.run(sql, |statement| statement.execute(params))
     }
 
     /// Runs a statement that changes exactly one row; anything else means that our picture of the journal is wrong.
@@ -133,12 +171,7 @@ impl<'a> Tx<'a> {
         params: impl Params,
         read: impl FnOnce(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
     ) -> Result<Option<T>, JournalError> {
-        let mut statement = self.prepare(sql)?;
-        let mut rows = statement.query(params)?;
-        match rows.next()? {
-            Some(row) => Ok(Some(read(row)?)),
-            None => Ok(None),
-        }
+        self.run(sql, |statement| statement.query(params)?.next()?.map(read).transpose())
     }
 
     /// Appends to the event log.

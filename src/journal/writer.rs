@@ -92,10 +92,10 @@ struct Follows {
 }
 
 impl Follows {
-    /// Writes what the transaction still has to write.
-    fn of(tx: &Tx<'_>) -> Result<Self, JournalError> {
+    /// Writes what the transaction still has to write, and ends with it.
+    fn of(tx: Tx<'_>) -> Result<Self, JournalError> {
         tx.write_sums()?;
-        let pauses = tx.have_pauses_changed().then(|| pause::list(tx)).transpose()?;
+        let pauses = tx.have_pauses_changed().then(|| pause::list(&tx)).transpose()?;
         Ok(Self { rung: tx.rung(), pauses, lines: tx.take_lines() })
     }
 }
@@ -216,7 +216,7 @@ impl Writer {
                 Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
             }
         }
-        let follows = Follows::of(&tx)?;
+        let follows = Follows::of(tx)?;
         crash_point("journal.commit.before");
         transaction.commit()?;
         self.committed(follows);
@@ -246,7 +246,7 @@ impl Writer {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let tx = Tx::new(&transaction, &self.common.rest);
         operation.run(&tx)?;
-        let follows = Follows::of(&tx)?;
+        let follows = Follows::of(tx)?;
         crash_point("journal.commit.before");
         transaction.commit()?;
         self.committed(follows);

@@ -100,6 +100,8 @@ fn run(sim: &Sim, from: u32, orders: u32) -> Result<Run> {
     let cpu = machine::cpu(pid)?.saturating_sub(began);
     let peak_mib = machine::peak_mib(pid)?;
     let checkpoints = checkpoints(&place)?;
+    // The writer tells its commits as it ends.
+    place.log_every_word()?;
     place.stop()?;
     let commits = commits(&place.log())?;
     let ledger = sim.running().ledger();

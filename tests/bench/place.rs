@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use imeid::simulator::{self, Delay, Options, Running};
 use imeid::types::{Imei, Money};
+use rustix::process::{Pid, Signal, kill_process};
 use tokio::runtime::Runtime;
 
 use crate::machine;
@@ -71,7 +72,6 @@ impl Place {
              rejected = \"rejected\"\nsettle = \"500ms\"\n\
              [journal]\npath = \"state/journal.db\"\n\
              [submit]\nworkers = {CONNECTIONS}\ncanary = 0\nadaptive = false\n\
-             [log]\nlevel = \"debug\"\n\
              [[service]]\nname = \"check\"\nnetwork_id = \"1739\"\nprice = \"0.08\"\n"
         );
         fs::write(dir.path().join("imeid.toml"), config)?;
@@ -144,11 +144,28 @@ impl Place {
         self.path("outbox/stock.results.csv").exists()
     }
 
+    /// From now on the daemon logs every word: seven lines an order, without which it is measured, as it is shipped.
+    pub(crate) fn log_every_word(&mut self) -> Result<()> {
+        let mut config = fs::OpenOptions::new().append(true).open(self.path("imeid.toml"))?;
+        config.write_all(b"[log]\nlevel = \"debug\"\n")?;
+        self.signal(Signal::HUP)?;
+        self.until("it has read its configuration anew", |place| {
+            place.log().contains("INFO  configuration read anew")
+        })
+    }
+
+    fn signal(&self, signal: Signal) -> Result<()> {
+        let daemon = self.daemon.as_ref().context("no daemon runs")?;
+        Ok(kill_process(Pid::from_child(daemon), signal)?)
+    }
+
     /// Stops the daemon in order.
     pub(crate) fn stop(&mut self) -> Result<()> {
+        if self.daemon.is_none() {
+            return Ok(());
+        }
+        self.signal(Signal::TERM)?;
         let Some(mut daemon) = self.daemon.take() else { return Ok(()) };
-        let pid = rustix::process::Pid::from_child(&daemon);
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM)?;
         let status = daemon.wait()?;
         if !status.success() {
             bail!("the daemon ended with {status}:\n{}", self.log());

@@ -8,7 +8,7 @@ use crate::gate::{self, Pause, Scope};
 use crate::order::PauseReason;
 use crate::types::Money;
 
-impl Claiming<'_> {
+impl Claiming<'_, '_> {
     /// Lets this claim go on where money has become free under the cap. The pause itself stays until the claim shows whether
     /// there is room for more than it takes: orders that come back free, one by one, would end it and begin it again with
     /// each. Returns its text, if it stays so.

@@ -122,8 +122,8 @@ struct Draft {
 }
 
 /// One claim, in one transaction.
-struct Claiming<'a> {
-    tx: &'a Tx<'a>,
+struct Claiming<'a, 't> {
+    tx: &'a Tx<'t>,
     request: &'a ClaimRequest,
     clock: &'a Clock,
     start: &'a Start,
@@ -153,9 +153,9 @@ struct Canary {
     free: u32,
 }
 
-impl<'a> Claiming<'a> {
+impl<'a, 't> Claiming<'a, 't> {
     fn new(
-        tx: &'a Tx<'a>,
+        tx: &'a Tx<'t>,
         request: &'a ClaimRequest,
         clock: &'a Clock,
         start: &'a Start,

@@ -11,7 +11,7 @@ use crate::gate;
 use crate::order::{Event, ProbeFacts, step};
 use crate::types::{ServiceId, Timestamp};
 
-impl Claiming<'_> {
+impl Claiming<'_, '_> {
     pub(super) fn probes(&mut self) -> Result<(), JournalError> {
         let Some(terms) = self.request.probe else { return Ok(()) };
         if self.left == 0 {

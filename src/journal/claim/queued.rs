@@ -11,7 +11,7 @@ use crate::types::{BatchId, Timestamp};
 /// A quiet period that is over by the wall clock only is looked at again after this long.
 const WITNESS_LOOK: Duration = Duration::from_millis(200);
 
-impl Claiming<'_> {
+impl Claiming<'_, '_> {
     pub(super) fn queued(&mut self) -> Result<(), JournalError> {
         let mut batches = self.batches_with_queued()?;
         self.keep_a_witness(&batches)?;

@@ -27,7 +27,7 @@ impl View {
     }
 }
 
-impl Judging<'_> {
+impl Judging<'_, '_> {
     /// Remembers what is listed of orders whose call hangs: of the same IMEI and service, of no order of ours, its id above
     /// all that we knew when the attempt began.
     pub(super) fn remember_in_flight(&self) -> Result<(), JournalError> {

@@ -17,7 +17,7 @@ const IDS_FALL: &str =
     "the provider's ids don't rise, so that its list doesn't show what is older and what is newer";
 const NOT_WHOLE: &str = "an order of ours is missing in it, or an IMEI in it can't be read";
 
-impl Judging<'_> {
+impl Judging<'_, '_> {
     /// What this listing lacks to prove that what isn't in it, and was begun when we knew ids up to `known_id`, isn't
     /// there: to be whole, to reach back, and to be fresh. `None`: it proves it.
     pub(super) fn lacks(&self, order: &Loaded, known_id: i64) -> Result<Option<&'static str>, JournalError> {

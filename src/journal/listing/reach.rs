@@ -15,7 +15,7 @@ use crate::types::ProviderOrderId;
 /// Why such an order is held, and the mend, as it stands in its events and its row's note.
 pub(in super::super) const OUT_OF_REACH: &str = "the provider's list of orders no longer reaches back to it; the provider's export, dropped into reconcile/, settles it";
 
-impl Judging<'_> {
+impl Judging<'_, '_> {
     /// Holds a doubt that this listing, and one a quiet period before it, has moved past. The first one is noted.
     pub(super) fn hold_out_of_reach(&self, order: &mut Loaded, known_id: i64) -> Result<bool, JournalError> {
         let Some(oldest) = self.listing.iter().map(|told| told.id).min() else { return Ok(false) };

@@ -18,7 +18,7 @@ use super::Judging;
 const BEGUN_BELOW: &str = "SELECT 1 FROM attempts WHERE order_id = ?1 AND known_id < ?2 \
      AND (verdict IS NULL OR verdict IN (0, 3, 4, 5, 6, 7, 8)) LIMIT 1";
 
-impl Judging<'_> {
+impl Judging<'_, '_> {
     /// Books what is listed of a key of ours beside what is booked for it. Call after the doubts were judged.
     pub(super) fn book_second_ids(&self) -> Result<(), JournalError> {
         for told in self.listing.iter().filter(|told| !self.ours.contains_key(&told.id)) {

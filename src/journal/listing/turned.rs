@@ -6,7 +6,7 @@ use crate::journal::{JournalError, poll};
 use crate::order::{Event, State};
 use crate::types::{ProviderOrder, ProviderStatus, Timestamp};
 
-impl Judging<'_> {
+impl Judging<'_, '_> {
     /// Tells ended orders of ours what the listing says of them, where that is another end than the one that is known.
     pub(super) fn turn_ended(&self) -> Result<(), JournalError> {
         for told in self.listing.iter().filter(|told| told.status.has_ended()) {
