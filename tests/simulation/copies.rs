@@ -59,7 +59,7 @@ fn run_with_a_copy(seed: u64) -> PutBack {
         come_to_rest(world, oracle::check_copy, oracle::is_copy_at_rest);
         assert!(oracle::is_copy_at_rest(world), "something isn't settled");
         let Recovery { first, told, .. } = recovery;
-        oracle::check_recovered(world, &told);
+        oracle::recovered::check_recovered(world, &told);
         PutBack { has_sent, first, unfinished: told.unfinished.len(), in_time: told.in_time }
     })
 }

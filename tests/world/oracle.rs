@@ -1,7 +1,7 @@
 //! What must hold after every step, told by the provider's books and by counting the journal's rows anew.
 
 mod books;
-mod recovered;
+pub(crate) mod recovered;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -18,7 +18,7 @@ use super::outbox;
 use super::{World, points, words};
 pub(crate) use books::Key;
 use books::{books, cost_of, money, owners, paid_once, tallies};
-pub(crate) use recovered::{ToldOf, can_place, check_recovered};
+pub(crate) use recovered::{ToldOf, can_place};
 
 /// Everything that must hold while a process runs.
 pub(crate) fn check(world: &mut World) {
