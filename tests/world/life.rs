@@ -12,7 +12,7 @@ use imeid::config::Config;
 use imeid::daemon::{self, Opened, StampKeeper};
 use imeid::inbox::{self, Inbox, Scanner, TakeError, Taken};
 use imeid::intake::Work;
-use imeid::journal::{Blocked, NewRequest, PruneFrom, Said, Target};
+use imeid::journal::{Blocked, JournalError, NewRequest, PruneFrom, RequestAnswer, Said, Target};
 use imeid::meter::Meter;
 use imeid::outbox::Outbox;
 use imeid::poll::{Poll, Stopped};
@@ -20,7 +20,7 @@ use imeid::provider::Provider;
 use imeid::settings::Settings;
 use imeid::settle::{Fault, OnceTold, Reconcile, Settle};
 use imeid::submit::{Pool, claim_request, try_pauses};
-use imeid::types::{BatchId, Imei, NetworkId};
+use imeid::types::{BatchId, NetworkId, ServiceId};
 use rusqlite::{Connection, OpenFlags};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
@@ -163,30 +163,53 @@ impl Life {
                 for pause in journal.pauses().await?.iter().filter(|pause| pause.next_try.is_none()) {
                     journal.end_pause(pause.scope, pause.reason, now).await?;
                 }
-                Ok::<_, imeid::journal::JournalError>(())
+                Ok::<_, JournalError>(())
             })
         })?;
         ended.unwrap();
         Ok(())
     }
 
-    /// An operator's word about an order, as a command leaves it and the daemon carries it out.
-    pub(crate) fn say(&mut self, said: Said, network_id: &str, imei: Imei) -> Result<(), Crashed> {
+    /// A service's number in the journal.
+    pub(crate) fn service(&self, network_id: &str) -> ServiceId {
+        self.now_in_force().number(&NetworkId(network_id.to_owned())).unwrap()
+    }
+
+    /// An operator's word, as a command leaves it and the daemon carries it out.
+    pub(crate) fn say(&mut self, said: Said, target: Target) -> Result<RequestAnswer, Crashed> {
         let (journal, now, settings) = (&self.opened.journal, self.clock.now(), self.now_in_force());
-        let service = settings.number(&NetworkId(network_id.to_owned())).unwrap();
-        let new = NewRequest { who: "anna".to_owned(), said, target: Target::order(service, imei) };
+        let new = NewRequest { who: "anna".to_owned(), said, target };
         let answer = alive(|| {
             self.runtime.block_on(async {
                 let id = journal.leave_request(new, now).await?;
                 journal.carry_out(id, now, (*settings.rules).clone()).await
             })
         })?;
-        answer.unwrap();
+        Ok(answer.unwrap())
+    }
+
+    /// Carries out what words the last process left, and cancels what came back to the queue of a batch that was cancelled,
+    /// as the daemon does twice a second.
+    fn carry_out(&mut self) -> Result<(), Crashed> {
+        let (journal, now, settings) = (&self.opened.journal, self.clock.now(), self.now_in_force());
+        let done = alive(|| {
+            self.runtime.block_on(async {
+                for request in journal.read(|view| view.open_requests()).await? {
+                    journal.carry_out(request, now, (*settings.rules).clone()).await?;
+                }
+                for batch in journal.read(|view| view.cancelled_batches()).await? {
+                    journal.sweep_cancelled(batch, now, (*settings.rules).clone()).await?;
+                }
+                Ok::<_, JournalError>(())
+            })
+        })?;
+        done.unwrap();
         Ok(())
     }
 
     /// One unit of each of these stages.
     pub(crate) fn turn(&mut self, units: Units) -> Result<(), Crashed> {
+        self.carry_out()?;
         if units.intake {
             self.take_files()?;
             self.take_exports()?;

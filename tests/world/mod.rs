@@ -9,9 +9,8 @@
 //! - [`clearing`], [`restored`], [`late`], [`empty`], [`turned`]: stories of their own.
 //! - [`copies`]: the state directory copied, and put back.
 //! - [`exports`]: what the provider's website tells a person, dropped into `reconcile/`.
+//! - [`words`]: what operators say, and what each word may change.
 //! - [`oracle`]: what must hold after every step, and at rest. [`outbox`]: the part of it that reads results.
-//!
-//! An operator says something only in a story: random worlds have none.
 
 #![allow(
     dead_code,
@@ -35,6 +34,7 @@ pub(crate) mod points;
 pub(crate) mod restored;
 pub(crate) mod turned;
 pub(crate) mod wire;
+pub(crate) mod words;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -44,9 +44,8 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use imeid::config::{self, Config};
-use imeid::journal::Said;
 use imeid::simulator::{Options, Service};
-use imeid::types::{Imei, Money, NetworkId, Timestamp};
+use imeid::types::{Money, NetworkId, Timestamp};
 use tempfile::TempDir;
 
 use files::{Dropped, SERVICES};
@@ -85,6 +84,8 @@ impl Default for Knobs {
 pub(crate) struct World {
     pub(crate) time: Time,
     pub(crate) wire: Arc<Wire>,
+    /// What the provider was like when the world began.
+    pub(crate) provider: Options,
     pub(crate) knobs: Knobs,
     pub(crate) dropped: Vec<Dropped>,
     /// Where each of them was put.
@@ -97,12 +98,20 @@ pub(crate) struct World {
     doubted: BTreeMap<i64, Timestamp>,
     /// How often the machine's clock was set ahead.
     set_ahead: u32,
+    /// The machine's clock was set at all.
+    has_jumped: bool,
+    /// Services that a person has paused, with how many of their orders had been sent when that was last looked at.
+    still: BTreeMap<&'static str, usize>,
+    /// How often an operator had orders of a key made anew.
+    anew: BTreeMap<oracle::Key, i64>,
     /// What was done, for whoever reads a failure.
     pub(crate) log: Vec<String>,
     /// A crash is a power cut.
     pub(crate) loses: bool,
     /// The provider charges duplicates and tells nothing of its orders: no client can do right by it.
     pub(crate) pays_twice: bool,
+    /// Operators say something even where little else happens.
+    pub(crate) has_operator: bool,
     /// A person says what isn't so: the books lack what he denies, until there is evidence of it.
     pub(crate) is_lied_to: bool,
     folder: TempDir,
@@ -127,10 +136,11 @@ impl World {
         let time = Time::default();
         // 2025-11-14, in the morning.
         time.set(Timestamp::from_millis(1_763_100_000_000));
-        let wire = Wire::new(time.clone(), options);
+        let wire = Wire::new(time.clone(), options.clone());
         Self {
             time,
             wire,
+            provider: options,
             knobs,
             dropped: Vec::new(),
             places: Vec::new(),
@@ -139,9 +149,13 @@ impl World {
             seen: outbox::Seen::default(),
             doubted: BTreeMap::new(),
             set_ahead: 0,
+            has_jumped: false,
+            still: BTreeMap::new(),
+            anew: BTreeMap::new(),
             log: Vec::new(),
             loses: false,
             pays_twice: false,
+            has_operator: false,
             is_lied_to: false,
             folder: folder_in_memory(),
             _alone: alone,
@@ -189,6 +203,7 @@ impl World {
     pub(crate) fn jump(&mut self, hours: i64) {
         self.note(format!("the clock jumps {hours} hours"));
         self.set_ahead += u32::from(hours > 0);
+        self.has_jumped = true;
         self.time.jump(hours * 3_600_000);
     }
 
@@ -268,12 +283,6 @@ impl World {
         points::alive(|| ())?;
         oracle::check_stopped(&self.journal());
         Ok(())
-    }
-
-    /// An operator says something of an order.
-    pub(crate) fn say(&mut self, said: Said, service: usize, imei: Imei) -> Result<(), Crashed> {
-        self.note(format!("an operator says {said:?} of {imei}"));
-        self.life.as_mut().map_or(Ok(()), |life| life.say(said, SERVICES[service].network_id, imei))
     }
 
     /// Lets time pass; what happens on the wire meanwhile happens, one thing after the other.

@@ -177,6 +177,16 @@ impl Wire {
         self.inner().last
     }
 
+    /// How many orders of a service were ever sent.
+    pub(crate) fn sent_for(&self, network_id: &str) -> usize {
+        self.inner().calls.values().filter(|paid| paid.call.get("networkId") == network_id).count()
+    }
+
+    /// Whether a request for this is on its way, and executed later.
+    pub(crate) fn may_still_come(&self, imei: Imei, network_id: &str) -> bool {
+        self.inner().may_still_come(imei, network_id)
+    }
+
     /// How many callers wait for an answer.
     pub(crate) fn waiting(&self) -> usize {
         self.inner().calls.values().filter(|call| call.caller.is_some()).count()
@@ -270,6 +280,12 @@ fn answered(plan: &Plan, xml: String) -> Option<Answer> {
 }
 
 impl Inner {
+    fn may_still_come(&self, imei: Imei, network_id: &str) -> bool {
+        let pending = self.due.iter().filter(|(_, _, step)| *step == Step::Execute);
+        let mut pending = pending.filter_map(|(_, id, _)| self.calls.get(id));
+        pending.any(|other| other.imei == imei && other.call.get("networkId") == network_id)
+    }
+
     fn accept(
         &mut self,
         call: Call,
@@ -277,10 +293,7 @@ impl Inner {
         caller: Option<oneshot::Sender<Reply<Placed>>>,
         now: Timestamp,
     ) {
-        let pending = self.due.iter().filter(|(_, _, step)| *step == Step::Execute);
-        let mut pending = pending.filter_map(|(_, id, _)| self.calls.get(id));
-        let network = call.get("networkId");
-        if pending.any(|other| other.imei == imei && other.call.get("networkId") == network) {
+        if self.may_still_come(imei, call.get("networkId")) {
             self.raced = Some(imei);
         }
         let plan = self.model.receive(&call);

@@ -193,6 +193,24 @@ async fn a_journal_behind_its_stamp_is_an_older_copy_and_one_that_is_moved_is_no
 }
 
 #[tokio::test]
+async fn an_older_copy_is_as_old_as_what_it_knew_before_anything_was_found_in_flight_in_it() {
+    let bench = Bench::new().await;
+    bench.batch("stock", &imeis(3)).await;
+    bench.order_one(17).await;
+    let last = bench.number("SELECT at FROM events ORDER BY id DESC LIMIT 1");
+    let in_flight = bench.claim(1).await;
+    let ahead = Stamp { attempt: bench.stamp().attempt + 1, ..bench.stamp() };
+    bench.pass(Duration::from_secs(3600));
+    // A start that died before it found out whose copy it is.
+    bench.journal.recover(bench.now(), (*bench.rules).clone()).await.unwrap();
+    bench.pass(Duration::from_secs(60));
+    assert_eq!(bench.start(Some(ahead)).await, Some(2));
+    assert_eq!(bench.number("SELECT count(*) FROM events WHERE what = 'lost'"), 1);
+    assert_eq!(bench.number("SELECT max(claimed_at) FROM attempts WHERE kind = 3"), last);
+    drop(in_flight);
+}
+
+#[tokio::test]
 async fn a_journal_where_another_one_worked_sends_nothing_until_a_person_says_so() {
     let bench = Bench::new().await;
     let idle = Stamp { journal: "another".to_owned(), attempt: 0, starts: 0 };
