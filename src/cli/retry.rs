@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use clap::Args;
+use clap::{Args, ValueHint};
 
 use super::words::{Desk, Trouble};
 use super::{Exit, say};
@@ -29,7 +29,7 @@ pub(super) struct RetryArgs {
     #[arg(long)]
     yes: bool,
     /// The service, where the IMEI has orders of several
-    #[arg(long)]
+    #[arg(long, value_hint = ValueHint::Other)]
     service: Option<String>,
 }
 

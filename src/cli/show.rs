@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use clap::Args;
+use clap::{Args, ValueHint};
 use serde::Serialize;
 
 use super::words::{Desk, Named, Trouble};
@@ -29,7 +29,7 @@ pub(super) struct ShowArgs {
     #[arg(long)]
     json: bool,
     /// The service, where the IMEI has orders of several
-    #[arg(long)]
+    #[arg(long, value_hint = ValueHint::Other)]
     service: Option<String>,
 }
 
