@@ -40,7 +40,7 @@ pub(super) fn run(config: &Path, args: &RetryArgs) -> Exit {
     };
     let quoted = desk
         .target(&args.name, args.service.as_deref())
-        .and_then(|target| quote(&desk.view, &desk.config, target).map(|quote| (target, quote)));
+        .and_then(|target| quote(&desk.view, desk.whole_config()?, target).map(|quote| (target, quote)));
     match quoted {
         Ok((target, _)) if args.yes => desk.say(Said::Retry, target),
         Ok((_, quote)) => {
