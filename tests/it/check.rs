@@ -170,10 +170,10 @@ fn a_wrong_address_or_account_is_told_once_the_daemon_is_ready() {
     for (url, words) in [(NOBODY, "can't be reached"), (sim.url().as_str(), "refuses the account")] {
         let mut place = Workplace::new(url, &[]);
         place.start();
-        place.until("the log warns", |place| {
+        place.until("the log tells it", |place| {
             let log = place.log();
             let ready = log.find("ready").unwrap_or(usize::MAX);
-            log.find(words).is_some_and(|at| ready < at) && log.contains("imeid check --online asks again")
+            log.find(words).is_some_and(|at| ready < at) && log.contains("imeid check --online asks too")
         });
         assert!(place.stop().success(), "{}", place.log());
     }
