@@ -77,7 +77,8 @@ fn answered_from_export(order: &ResultOrder) -> String {
 /// The provider has it from an order of ours: what became of that one.
 fn duplicate_of(order: &ResultOrder) -> String {
     let (name, row) = (&order.batch_name, order.first_row);
-    let when = order.ordered_at.map_or_else(String::new, |at| format!(", ordered on {}", words::date(at)));
+    let when =
+        order.ordered_at.map_or_else(String::new, |at| format!(", ordered on {} (UTC)", words::date(at)));
     match order.state {
         State::Completed | State::Rejected => format!("Answered free from {name} row {row}{when}."),
         _ => format!("The provider has it from {name} row {row}{when}: its answer is that one's."),
