@@ -83,6 +83,11 @@ fn before_a_reload_one_warning_says_what_is_wrong_and_nothing_what_is_right() {
         &["WARN  the changed configuration is refused, the old one stays: ", "wrokers", "per_day"],
     );
     assert_eq!(told(&refused).lines().count(), 1, "{}", told(&refused));
+    // On a disk that is full the daemon takes it over all the same.
+    place.configure(NOBODY, &[("journal", "min_free = \"900GiB\"")]);
+    let full = reload();
+    assert_eq!((full.status.code(), told(&full).as_str()), (Some(0), ""));
+    ends(&place.run(&["check"]), 3, &["error    disk: ", "nothing would be submitted"]);
     place.configure(NOBODY, &[]);
     std::fs::write(place.path("outbox"), "x").unwrap();
     let unusable = reload();
