@@ -47,6 +47,7 @@ impl FirstLook {
             let is_tried = |pause: &Pause| pause.scope == Scope::All && pause.next_try.is_some();
             drop(standing.wait_for(|pauses| !pauses.iter().any(is_tried)).await);
             let Err(error) = self.provider.account().await else { return };
+            tracing::debug!(tries, "the first look at the provider failed");
             let text = format!(
                 "no order would go through: {error}; {}. A change in [provider] or of the key needs a restart. It is asked \
                  again by itself, at once with a reload; imeid check --online asks too",

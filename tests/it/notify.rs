@@ -131,11 +131,13 @@ fn a_refused_account_is_an_alarm_though_nothing_is_queued_until_a_call_works() {
     assert_eq!(told.status.code(), Some(3));
     assert!(place.log().contains("alarm=provider"), "{}", place.log());
     // By itself it would be asked so often after minutes only.
-    let asked = |place: &Workplace| place.log().matches("call action=accountinfo").count();
-    for _ in 0..5 {
+    let asked = |place: &Workplace| place.log().matches("the first look at the provider failed").count();
+    for _ in 0..6 {
         let before = asked(&place);
         place.signal(Signal::HUP);
         place.until("a reload asks at once", |place| asked(place) > before);
+        // Nothing more could be told to a manager that doesn't listen.
+        manager.until("it is read anew", |line| line == "READY=1");
     }
     assert_eq!(place.log().matches("alarm=provider").count(), 1, "it is said once");
     sim.change(&Change { account: Some(Account::Ok), ..Change::default() });
