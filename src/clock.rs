@@ -81,6 +81,16 @@ pub fn local_time(at: Timestamp) -> String {
     local(at).strftime("%H:%M:%S").to_string()
 }
 
+/// `at` for people to read, by the machine's local clock: `2025-11-14 04:33:00 +01:00`.
+#[must_use]
+pub fn local_stamp(at: Timestamp) -> String {
+    stamp(&local(at))
+}
+
+fn stamp(at: &jiff::ZonedDateTime) -> String {
+    at.strftime("%Y-%m-%d %H:%M:%S %:z").to_string()
+}
+
 fn local(at: Timestamp) -> jiff::ZonedDateTime {
     let time = jiff::Timestamp::from_millisecond(at.millis()).unwrap_or_default();
     time.to_zoned_datetime(jiff::tz::TimeZone::system())
@@ -89,5 +99,21 @@ fn local(at: Timestamp) -> jiff::ZonedDateTime {
 impl fmt::Debug for Clock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Clock")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_for_people_has_its_offset_summer_and_winter() {
+        let zone = jiff::tz::TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").unwrap();
+        let at = |millis| {
+            let time = jiff::Timestamp::from_millisecond(millis).unwrap();
+            stamp(&time.to_zoned_datetime(zone.clone()))
+        };
+        assert_eq!(at(1_763_091_180_999), "2025-11-14 04:33:00 +01:00");
+        assert_eq!(at(1_752_000_000_000), "2025-07-08 20:40:00 +02:00");
     }
 }

@@ -8,7 +8,7 @@ use std::path::Path;
 use rustix::fs::{Access, AtFlags, CWD};
 
 use super::filesystem::{self, Kind};
-use super::{Finding, ok, rights, warning, wrong};
+use super::{Finding, Grade, ok, rights, warning, wrong};
 use crate::config::{Config, Folders};
 use crate::durable::{self, User, how_to_make, how_to_share, user_name};
 use crate::inbox;
@@ -186,11 +186,14 @@ fn journal(config: &Config, user: Option<&User>) -> Vec<Finding> {
     let is_there = fs::metadata(path).is_ok();
     findings.extend(kept_out("journal", path).filter(|_| is_there).or_else(|| journal_file(path)));
     match durable::free_bytes(there) {
-        Ok(free) if free < config.journal.min_free_bytes => findings.push(wrong(format!(
-            "disk: {} MiB are free beside the journal and min_free is {} MiB: nothing would be submitted; free some",
-            mebibytes(free),
-            mebibytes(config.journal.min_free_bytes)
-        ))),
+        Ok(free) if free < config.journal.min_free_bytes => {
+            let text = format!(
+                "disk: {} MiB are free beside the journal and min_free is {} MiB: nothing would be submitted; free some",
+                mebibytes(free),
+                mebibytes(config.journal.min_free_bytes)
+            );
+            findings.push(Finding { grade: Grade::NoRoom, text });
+        }
         Ok(free) => findings.push(ok(format!("disk: {} MiB are free beside the journal", mebibytes(free)))),
         Err(error) => findings.push(warning(format!("disk: the free space can't be told: {error}"))),
     }

@@ -28,6 +28,8 @@ pub enum Grade {
     Warning,
     /// It can't work.
     Wrong,
+    /// It can't work before there is room on the journal's disk: no reason to refuse a reload, which needs none.
+    NoRoom,
     /// It can't work because of what is configured: starting again changes nothing.
     BadConfig,
     /// It could not be found out.
@@ -48,7 +50,7 @@ impl fmt::Display for Finding {
         let word = match self.grade {
             Grade::Ok => "ok",
             Grade::Warning => "warning",
-            Grade::Wrong | Grade::BadConfig | Grade::Unknown => "error",
+            Grade::Wrong | Grade::NoRoom | Grade::BadConfig | Grade::Unknown => "error",
         };
         write!(f, "{word:<8} {}", self.text)
     }
@@ -93,7 +95,7 @@ pub fn verdict(findings: &[Finding]) -> Verdict {
     let of = |finding: &Finding| match finding.grade {
         Grade::Ok | Grade::Warning => Verdict::Fine,
         Grade::Unknown => Verdict::Unknown,
-        Grade::Wrong => Verdict::Wrong,
+        Grade::Wrong | Grade::NoRoom => Verdict::Wrong,
         Grade::BadConfig => Verdict::BadConfig,
     };
     findings.iter().map(of).max().unwrap_or(Verdict::Fine)

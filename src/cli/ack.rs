@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use clap::Args;
+use clap::{Args, ValueHint};
 
 use super::Exit;
 use super::words::Desk;
@@ -19,7 +19,7 @@ Example:
 #[command(after_help = EXAMPLES)]
 pub(super) struct AckArgs {
     /// The alarm's number
-    #[arg(value_name = "N", value_parser = clap::value_parser!(i64).range(1..))]
+    #[arg(value_name = "N", value_hint = ValueHint::Other, value_parser = clap::value_parser!(i64).range(1..))]
     n: i64,
 }
 

@@ -9,7 +9,6 @@ use super::export::{not_written, place};
 use super::words::{Desk, Trouble};
 use super::{Exit, say};
 use crate::clock::Clock;
-use crate::config::Config;
 use crate::durable;
 use crate::journal::{Copied, back_up};
 
@@ -36,7 +35,7 @@ pub(super) fn run(config: &Path, args: &BackupArgs) -> Exit {
         Ok(desk) => desk,
         Err(exit) => return exit,
     };
-    match write(&desk.config, &args.file) {
+    match write(&desk, &args.file) {
         Ok(copied) => {
             let Copied { batches, rows, orders, bytes } = copied;
             let mebibytes = bytes.div_ceil(1024 * 1024);
@@ -48,8 +47,8 @@ pub(super) fn run(config: &Path, args: &BackupArgs) -> Exit {
     }
 }
 
-fn write(config: &Config, file: &Path) -> Result<Copied, Trouble> {
-    let (folder, name) = place(&config.folders, file)?;
+fn write(desk: &Desk, file: &Path) -> Result<Copied, Trouble> {
+    let (folder, name) = place(&desk.drop_folders()?, file)?;
     // Found out before the work, and again by the rename.
     if file.symlink_metadata().is_ok() {
         return Err(not_written(file, &io::ErrorKind::AlreadyExists.into()));
@@ -57,7 +56,7 @@ fn write(config: &Config, file: &Path) -> Result<Copied, Trouble> {
     let mut copied = None;
     let now = Clock::system().now();
     let written = durable::write_file_at(folder, name, MODE, |temporary| {
-        copied = Some(back_up(&config.journal.path, temporary, now).map_err(io::Error::other)?);
+        copied = Some(back_up(&desk.journal, temporary, now).map_err(io::Error::other)?);
         Ok(())
     });
     written.map_err(|error| not_written(file, &error))?;

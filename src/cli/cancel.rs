@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use clap::Args;
+use clap::{Args, ValueHint};
 
 use super::Exit;
 use super::words::Desk;
@@ -23,7 +23,7 @@ pub(super) struct CancelArgs {
     #[arg(value_name = "BATCH|IMEI")]
     name: String,
     /// The service, where the IMEI has orders of several
-    #[arg(long)]
+    #[arg(long, value_hint = ValueHint::Other)]
     service: Option<String>,
 }
 

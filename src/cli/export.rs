@@ -8,7 +8,6 @@ use clap::Args;
 
 use super::words::{Desk, Trouble, no_such_batch};
 use super::{Exit, complain};
-use crate::config::Folders;
 use crate::durable;
 use crate::journal::{BatchState, BatchWork};
 use crate::outbox::{PublishError, write_result};
@@ -50,7 +49,7 @@ pub(super) fn run(config: &Path, args: &ExportArgs) -> Exit {
 fn export(desk: &Desk, args: &ExportArgs) -> Result<(), Trouble> {
     let batch = batch(desk, &args.name)?;
     let Some(path) = &args.file else { return to_standard_output(desk, &batch) };
-    let (folder, name) = place(&desk.config.folders, path)?;
+    let (folder, name) = place(&desk.drop_folders()?, path)?;
     let written = durable::write_file(folder, name, MODE, false, |out| {
         write_result(&desk.view, &batch, out).map_err(as_io)
     });
@@ -96,14 +95,14 @@ fn as_io(error: PublishError) -> io::Error {
 
 /// The folder and the name that the path of a new file is made of. In a folder that files are dropped into it would be taken
 /// for one of them.
-pub(super) fn place<'p>(folders: &Folders, path: &'p Path) -> Result<(&'p Path, &'p OsStr), Trouble> {
+pub(super) fn place<'p>(dropped: &[PathBuf; 2], path: &'p Path) -> Result<(&'p Path, &'p OsStr), Trouble> {
     let name = path.file_name();
     let name = name.ok_or_else(|| Trouble::usage(format!("{} is no file's name", path.display())))?;
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     // A folder that isn't there is told of by whoever writes into it.
     let to = folder.canonicalize().unwrap_or_default();
     let lies_in = |dropped: &Path| dropped.canonicalize().is_ok_and(|dropped| to.starts_with(dropped));
-    for (watched, dropped) in [("inbox", &folders.inbox), ("reconcile", &folders.reconcile)] {
+    for (watched, dropped) in ["inbox", "reconcile"].into_iter().zip(dropped) {
         if lies_in(dropped) {
             return Err(Trouble::usage(format!(
                 "{} lies in the folder {watched}, and what lies there is taken for a file that was dropped: put it elsewhere",

@@ -7,6 +7,7 @@ mod ask;
 mod backup;
 mod balance;
 mod cancel;
+mod carry;
 mod check;
 mod completions;
 mod demo;
@@ -28,7 +29,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::config::{self, Config};
+use crate::config::{self, Config, ConfigErrors};
 use crate::simulator::SimulateArgs;
 
 /// Orders a check for every IMEI in the CSV files dropped into a folder, once each, and puts the results back as CSV.
@@ -168,6 +169,16 @@ fn keep_memory_private() {
 fn load(path: &std::path::Path) -> Result<Config, Exit> {
     config::load(path).map_err(|errors| {
         complain(&errors.to_string());
+        Exit::Usage
+    })
+}
+
+/// Where the journal is by a configuration that has these errors; where that can't be told, they go to standard error.
+fn journal_despite(errors: &ConfigErrors, path: &std::path::Path) -> Result<PathBuf, Exit> {
+    config::journal_path(path).ok_or_else(|| {
+        complain(&format!(
+            "{errors}\nimeid: where the journal is can't be told from that; a daemon that runs goes on with what it read before"
+        ));
         Exit::Usage
     })
 }

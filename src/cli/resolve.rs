@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use clap::Args;
+use clap::{Args, ValueHint};
 
 use super::Exit;
 use super::words::Desk;
@@ -23,7 +23,7 @@ pub(super) struct ResolveArgs {
     #[command(flatten)]
     outcome: Outcome,
     /// The service, where the IMEI has orders of several
-    #[arg(long)]
+    #[arg(long, value_hint = ValueHint::Other)]
     service: Option<String>,
 }
 
@@ -31,7 +31,7 @@ pub(super) struct ResolveArgs {
 #[group(required = true, multiple = false)]
 struct Outcome {
     /// It was ordered: its order id at the provider
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", value_hint = ValueHint::Other, value_parser = clap::value_parser!(u64).range(1..))]
     order_id: Option<u64>,
     /// It was not ordered: it is sent again
     #[arg(long)]

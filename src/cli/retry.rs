@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use clap::Args;
+use clap::{Args, ValueHint};
 
 use super::words::{Desk, Trouble};
 use super::{Exit, say};
@@ -34,7 +34,7 @@ pub(super) struct RetryArgs {
     #[arg(long)]
     not_charged: bool,
     /// The service, where the IMEI has orders of several
-    #[arg(long)]
+    #[arg(long, value_hint = ValueHint::Other)]
     service: Option<String>,
 }
 
@@ -45,7 +45,7 @@ pub(super) fn run(config: &Path, args: &RetryArgs) -> Exit {
     };
     let quoted = desk
         .target(&args.name, args.service.as_deref())
-        .and_then(|target| Quote::of(&desk.view, &desk.config, target).map(|quote| (target, quote)));
+        .and_then(|target| Quote::of(&desk.view, desk.whole_config()?, target).map(|quote| (target, quote)));
     match quoted {
         Ok((target, quote)) if args.yes && args.not_charged == quote.may_be_charged => {
             let said = if args.not_charged { Said::RetryNotCharged } else { Said::Retry };

@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
-use clap::Args;
+use clap::{Args, ValueHint};
 use serde::Serialize;
 
 use super::words::{Desk, Named, Trouble};
 use super::{Exit, complain, say};
+use crate::clock::local_stamp;
 use crate::journal::{
     BatchWork, ShownAnswer, ShownAttempt, ShownBatch, ShownEvent, ShownOrder, ShownRow, ShownService, View,
 };
@@ -30,7 +31,7 @@ pub(super) struct ShowArgs {
     #[arg(long)]
     json: bool,
     /// The service, where the IMEI has orders of several
-    #[arg(long)]
+    #[arg(long, value_hint = ValueHint::Other)]
     service: Option<String>,
 }
 
@@ -258,7 +259,7 @@ fn imei_text(imei: Imei, orders: &[ShownOrder]) -> String {
     let several = orders.len() > 1;
     for Moment { at, order, text, .. } in timeline(orders) {
         let which = if several { format!("order {order}: ") } else { String::new() };
-        lines.push(format!("{at}  {which}{text}"));
+        lines.push(format!("{}  {which}{text}", local_stamp(at)));
     }
     one_line_each(&lines)
 }
@@ -295,7 +296,7 @@ fn batch_text(work: &BatchWork, own: &ShownBatch) -> String {
         lines.push(format!("  row {} IMEI {}: {}", open.row, open.imei, open.state));
     }
     for ShownEvent { at, what, text } in &own.events {
-        lines.push(format!("{at}  {what}: {text}"));
+        lines.push(format!("{}  {what}: {text}", local_stamp(*at)));
     }
     one_line_each(&lines)
 }
@@ -351,16 +352,15 @@ mod tests {
     fn a_timeline_is_in_time_order_from_file_and_row_to_the_answer() {
         let text = imei_text(Imei::from_parts(35_000_000, 1), &[order()]);
         let lines: Vec<&str> = text.lines().skip(3).collect();
-        assert_eq!(
-            lines,
-            [
-                "1970-01-01T00:00:10Z  stock.csv taken as stock: row 17, the order is made for it",
-                "1970-01-01T00:00:15Z  word: anna: cancel",
-                "1970-01-01T00:00:20Z  attempt 1 begun: 0.08 reserved",
-                "1970-01-01T00:00:25Z  answer (status): <imeis> <id>1</id>",
-                "1970-01-01T00:00:30Z  attempt 1 ended; as it stands now: it was taken, its price is charged",
-            ]
-        );
+        let told = [
+            (10, "stock.csv taken as stock: row 17, the order is made for it"),
+            (15, "word: anna: cancel"),
+            (20, "attempt 1 begun: 0.08 reserved"),
+            (25, "answer (status): <imeis> <id>1</id>"),
+            (30, "attempt 1 ended; as it stands now: it was taken, its price is charged"),
+        ];
+        let told = told.map(|(seconds, text)| format!("{}  {text}", local_stamp(at(seconds))));
+        assert_eq!(lines, told);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::Args;
 use tokio_util::sync::CancellationToken;
 
-use super::{Exit, complain, runtime};
+use super::{Exit, complain, journal_despite, runtime};
 use crate::clock::Clock;
 use crate::config::{self, Config, ConfigErrors};
 use crate::daemon::stop_on_signals;
@@ -67,18 +67,10 @@ enum By {
 
 impl By {
     fn find(path: &Path) -> Result<Self, Exit> {
-        let errors = match config::load(path) {
-            Ok(config) => return Ok(Self::Config(Box::new(config))),
-            Err(errors) => errors,
-        };
-        if let Some(journal) = config::journal_path(path) {
-            return Ok(Self::Journal(journal, errors));
+        match config::load(path) {
+            Ok(config) => Ok(Self::Config(Box::new(config))),
+            Err(errors) => Ok(Self::Journal(journal_despite(&errors, path)?, errors)),
         }
-        complain(&format!(
-            "{errors}\nimeid: where the journal is can't be told from that, so nothing is shown; a daemon that runs goes on \
-             with what it read before"
-        ));
-        Err(Exit::Usage)
     }
 
     fn read(&self) -> Result<Status, Exit> {

@@ -1,27 +1,15 @@
-//! An operator's word: whom it may come from, what it is about, and how it is carried out.
-//!
-//! It is left in the journal as a request. A running daemon carries it out within two seconds; where none runs, the
-//! command takes the journal's lock and does it itself, through the same code.
+//! An operator's word: whom it may come from, and what it is about. How it is carried out: [`carry`](super::carry).
 
+use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
-use std::time::Duration;
+use std::path::{Path, PathBuf};
 
-use super::{Exit, complain, load, runtime, say};
-use crate::clock::Clock;
-use crate::config::Config;
-use crate::daemon::{journal_lock, recover};
-use crate::durable::{LockError, LockFile, user_name};
-use crate::journal::{
-    Journal, JournalError, LetterBox, NewRequest, RequestAnswer, Said, ShownService, Target, View,
-};
+use super::{Exit, complain, journal_despite, say};
+use crate::config::{self, Config};
+use crate::durable::user_name;
+use crate::journal::{JournalError, Said, ShownService, Target, View};
 use crate::result::name_in_outbox;
-use crate::settings::Settings;
 use crate::types::{BatchId, Imei};
-
-/// The daemon answers within two seconds; a word about a large batch takes longer.
-const PATIENCE: Duration = Duration::from_secs(60);
-const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// Why a command can't do its work.
 pub(super) enum Trouble {
@@ -73,17 +61,60 @@ pub(super) fn no_such_batch(name: &str) -> String {
 
 /// The journal of this configuration, open for reading.
 pub(super) struct Desk {
-    pub(super) config: Config,
+    pub(super) config: Known,
+    pub(super) journal: PathBuf,
     pub(super) view: View,
 }
 
+/// What is known of the configuration.
+pub(super) enum Known {
+    All(Box<Config>),
+    /// It has errors, which were told. A daemon that runs does so by what it read before.
+    Not {
+        file: PathBuf,
+    },
+}
+
 impl Desk {
-    /// Reads the configuration and opens the journal, for root and the daemon's own user.
-    pub(super) fn open(config: &Path) -> Result<Self, Exit> {
-        let config = load(config)?;
-        allowed(&config.journal.path).map_err(Trouble::tell)?;
-        let view = View::open(&config.journal.path).map_err(|error| Trouble::from(error).tell())?;
-        Ok(Self { config, view })
+    /// Reads the configuration and opens the journal, for root and the daemon's own user. Of a configuration that has errors,
+    /// which are told, only where the journal is.
+    pub(super) fn open(file: &Path) -> Result<Self, Exit> {
+        let (journal, config) = match config::load(file) {
+            Ok(config) => (config.journal.path.clone(), Known::All(Box::new(config))),
+            Err(errors) => {
+                let journal = journal_despite(&errors, file)?;
+                complain(&format!(
+                    "{errors}\nimeid: the configuration has errors, so this goes by the journal alone; a daemon that runs goes on \
+                     with what it read before"
+                ));
+                (journal, Known::Not { file: file.to_owned() })
+            }
+        };
+        allowed(&journal).map_err(Trouble::tell)?;
+        let view = View::open(&journal).map_err(|error| Trouble::from(error).tell())?;
+        Ok(Self { config, journal, view })
+    }
+
+    /// The configuration, for what can't be told or done without it.
+    pub(super) fn whole_config(&self) -> Result<&Config, Trouble> {
+        match &self.config {
+            Known::All(config) => Ok(config),
+            Known::Not { .. } => {
+                Err(Trouble::usage("nothing was done: this needs the configuration, mend it first"))
+            }
+        }
+    }
+
+    /// The folders that files are dropped into: the inbox and `reconcile/`.
+    pub(super) fn drop_folders(&self) -> Result<[PathBuf; 2], Trouble> {
+        match &self.config {
+            Known::All(config) => Ok([config.folders.inbox.clone(), config.folders.reconcile.clone()]),
+            Known::Not { file } => config::drop_folders(file).ok_or_else(|| {
+                Trouble::usage(
+                    "nothing was written: where files are dropped can't be told from the configuration, mend it first",
+                )
+            }),
+        }
     }
 
     /// What `name` is: an IMEI that has orders, or the NAME of a batch. Of a name that is both, the IMEI: the batch is named
@@ -195,28 +226,33 @@ impl Desk {
     /// All submission, or that of the service of this name: a configured one, or one that was.
     pub(super) fn submission(&self, service: Option<&str>) -> Result<Target, Trouble> {
         let Some(name) = service else { return Ok(Target::Everything) };
-        let account = &self.config.provider.account;
-        let configured = self.config.services.iter().find(|service| service.name == name);
-        let number = match configured {
-            Some(service) => self.view.service_number(account, &service.network_id)?,
-            None => {
-                let named = self.view.service_names()?;
-                named.into_iter().find(|(_, known)| known == name).map(|(id, _)| id)
+        if let Known::All(config) = &self.config
+            && let Some(service) = config.services.iter().find(|service| service.name == name)
+        {
+            let number = self.view.service_number(&config.provider.account, &service.network_id)?;
+            return number.map(Target::service).ok_or_else(|| {
+                Trouble::failed(format!(
+                    "the daemon hasn't started with the service {name:?} yet: there is nothing of it to pause"
+                ))
+            });
+        }
+        let known = self.view.service_names()?;
+        let (whose, names): (_, BTreeSet<&str>) = match &self.config {
+            Known::All(config) => {
+                ("configuration", config.services.iter().map(|service| service.name.as_str()).collect())
             }
+            Known::Not { .. } => ("journal", known.values().map(String::as_str).collect()),
         };
-        match (number, configured) {
-            (Some(id), _) => Ok(Target::service(id)),
-            (None, Some(_)) => Err(Trouble::failed(format!(
-                "the daemon hasn't started with the service {name:?} yet: there is nothing of it to pause"
+        let mut found = known.iter().filter(|(_, known)| *known == name).map(|(id, _)| *id);
+        match (found.next(), found.next()) {
+            (Some(id), None) => Ok(Target::service(id)),
+            (Some(_), Some(_)) => Err(Trouble::usage(format!(
+                "the journal has several services that are called {name:?}: with a configuration that has it, it is told which"
             ))),
-            (None, None) => {
-                let names: Vec<&str> =
-                    self.config.services.iter().map(|service| service.name.as_str()).collect();
-                Err(Trouble::usage(format!(
-                    "there is no service {name:?}: the configuration has {}",
-                    names.join(", ")
-                )))
-            }
+            (None, _) => Err(Trouble::usage(format!(
+                "there is no service {name:?}: the {whose} has {}",
+                Vec::from_iter(names).join(", ")
+            ))),
         }
     }
 
@@ -234,79 +270,12 @@ impl Desk {
             Err(trouble) => trouble.tell(),
         }
     }
-
-    fn carry(self, said: Said, target: Target) -> Result<RequestAnswer, Trouble> {
-        // Opened for writing by what follows.
-        drop(self.view);
-        let clock = Clock::system();
-        let request = NewRequest { who: who(), said, target };
-        let lock_path = journal_lock(&self.config.journal.path);
-        match LockFile::acquire_briefly(&lock_path) {
-            Ok(lock) => carry_out(self.config, lock, Work::New(request), clock),
-            Err(LockError::Held { .. }) => {
-                let letters = LetterBox::open(&self.config.journal.path)?;
-                let id = letters.leave(&request, clock.now())?;
-                wait(self.config, &lock_path, &letters, id, clock)
-            }
-            Err(error) => Err(Trouble::failed(error.to_string())),
-        }
-    }
 }
 
 /// The NAMEs of which this can be a file: one in the outbox, or the one that was dropped.
 fn names_of_file(file: &str) -> impl Iterator<Item = &str> {
     let dropped = file.rsplit_once('.').map(|(name, _)| name);
     name_in_outbox(file).into_iter().chain(dropped).filter(|name| !name.is_empty())
-}
-
-/// What is to be carried out.
-enum Work {
-    New(NewRequest),
-    Left(i64),
-}
-
-/// Waits for the daemon's answer; should it have ended meanwhile, does its work.
-fn wait(
-    config: Config,
-    lock_path: &Path,
-    letters: &LetterBox,
-    id: i64,
-    clock: Clock,
-) -> Result<RequestAnswer, Trouble> {
-    let until = clock.now().plus(PATIENCE);
-    loop {
-        if let Some(answer) = letters.answer(id)? {
-            return Ok(answer);
-        }
-        if let Ok(lock) = LockFile::acquire_briefly(lock_path) {
-            return carry_out(config, lock, Work::Left(id), clock);
-        }
-        if clock.now() >= until {
-            return Err(Trouble::failed(
-                "the daemon hasn't answered yet; the word is in the journal and will be carried out",
-            ));
-        }
-        std::thread::sleep(LOOK_EVERY);
-    }
-}
-
-/// Does the daemon's work for one request, with its lock held.
-fn carry_out(config: Config, lock: LockFile, work: Work, clock: Clock) -> Result<RequestAnswer, Trouble> {
-    let runtime = runtime().map_err(|exit| Trouble::Said("nothing was done".to_owned(), exit))?;
-    let done = runtime.block_on(async {
-        let journal = Journal::open(&config.journal.path)?;
-        let settings = Settings::new(config, &journal).await?;
-        let rules = (*settings.rules).clone();
-        // As at every start: what was in flight when the last process ended is in doubt, and so is all in an older copy.
-        recover(&journal, &settings, &clock).await?;
-        let id = match work {
-            Work::New(request) => journal.leave_request(request, clock.now()).await?,
-            Work::Left(id) => id,
-        };
-        journal.carry_out(id, clock.now(), rules).await
-    });
-    drop(lock);
-    Ok(done?)
 }
 
 /// A word is for root and the daemon's own user, and so is a look at what it would be about.
@@ -331,19 +300,6 @@ fn allowed(journal: &Path) -> Result<(), Trouble> {
 
 fn not_allowed(user: &str) -> String {
     format!("this is for root and {user}: try it with sudo")
-}
-
-/// Who says it: the person behind sudo, where there is one.
-fn who() -> String {
-    let me = rustix::process::getuid().as_raw();
-    let name = user_name(me);
-    match std::env::var("SUDO_USER") {
-        Ok(person) if me == 0 && !person.is_empty() && person != name => {
-            let person: String = person.chars().filter(|c| !c.is_control()).take(64).collect();
-            format!("{person} as {name}")
-        }
-        _ => name,
-    }
 }
 
 #[cfg(test)]

@@ -205,7 +205,7 @@ fn read_proxy(found: At<&str>, report: &Report<'_>) -> String {
 }
 
 fn read_folders(section: &Section<'_>, base: &Path) -> Folders {
-    let folder = |key| section.path(key, base).unwrap_or_else(|| Path::new("/srv/imeid").join(key));
+    let folder = |key| folder_in(section, key, base);
     Folders {
         inbox: folder("inbox"),
         outbox: folder("outbox"),
@@ -218,6 +218,10 @@ fn read_folders(section: &Section<'_>, base: &Path) -> Folders {
 }
 
 /// Where the journal is; by default where the package has it.
+pub(super) fn folder_in(section: &Section<'_>, key: &str, base: &Path) -> PathBuf {
+    section.path(key, base).unwrap_or_else(|| Path::new("/srv/imeid").join(key))
+}
+
 pub(super) fn journal_path_in(section: &Section<'_>, base: &Path) -> PathBuf {
     section.path("path", base).unwrap_or_else(|| PathBuf::from("/var/lib/imeid/journal.db"))
 }

@@ -29,7 +29,7 @@ pub use model::{
     Budget, Config, DoubtPolicy, Folders, InDoubtConfig, JournalConfig, ListRecent, LogConfig, LogFormat,
     LogImei, OutboxConfig, PollConfig, ProviderConfig, Service, SubmitConfig,
 };
-pub use rest::journal_path;
+pub use rest::{drop_folders, journal_path};
 
 /// The shipped config as a person has edited it: with a provider's address.
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! The one line that says what the daemon is doing, for the service manager's status.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::clock::local_time;
 use crate::gate::{Pause, Scope};
@@ -21,7 +21,8 @@ pub(super) struct Doing {
     pub(super) pauses: Vec<Pause>,
     pub(super) services: BTreeMap<ServiceId, String>,
     pub(super) today: DayMoney,
-    pub(super) alarms: usize,
+    /// The names of the alarms, one for each.
+    pub(super) alarms: Vec<String>,
 }
 
 impl Doing {
@@ -36,13 +37,18 @@ impl Doing {
             pauses: view.pauses()?,
             services: view.service_names()?,
             today: view.day_money(day)?,
-            alarms: view.alarms()?.len(),
+            alarms: view.alarms()?.into_iter().map(|alarm| alarm.name).collect(),
         })
     }
 
     /// The disk brake can't be recorded on a disk that is full, nor can so many alarms: they are told all the same.
-    pub(super) fn on_disk(mut self, has_room: bool, now: Timestamp, unrecorded: usize) -> Self {
-        self.alarms = self.alarms.saturating_add(unrecorded);
+    pub(super) fn on_disk(
+        mut self,
+        has_room: bool,
+        now: Timestamp,
+        unrecorded: impl IntoIterator<Item = &'static str>,
+    ) -> Self {
+        self.alarms.extend(unrecorded.into_iter().map(str::to_owned));
         if !has_room && self.pauses.iter().all(|pause| pause.reason != PauseReason::Disk) {
             self.pauses.push(Pause {
                 scope: Scope::All,
@@ -70,8 +76,10 @@ impl Doing {
             parts.push(format!("at most {} of {ceiling} calls at once", live.workers));
         }
         parts.extend(self.eta(live));
-        if self.alarms > 0 {
-            parts.push(counted_word(self.alarms, "alarm"));
+        if !self.alarms.is_empty() {
+            let names: BTreeSet<&str> = self.alarms.iter().map(String::as_str).collect();
+            let names = names.into_iter().collect::<Vec<_>>().join(", ");
+            parts.push(format!("{} ({names})", counted_word(self.alarms.len(), "alarm")));
         }
         if refused {
             parts.push("a changed configuration was refused, see the log".to_owned());
@@ -222,6 +230,24 @@ mod tests {
     }
 
     #[test]
+    fn alarms_are_counted_and_named_once_each() {
+        let line = |recorded: &[&str], unrecorded: &[&'static str]| {
+            let alarms = recorded.iter().map(|name| (*name).to_owned()).collect();
+            let doing = Doing { alarms, ..Doing::default() };
+            doing.on_disk(true, Timestamp::default(), unrecorded.iter().copied()).line(
+                &Live::default(),
+                30,
+                false,
+            )
+        };
+        assert_eq!(line(&[], &["provider"]), "idle: no file open, 0.00 today, 1 alarm (provider)");
+        assert_eq!(
+            line(&["stamp", "balance", "stamp"], &["provider"]),
+            "idle: no file open, 0.00 today, 4 alarms (balance, provider, stamp)"
+        );
+    }
+
+    #[test]
     fn what_is_presumed_is_told_apart_where_there_is_any() {
         let live = Live::default();
         let line = |presumed: i64| {
@@ -253,13 +279,13 @@ mod tests {
         };
         let line = |doing: &Doing| doing.line(&live, 30, false);
         let now = Timestamp::from_millis(0);
-        assert!(line(&Doing::default().on_disk(true, now, 0)).starts_with("idle: "));
-        let full = Doing::default().on_disk(false, now, 0);
+        assert!(line(&Doing::default().on_disk(true, now, [])).starts_with("idle: "));
+        let full = Doing::default().on_disk(false, now, []);
         assert!(
             line(&full).starts_with("paused (disk: too little is free beside the journal): "),
             "{}",
             line(&full)
         );
-        assert_eq!(full.clone().on_disk(false, now, 1).pauses, full.pauses);
+        assert_eq!(full.clone().on_disk(false, now, ["disk"]).pauses, full.pauses);
     }
 }

@@ -51,6 +51,7 @@ pub(crate) use signals::stop_on_signals;
 pub use unrecorded::Unrecorded;
 
 use faults::Ended;
+use first_look::FirstLook;
 use key::KeyInUse;
 use line::Doing;
 use log::LogHandle;
@@ -70,7 +71,8 @@ pub async fn run(config: Config, clock: Clock, log: LogHandle) -> Result<(), Dae
     log.conceal(&key);
     let in_use = Arc::new(KeyInUse::new(&config, key.clone()));
     let provider = Arc::new(GsmFusion::new(&config.provider, key, clock.clone())?);
-    work(config, provider, clock, stop, Outside { reload, log: Some(log), key: Some(in_use) }).await
+    let passed = Some(provider.passed());
+    work(config, provider, clock, stop, Outside { reload, log: Some(log), key: Some(in_use), passed }).await
 }
 
 /// Runs the daemon against this provider until `stop`.
@@ -93,6 +95,8 @@ struct Outside {
     reload: Arc<Notify>,
     log: Option<LogHandle>,
     key: Option<Arc<KeyInUse>>,
+    /// Changes with each call that works; `None`: the provider can't be another than was meant.
+    passed: Option<watch::Receiver<()>>,
 }
 
 async fn work(
@@ -121,6 +125,7 @@ fn daemon_of(opened: Opened, provider: Arc<dyn Provider>, clock: Clock, outside:
         meter: Arc::default(),
         pulse: Pulse::default(),
         refused: watch::channel(false).0,
+        look_again: Arc::default(),
         lock: Arc::new(lock),
         _inbox_lock,
         outside,
@@ -136,6 +141,8 @@ struct Daemon {
     pulse: Pulse,
     /// A changed configuration was refused, and the old one is in force.
     refused: watch::Sender<bool>,
+    /// Rings for the first look at the provider, while it isn't over.
+    look_again: Arc<Notify>,
     /// The journal's.
     lock: Arc<LockFile>,
     /// Held for as long as it works.
@@ -160,11 +167,10 @@ impl Daemon {
             _ = self.journal.damaged() => {}
             () = self.journal.writer_gone() => {}
         }
-        // Only the real provider can be another than was meant.
-        let is_real = self.outside.key.is_some();
-        let _look = is_real.then(|| {
-            let look = first_look::look(self.journal.clone(), Arc::clone(&self.provider));
-            AbortOnDropHandle::new(tokio::spawn(look))
+        let _look = self.outside.passed.clone().map(|passed| {
+            let (journal, provider) = (self.journal.clone(), Arc::clone(&self.provider));
+            let look = FirstLook { journal, provider, passed, again: Arc::clone(&self.look_again) };
+            AbortOnDropHandle::new(tokio::spawn(look.run()))
         });
         let mut damaged = None;
         // Its promises are the stages': it ends with this.
@@ -235,7 +241,7 @@ impl Daemon {
             in_doubt = count(|doing| doing.orders.in_doubt),
             held = count(|doing| doing.orders.held),
             pauses = known.as_ref().map(|doing| doing.pauses.len()),
-            alarms = known.as_ref().map(|doing| doing.alarms.saturating_add(unrecorded)),
+            alarms = known.as_ref().map(|doing| doing.alarms.len().saturating_add(unrecorded)),
             "ready"
         );
         manager::tell(&[NotifyState::Ready]);
@@ -254,6 +260,7 @@ impl Daemon {
             manager::tell_reloading();
             let is_taken_over = reload.run().await;
             self.refused.send_replace(!is_taken_over);
+            self.look_again.notify_one();
             manager::tell(&[NotifyState::Ready]);
         }
     }

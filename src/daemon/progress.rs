@@ -192,7 +192,8 @@ impl Progress {
         if let Some(read) = self.journal.read_if_changed(mark, now, read).await? {
             *doing = read;
         }
-        let doing = doing.clone().on_disk(*self.heard.disk_ok.borrow(), now, self.journal.unrecorded().len());
+        let unrecorded = self.journal.unrecorded().into_keys();
+        let doing = doing.clone().on_disk(*self.heard.disk_ok.borrow(), now, unrecorded);
         let ceiling = self.settings.borrow().config.submit.workers;
         let line = doing.line(live, ceiling, *self.heard.refused.borrow());
         if line != self.told {

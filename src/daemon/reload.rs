@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use super::key::KeyInUse;
 use super::log::LogHandle;
 use super::open::{make_folders, warn_of_left_waiting};
-use crate::config::{self, Config};
+use crate::config::{self, Config, Service};
 use crate::journal::Journal;
 use crate::settings::Settings;
 
@@ -53,7 +53,12 @@ impl Reload<'_> {
         let (path, before) = (old.path.clone(), old.clone());
         let read = tokio::task::spawn_blocking(move || read_file(&path, &before)).await;
         let (config, kept) = read.map_err(|error| vec![error.to_string()])??;
-        let settings = Settings::new(config, self.journal).await.map_err(|error| vec![error.to_string()])?;
+        let entered = new_or_renamed(old, &config);
+        let settings = Settings::new(config, self.journal).await.map_err(|error| {
+            vec![format!(
+                "{entered} can't be entered in the journal: {error}; reload again once it can be written"
+            )]
+        })?;
         for key in kept {
             tracing::warn!(key, "changed in the configuration: it needs a restart, the old value stays");
         }
@@ -91,6 +96,24 @@ pub(crate) fn tell_refused(reasons: &[String], fails_a_start: bool) {
     let reasons = reasons.join("; ");
     let rest = if fails_a_start { "; a restart would fail with it" } else { "" };
     tracing::warn!("the changed configuration is refused, the old one stays: {reasons}{rest}");
+}
+
+/// The services that the journal doesn't know so yet, in words: all that a reload writes.
+fn new_or_renamed(old: &Config, new: &Config) -> String {
+    let is_known = |service: &&Service| {
+        let before = old.service(&service.network_id);
+        before.is_some_and(|before| before.name == service.name)
+    };
+    let names: Vec<&str> = new
+        .services
+        .iter()
+        .filter(|service| !is_known(service))
+        .map(|service| service.name.as_str())
+        .collect();
+    match names[..] {
+        [name] => format!("the service {name}"),
+        _ => format!("the services {}", names.join(", ")),
+    }
 }
 
 fn told(changes: &[String]) -> String {

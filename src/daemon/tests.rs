@@ -90,6 +90,37 @@ fn alarms(dir: &Path) -> (Vec<String>, Vec<String>) {
 }
 
 #[tokio::test]
+async fn a_provider_that_answers_nothing_is_an_alarm_until_any_call_works() {
+    let dir = tempfile::tempdir().unwrap();
+    let opened = open(config_in(dir.path()), &Clock::system()).await.unwrap();
+    let (journal, (works, passed)) = (opened.journal.clone(), watch::channel(()));
+    // What worked before says nothing of now.
+    works.send_replace(());
+    let look = first_look::FirstLook {
+        journal: journal.clone(),
+        provider: Arc::new(Silent::Unreachable),
+        passed,
+        again: Arc::default(),
+    };
+    let looks = tokio::spawn(look.run());
+    let alarm = || journal.unrecorded().get("provider").cloned();
+    let told = async {
+        while alarm().is_none() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), told).await.unwrap();
+    let text = alarm().unwrap();
+    assert!(text.starts_with("no order would go through: the provider can't be reached: nobody is there; "));
+    // The pool has one of the same name to tell, and ends that alone.
+    journal.keep_unrecorded("provider", "it is away");
+    assert!(journal.drop_unrecorded("provider") && alarm() == Some(text));
+    works.send_replace(());
+    tokio::time::timeout(Duration::from_secs(60), looks).await.unwrap().unwrap();
+    assert_eq!(alarm(), None);
+}
+
+#[tokio::test]
 async fn a_stage_that_ends_by_itself_is_an_alarm_that_outlives_the_daemon() {
     let dir = tempfile::tempdir().unwrap();
     let clock = Clock::system();

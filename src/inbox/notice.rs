@@ -1,17 +1,17 @@
 //! The note in `rejected/` about a file that has lain in the inbox untaken for long.
 //!
-//! Its first line says that it is one of these and for which file, so that after a restart it is known again, and that a
-//! refusal's reason of the same name is never overwritten or removed.
+//! Its first line says that it is one of these and for which file of which folder, so that after a restart it is known
+//! again, and that a refusal's reason of the same name, or a note of another folder, is never overwritten or removed.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use super::settings::INBOX;
 use super::waiting::Why;
 use crate::durable;
 
-const MARK: &str = "Not taken yet: ";
 const SUFFIX: &str = ".reason.txt";
 const MODE: u32 = 0o664;
 /// How many names are tried where others' reasons have the first ones.
@@ -21,6 +21,8 @@ const FIRST_LINE_BYTES_MAX: u64 = 8 * 1024;
 
 /// What a note says.
 pub(super) struct Notice<'a> {
+    /// What people call the folder that is watched.
+    pub(super) place: &'a str,
     /// The file or folder, relative to the inbox, for people.
     pub(super) shown: &'a str,
     /// Its own name.
@@ -33,7 +35,7 @@ pub(super) struct Notice<'a> {
 
 /// Writes the note, or writes it anew. False: it is there as it would be written.
 pub(super) fn write(rejected: &Path, notice: &Notice<'_>) -> io::Result<bool> {
-    let mark = mark(notice.shown);
+    let mark = mark(notice.place, notice.shown);
     for path in paths(rejected, notice.name) {
         let free = !fs::exists(&path)?;
         if free || is_ours(&path, &mark) {
@@ -50,8 +52,8 @@ pub(super) fn write(rejected: &Path, notice: &Notice<'_>) -> io::Result<bool> {
 }
 
 /// Removes the note about this file, if there is one.
-pub(super) fn remove(rejected: &Path, shown: &str, name: &OsStr) -> io::Result<()> {
-    let mark = mark(shown);
+pub(super) fn remove(rejected: &Path, place: &str, shown: &str, name: &OsStr) -> io::Result<()> {
+    let mark = mark(place, shown);
     for path in paths(rejected, name) {
         if !fs::exists(&path)? {
             break;
@@ -63,15 +65,16 @@ pub(super) fn remove(rejected: &Path, shown: &str, name: &OsStr) -> io::Result<(
     Ok(())
 }
 
-/// Removes the notes about files that are gone: taken or removed while nobody looked.
-pub(super) fn sweep(rejected: &Path, inbox: &Path) -> io::Result<()> {
+/// Removes the notes about files of this folder that are gone: taken or removed while nobody looked.
+pub(super) fn sweep(rejected: &Path, place: &str, inbox: &Path) -> io::Result<()> {
+    let begin = begin(place);
     for entry in fs::read_dir(rejected)? {
         let path = entry?.path();
         if !path.to_string_lossy().ends_with(SUFFIX) {
             continue;
         }
         let Some(line) = first_line(&path) else { continue };
-        let Some(shown) = line.strip_prefix(MARK) else { continue };
+        let Some(shown) = line.strip_prefix(&begin) else { continue };
         // A name that is no UTF-8 isn't found under the one that is shown; its note is written again in ten minutes.
         if fs::symlink_metadata(inbox.join(shown)).is_err() {
             durable::remove_file(&path)?;
@@ -80,9 +83,14 @@ pub(super) fn sweep(rejected: &Path, inbox: &Path) -> io::Result<()> {
     Ok(())
 }
 
-fn mark(shown: &str) -> String {
+/// How the first line of every note about a file of this folder begins.
+fn begin(place: &str) -> String {
+    if place == INBOX { "Not taken yet: ".to_owned() } else { format!("Not taken yet from the {place}: ") }
+}
+
+fn mark(place: &str, shown: &str) -> String {
     let plain: String = shown.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    format!("{MARK}{plain}")
+    format!("{}{plain}", begin(place))
 }
 
 fn paths(rejected: &Path, name: &OsStr) -> impl Iterator<Item = PathBuf> {
@@ -145,8 +153,11 @@ fn body(notice: &Notice<'_>) -> String {
         ),
     };
     let since = match notice.why {
-        Some(Why::NotAvailable) => "",
-        _ => "It has lain in the inbox for more than ten minutes. Nothing of it was ordered.\n\n",
+        Some(Why::NotAvailable) => String::new(),
+        _ => format!(
+            "It has lain in the {} for more than ten minutes. Nothing of it was ordered.\n\n",
+            notice.place
+        ),
     };
     format!(
         "{since}Why: {why}\n\nWhat to do: \
@@ -159,7 +170,13 @@ mod tests {
     use super::*;
 
     fn notice(why: Option<Why>) -> Notice<'static> {
-        Notice { shown: "sub/a.csv", name: OsStr::new("a.csv"), why, folders: "the inbox itself" }
+        Notice {
+            place: INBOX,
+            shown: "sub/a.csv",
+            name: OsStr::new("a.csv"),
+            why,
+            folders: "the inbox itself",
+        }
     }
 
     #[test]
@@ -183,7 +200,7 @@ mod tests {
             assert!(!text.contains("\r\r"));
         }
         assert_eq!(fs::read_dir(rejected.path()).unwrap().count(), 1);
-        remove(rejected.path(), "sub/a.csv", OsStr::new("a.csv")).unwrap();
+        remove(rejected.path(), INBOX, "sub/a.csv", OsStr::new("a.csv")).unwrap();
         assert!(!path.exists());
     }
 
@@ -194,9 +211,9 @@ mod tests {
         fs::write(&refused, "Refused: no IMEI column").unwrap();
         write(rejected.path(), &notice(None)).unwrap();
         assert!(rejected.path().join("a-2.csv.reason.txt").exists());
-        remove(rejected.path(), "sub/a.csv", OsStr::new("a.csv")).unwrap();
+        remove(rejected.path(), INBOX, "sub/a.csv", OsStr::new("a.csv")).unwrap();
         assert!(!rejected.path().join("a-2.csv.reason.txt").exists());
-        remove(rejected.path(), "sub/a.csv", OsStr::new("a.csv")).unwrap();
+        remove(rejected.path(), INBOX, "sub/a.csv", OsStr::new("a.csv")).unwrap();
         assert_eq!(fs::read_to_string(&refused).unwrap(), "Refused: no IMEI column");
     }
 
@@ -209,7 +226,7 @@ mod tests {
             write(rejected.path(), &notice).unwrap();
         }
         fs::write(rejected.path().join("x.csv.reason.txt"), "Refused").unwrap();
-        sweep(rejected.path(), inbox.path()).unwrap();
+        sweep(rejected.path(), INBOX, inbox.path()).unwrap();
         let left = |name: &str| rejected.path().join(format!("{name}.csv.reason.txt")).exists();
         assert!(left("there") && left("x") && !left("gone"));
     }

@@ -276,12 +276,12 @@ impl Scanner {
 
     fn forget_what_is_gone(&mut self, look: &Look) {
         let current = self.look;
-        let rejected = &self.settings.rejected;
+        let (rejected, place) = (&self.settings.rejected, self.settings.called);
         self.known.retain(|path, known| {
             let unlisted = look.unlisted.iter().any(|folder| path.starts_with(folder));
             let stays = known.look == current || unlisted;
             // A missing folder is no reason to warn once more: there was a note only if it could be written.
-            if !stays && let Err(error) = notice::remove(rejected, &known.shown, &known.name) {
+            if !stays && let Err(error) = notice::remove(rejected, place, &known.shown, &known.name) {
                 tracing::debug!(name = %known.shown, %error, "a note in rejected can't be removed");
             }
             stays
@@ -295,7 +295,8 @@ impl Scanner {
     fn sweep_notices_once(&mut self) {
         if !self.swept && fs::exists(&self.settings.inbox).is_ok_and(|there| there) {
             self.swept = true;
-            if let Err(error) = notice::sweep(&self.settings.rejected, &self.settings.inbox) {
+            let Settings { rejected, called, inbox, .. } = &self.settings;
+            if let Err(error) = notice::sweep(rejected, called, inbox) {
                 tracing::debug!(%error, "old notes in rejected can't be looked through");
             }
         }
@@ -315,7 +316,8 @@ impl Scanner {
             !known.quiet && !known.noticed && had_its_time && is_due
         };
         for known in self.known.values_mut().filter(due) {
-            let note = Notice { shown: &known.shown, name: &known.name, why: known.why, folders: &folders };
+            let (place, folders) = (self.settings.called, folders.as_str());
+            let note = Notice { place, shown: &known.shown, name: &known.name, why: known.why, folders };
             match notice::write(&self.settings.rejected, &note) {
                 // An earlier process wrote it, and said so.
                 Ok(false) => known.noticed = true,

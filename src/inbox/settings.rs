@@ -6,11 +6,16 @@ use std::time::Duration;
 use crate::config::Config;
 use crate::types::NetworkId;
 
+/// What people call the inbox.
+pub(super) const INBOX: &str = "inbox";
+
 /// Where files are dropped, and what for.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
     /// The folder that is watched.
     pub inbox: PathBuf,
+    /// What people call it: notes about its files are told from another's by this.
+    pub called: &'static str,
     /// Where notes about files that aren't taken go.
     pub rejected: PathBuf,
     /// How long a file stays unchanged before it is complete.
@@ -32,6 +37,7 @@ impl Settings {
             .collect();
         Self {
             inbox: config.folders.inbox.clone(),
+            called: INBOX,
             rejected: config.folders.rejected.clone(),
             settle: config.folders.settle,
             rescan: config.folders.rescan,
@@ -43,7 +49,8 @@ impl Settings {
     #[must_use]
     pub fn of_reconcile(config: &Config) -> Self {
         let services = vec![(".".to_owned(), NetworkId(String::new()))];
-        Self { inbox: config.folders.reconcile.clone(), services, ..Self::of_inbox(config) }
+        let inbox = config.folders.reconcile.clone();
+        Self { inbox, called: "folder reconcile", services, ..Self::of_inbox(config) }
     }
 
     /// The service whose folder this is.
@@ -64,9 +71,9 @@ impl Settings {
     pub(super) fn shown_folders(&self) -> String {
         let shown = |(name, _): &(String, NetworkId)| {
             if name == "." {
-                "the inbox itself".to_owned()
+                format!("the {} itself", self.called)
             } else {
-                format!("the folder {name} in the inbox")
+                format!("the folder {name} in the {}", self.called)
             }
         };
         self.services.iter().map(shown).collect::<Vec<_>>().join(", ")

@@ -166,7 +166,7 @@ pub fn take(settings: &Settings, ready: &Ready, now: Timestamp) -> Result<Taken,
     let taken = take::take(&settings.inbox, ready, now)?;
     let shown =
         ready.path.strip_prefix(&settings.inbox).unwrap_or(&ready.path).to_string_lossy().into_owned();
-    if let Err(error) = notice::remove(&settings.rejected, &shown, &ready.name) {
+    if let Err(error) = notice::remove(&settings.rejected, settings.called, &shown, &ready.name) {
         tracing::debug!(name = %shown, %error, "a note in rejected can't be removed");
     }
     Ok(taken)

@@ -86,6 +86,7 @@ mod tests {
         Settings {
             inbox: inbox.to_owned(),
             rejected: inbox.with_file_name("rejected"),
+            called: "inbox",
             settle: Duration::from_secs(2),
             rescan: Duration::from_secs(30),
             services: folders.iter().map(|name| ((*name).to_owned(), NetworkId("1739".to_owned()))).collect(),

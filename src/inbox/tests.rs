@@ -32,6 +32,7 @@ fn folders() -> Folders {
     let settings = Settings {
         inbox: dir.path().join("inbox"),
         rejected: dir.path().join("rejected"),
+        called: super::settings::INBOX,
         settle: Duration::from_secs(2),
         rescan: Duration::from_secs(30),
         services: vec![

@@ -162,6 +162,16 @@ impl Journal {
         network_id: NetworkId,
         name: String,
     ) -> Result<ServiceId, JournalError> {
+        // One that is known as it is needs no room on the disk: a reload is taken over on a full one too.
+        let (of, id, called) = (account.clone(), network_id.clone(), name.clone());
+        let known = self.read(move |view| {
+            let known = view.service_number(&of, &id)?;
+            let names = view.service_names()?;
+            Ok(known.filter(|known| names.get(known) == Some(&called)))
+        });
+        if let Some(known) = known.await? {
+            return Ok(known);
+        }
         self.write(move |tx| {
             tx.execute(
                 "INSERT INTO services (account, network_id, name) VALUES (?1, ?2, ?3) \

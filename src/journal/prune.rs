@@ -19,6 +19,7 @@ use super::codes::Verdict;
 use super::tx::Tx;
 use super::view::View;
 use super::{Journal, JournalError};
+use crate::clock::local_stamp;
 use crate::types::{OrderId, Timestamp};
 
 /// Answers, or orders, looked at in one slice.
@@ -185,6 +186,7 @@ fn prune(
         }
         let deleted = superfluous.len().min(room);
         if deleted > 0 {
+            let before = local_stamp(before);
             let text = format!("{deleted} raw answers from before {before}; what proves the order is kept");
             tx.event(now, Some(OrderId(order)), None, "answers pruned", &text)?;
             pruned.orders = pruned.orders.saturating_add(1);

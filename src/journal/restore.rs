@@ -22,6 +22,7 @@ use super::start::{STARTS, counted};
 use super::tx::Tx;
 use super::view::View;
 use super::{Journal, JournalError};
+use crate::clock::local_stamp;
 use crate::gate::Scope;
 use crate::order::{Alarm, Event, PauseReason};
 use crate::types::{OrderId, Timestamp};
@@ -166,7 +167,8 @@ pub(super) fn begin(tx: &Tx<'_>, archive: &InArchive, now: Timestamp) -> Result<
         (Some(at), _) => {
             let at = Timestamp::from_millis(at.parse().unwrap_or(0));
             let what = format!(
-                "the journal is an older copy (it is a copy that imeid backup made at {at}): {SINCE}"
+                "the journal is an older copy (it is a copy that imeid backup made at {}): {SINCE}",
+                local_stamp(at)
             );
             (at, Alarm::OlderCopy, what)
         }
@@ -182,7 +184,8 @@ pub(super) fn begin(tx: &Tx<'_>, archive: &InArchive, now: Timestamp) -> Result<
             // It was copied at some time after that.
             let at = last_event(tx)?.unwrap_or(now);
             let what = format!(
-                "the journal is an older copy (archive/.imeid knows of later {later}; its last entry is of {at}): {SINCE}"
+                "the journal is an older copy (archive/.imeid knows of later {later}; its last entry is of {}): {SINCE}",
+                local_stamp(at)
             );
             (at, Alarm::OlderCopy, what)
         }

@@ -47,6 +47,16 @@ impl Journal {
         self.shared.common.unrecorded.drop(name, "")
     }
 
+    /// Likewise where several may tell of one thing, each for itself: this is `who` has it to tell.
+    pub fn keep_unrecorded_by(&self, who: &'static str, name: &'static str, text: &str) -> bool {
+        self.shared.common.unrecorded.keep(name, who, text)
+    }
+
+    /// `who` has it to tell no more. True: it was kept.
+    pub fn drop_unrecorded_by(&self, who: &'static str, name: &'static str) -> bool {
+        self.shared.common.unrecorded.drop(name, who)
+    }
+
     /// A stage can't do its work because of the journal, and why: an alarm until [`Journal::serves`]. Said once.
     pub fn fails(&self, stage: &'static str, why: &str) {
         self.shared.common.unrecorded.fails(stage, why);

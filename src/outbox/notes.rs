@@ -99,7 +99,8 @@ fn answered_from_export(order: &ResultOrder) -> String {
 /// The provider has it from an order of ours: what became of that one.
 fn duplicate_of(order: &ResultOrder) -> String {
     let whose = whose(order);
-    let when = order.ordered_at.map_or_else(String::new, |at| format!(", ordered on {}", words::date(at)));
+    let when =
+        order.ordered_at.map_or_else(String::new, |at| format!(", ordered on {} (UTC)", words::date(at)));
     match order.state {
         State::Completed | State::Rejected => format!("Answered free from {whose}{when}."),
         _ => format!("The provider has it from {whose}{when}: its answer is that one's."),

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use reqwest::{Client, ClientBuilder, Url};
 use secrecy::SecretString;
+use tokio::sync::watch;
 
 use super::ahead::{self, Ahead};
 use super::secret::Key;
@@ -66,6 +67,8 @@ pub struct GsmFusion {
     key: Key,
     times: ProviderTimes,
     clock: Clock,
+    /// Rings with each call that found the provider at work, and the account taken.
+    passed: watch::Sender<()>,
 }
 
 impl GsmFusion {
@@ -116,7 +119,14 @@ impl GsmFusion {
             user_id: config.user_id.clone(),
             times: ProviderTimes { connect: config.connect_timeout, request: config.timeout },
             clock,
+            passed: watch::Sender::default(),
         })
+    }
+
+    /// Changes with each call that shows that the provider can be reached and takes the account.
+    #[must_use]
+    pub fn passed(&self) -> watch::Receiver<()> {
+        self.passed.subscribe()
     }
 
     /// Sends one request and reads what comes, `Err` where no answer began.
@@ -167,11 +177,9 @@ impl GsmFusion {
                 if let Some(ahead) = self.ahead.as_ref().filter(|_| answer.http == 200) {
                     ahead.answered();
                 }
-                Reply {
-                    outcome: place::sort(order.imei, &answer),
-                    http: Some(answer.http),
-                    body: answer.body,
-                }
+                let outcome = place::sort(order.imei, &answer);
+                self.tell_passed(matches!(outcome, Placed::Taken(_) | Placed::AlreadyExists));
+                Reply { outcome, http: Some(answer.http), body: answer.body }
             }
             // A builder's error comes before there is a connection, a connection's before there is a request on it.
             Err(error) if error.is_connect() || error.is_builder() => {
@@ -205,6 +213,12 @@ impl GsmFusion {
         }
     }
 
+    fn tell_passed(&self, passed: bool) {
+        if passed {
+            self.passed.send_replace(());
+        }
+    }
+
     fn describe(&self, error: reqwest::Error) -> String {
         wire::describe(error, &self.times, &self.key)
     }
@@ -225,7 +239,9 @@ impl Provider for GsmFusion {
                 return Ok(Vec::new());
             }
             let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
-            self.list(&[("orderIds", &ids.join(","))]).await
+            let told = self.list(&[("orderIds", &ids.join(","))]).await;
+            self.tell_passed(told.as_ref().is_ok_and(|orders| !orders.is_empty()));
+            told
         })
     }
 
@@ -238,7 +254,11 @@ impl Provider for GsmFusion {
     }
 
     fn account(&self) -> BoxFuture<'_, Result<AccountInfo, CallError>> {
-        Box::pin(async { listing::account(&self.read("accountinfo", &[], ANSWER_LIMIT_BYTES).await?) })
+        Box::pin(async {
+            let told = listing::account(&self.read("accountinfo", &[], ANSWER_LIMIT_BYTES).await?);
+            self.tell_passed(told.is_ok());
+            told
+        })
     }
 }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::Settle;
 use crate::balance::{self, Baseline, Books, Verdict};
+use crate::clock::local_stamp;
 use crate::journal::JournalError;
 use crate::order::Alarm;
 use crate::types::{Money, Timestamp};
@@ -94,7 +95,7 @@ impl Settle {
         shared: bool,
         now: Timestamp,
     ) -> Result<(), JournalError> {
-        let since = baseline.map_or(now, |baseline| baseline.at());
+        let since = local_stamp(baseline.map_or(now, |baseline| baseline.at()));
         let (name, text) = match verdict {
             Verdict::Unexplained(over) => (
                 Alarm::Balance,

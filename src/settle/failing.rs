@@ -8,6 +8,7 @@
 use std::time::Duration;
 
 use super::Settle;
+use crate::clock::local_stamp;
 use crate::journal::JournalError;
 use crate::order::Alarm;
 use crate::types::{CallError, Timestamp};
@@ -66,7 +67,7 @@ impl Settle {
         if !waits || !self.failing.add(now) {
             return Ok(());
         }
-        let since = self.failing.since.unwrap_or(now);
+        let since = local_stamp(self.failing.since.unwrap_or(now));
         let export = "its export in reconcile/ settles them too";
         let text = if is_for_now {
             format!(

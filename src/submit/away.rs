@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::clock::local_stamp;
 use crate::journal;
 use crate::meter::Cause;
 use crate::types::{NotTaken, Placed, Timestamp};
@@ -34,6 +35,7 @@ impl Away {
     /// The alarm's text, the same for as long as it lasts.
     pub(super) fn alarm(&self, now: Timestamp) -> Option<String> {
         let (since, why) = self.0.as_ref().filter(|(since, _)| now.since(*since) >= LASTS)?;
+        let since = local_stamp(*since);
         Some(format!(
             "the provider doesn't answer orders since {since}: {why}. It is tried again and again, and goes on by itself; \
              `imeid check --online` says whether it can be reached"
@@ -74,7 +76,8 @@ mod tests {
         assert_eq!((away.alarm(at(59)), away.due_in(at(59))), (None, Some(Duration::from_secs(1))));
         assert_eq!(away.due_in(at(60)), None);
         let text = away.alarm(at(60)).unwrap();
-        assert!(text.contains("since 1970-01-01T00:16:40Z: connection refused"), "{text}");
+        let since = format!("since {}: connection refused", local_stamp(at(0)));
+        assert!(text.contains(&since), "{text}");
         assert_eq!(away.alarm(at(6_000)), Some(text));
         assert!(away.ends() && !away.ends());
         assert_eq!(away.alarm(at(6_001)), None);

@@ -1,6 +1,7 @@
 //! Every command there is beside a working daemon: how it ends, what it says, and what it does.
 
 use std::collections::BTreeSet;
+use std::fs;
 use std::io::{BufRead, Read};
 use std::process::{Output, Stdio};
 use std::time::Duration;
@@ -206,4 +207,42 @@ fn every_command_does_its_work_beside_a_running_daemon() {
     assert_eq!((sim.ledger().charges, sim.ledger().paid_twice), (5, 0), "{}", beside.place.log());
     assert!(beside.place.ended().is_none(), "the daemon works on");
     assert!(beside.place.stop().success());
+}
+
+#[test]
+fn what_needs_no_configuration_is_done_though_it_broke_since_the_daemon_read_it() {
+    let (sim, mut beside) = working();
+    let good = fs::read_to_string(beside.place.config()).unwrap();
+    fs::write(beside.place.config(), good.replace("drain =", "drian =")).unwrap();
+    let warned = |beside: &mut Beside, args: &[&str], code: i32, words: &[&str]| {
+        let warning = ["imeid.toml:", "drian", "goes on with what it read before"];
+        beside.says(args, code, &[&warning, words].concat())
+    };
+    warned(&mut beside, &["pause"], 0, &["everything is paused"]);
+    warned(&mut beside, &["pause", "--service", "iphone-check"], 0, &["iphone-check"]);
+    assert_eq!(beside.count("SELECT count(*) FROM pauses WHERE reason = 'operator'"), 2);
+    warned(&mut beside, &["pause", "--service", "another"], 2, &["the journal has iphone-check"]);
+    warned(&mut beside, &["resume"], 0, &["no longer paused"]);
+    warned(&mut beside, &["ack", "1"], 1, &["no alarm 1"]);
+    let (imei_held, _) = held(&beside, &sim);
+    warned(&mut beside, &["cancel", &imei_held], 0, &["cancelled"]);
+    warned(&mut beside, &["show", "good"], 0, &["batch good: done"]);
+    let again = beside.output(&["export", "good"]);
+    assert_eq!(again.stdout, fs::read(beside.place.path("outbox/good.results.csv")).unwrap());
+    let [copy, dropped] = ["copy.db", "inbox/copy.db"].map(|name| beside.place.path(name));
+    warned(&mut beside, &["backup", copy.to_str().unwrap()], 0, &["checked"]);
+    warned(&mut beside, &["backup", dropped.to_str().unwrap()], 2, &["lies in the folder inbox"]);
+    // What costs is told by the configuration, and whom to ask.
+    warned(&mut beside, &["retry", "bad", "--yes"], 2, &["nothing was done: this needs the configuration"]);
+    beside.says(&["balance"], 2, &["drian"]);
+
+    assert!(beside.place.stop().success());
+    warned(&mut beside, &["pause"], 2, &["nothing was done: no daemon runs"]);
+    warned(&mut beside, &["show", "good"], 0, &["batch good: done"]);
+    assert_eq!(beside.count("SELECT count(*) FROM pauses"), 0);
+    assert_eq!(beside.count("SELECT count(*) FROM requests WHERE answer IS NULL"), 0);
+    fs::write(beside.place.config(), good.replace("[journal]", "[jornal]")).unwrap();
+    beside.says(&["pause"], 2, &["jornal", "where the journal is can't be told"]);
+    fs::write(beside.place.config(), good).unwrap();
+    beside.place.start();
 }

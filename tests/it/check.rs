@@ -83,6 +83,11 @@ fn before_a_reload_one_warning_says_what_is_wrong_and_nothing_what_is_right() {
         &["WARN  the changed configuration is refused, the old one stays: ", "wrokers", "per_day"],
     );
     assert_eq!(told(&refused).lines().count(), 1, "{}", told(&refused));
+    // On a disk that is full the daemon takes it over all the same.
+    place.configure(NOBODY, &[("journal", "min_free = \"900GiB\"")]);
+    let full = reload();
+    assert_eq!((full.status.code(), told(&full).as_str()), (Some(0), ""));
+    ends(&place.run(&["check"]), 3, &["error    disk: ", "nothing would be submitted"]);
     place.configure(NOBODY, &[]);
     std::fs::write(place.path("outbox"), "x").unwrap();
     let unusable = reload();
@@ -170,10 +175,10 @@ fn a_wrong_address_or_account_is_told_once_the_daemon_is_ready() {
     for (url, words) in [(NOBODY, "can't be reached"), (sim.url().as_str(), "refuses the account")] {
         let mut place = Workplace::new(url, &[]);
         place.start();
-        place.until("the log warns", |place| {
+        place.until("the log tells it", |place| {
             let log = place.log();
             let ready = log.find("ready").unwrap_or(usize::MAX);
-            log.find(words).is_some_and(|at| ready < at) && log.contains("imeid check --online asks again")
+            log.find(words).is_some_and(|at| ready < at) && log.contains("imeid check --online asks too")
         });
         assert!(place.stop().success(), "{}", place.log());
     }

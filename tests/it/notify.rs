@@ -6,10 +6,10 @@ use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use imeid::simulator::{Delay, Options};
+use imeid::simulator::{Account, Change, Delay, Options, Share};
 use rustix::process::Signal;
 
-use crate::support::{Sim, Workplace, file_of, imei};
+use crate::support::{self, Sim, Workplace, file_of, imei};
 
 /// The manager's end.
 struct Manager {
@@ -109,6 +109,57 @@ fn a_pause_stands_in_the_status_line_with_the_providers_words() {
     place.drop_file("stock.csv", &file_of((0..3).map(imei)));
     let line = manager.until("it is paused", |line| line.starts_with("STATUS=paused (credit: "));
     assert!(line.contains("): stock 0/3 sent"), "{line}");
+}
+
+#[test]
+fn a_refused_account_is_an_alarm_though_nothing_is_queued_until_a_call_works() {
+    let sim = Sim::start(Options::default());
+    sim.change(&Change { account: Some(Account::InvalidKey), ..Change::default() });
+    let mut place = Workplace::new(&sim.url(), &[("log", "level = \"debug\"")]);
+    let mut manager = start(&mut place, None);
+    manager.until("the alarm stands in it", |line| {
+        status(line).is_some_and(|s| s.starts_with("idle: ") && s.ends_with(", 1 alarm (provider)"))
+    });
+    place.until("it is shown", |place| support::status(place)["alarms"][0]["name"] == "provider");
+    let shown = support::status(&place);
+    assert_eq!(shown["alarms"].as_array().unwrap().len(), 1);
+    assert_eq!(shown["alarms"][0]["n"], serde_json::Value::Null);
+    assert_eq!(shown["daemon"]["state"], "idle");
+    let told = place.run(&["status"]);
+    let text = String::from_utf8(told.stdout).unwrap();
+    assert!(text.contains("provider: no order would go through: the provider refuses the account"), "{text}");
+    assert_eq!(told.status.code(), Some(3));
+    assert!(place.log().contains("alarm=provider"), "{}", place.log());
+    // By itself it would be asked so often after minutes only.
+    let asked = |place: &Workplace| place.log().matches("the first look at the provider failed").count();
+    for _ in 0..6 {
+        let before = asked(&place);
+        place.signal(Signal::HUP);
+        place.until("a reload asks at once", |place| asked(place) > before);
+        // Nothing more could be told to a manager that doesn't listen.
+        manager.until("it is read anew", |line| line == "READY=1");
+    }
+    assert_eq!(place.log().matches("alarm=provider").count(), 1, "it is said once");
+    sim.change(&Change { account: Some(Account::Ok), ..Change::default() });
+    place.signal(Signal::HUP);
+    manager.until("it is gone", |line| status(line).is_some_and(|s| s == "idle: no file open, 0.00 today"));
+    place.until("it is shown no more", |place| place.run(&["status"]).status.code() == Some(0));
+    assert_eq!(sim.ledger().place_calls, 0);
+}
+
+#[test]
+fn an_alarm_of_a_refused_account_ends_with_the_order_that_goes_through() {
+    let sim = Sim::start(Options { rejected: Share::from_ppm(0), ..Options::default() });
+    sim.change(&Change { account: Some(Account::InvalidKey), ..Change::default() });
+    let mut place = Workplace::new(&sim.url(), &[]);
+    place.start();
+    place.until("it is shown", |place| support::status(place)["alarms"][0]["name"] == "provider");
+    place.drop_file("stock.csv", &file_of((0..3).map(imei)));
+    place.until("the pause is told", |place| place.log().contains("pause scope=all reason=account"));
+    sim.change(&Change { account: Some(Account::Ok), ..Change::default() });
+    place.result("stock.results.csv");
+    place.until("it is shown no more", |place| place.run(&["status"]).status.code() == Some(0));
+    assert!(place.log().contains("the provider answers, and takes the account"), "{}", place.log());
 }
 
 #[test]

@@ -95,11 +95,12 @@ impl World {
             0 => Some((Said::Pause, submission(rng))),
             1 | 2 => Some((Said::Resume, submission(rng))),
             3..=5 => {
-                let current: Vec<&Shown> = all.values().filter(|order| order.is_current).collect();
+                let current: Vec<(&i64, &Shown)> = all.iter().filter(|(_, order)| order.is_current).collect();
                 let (ended, others): (Vec<_>, Vec<_>) =
-                    current.into_iter().partition(|order| order.state > COMPLETED);
+                    current.into_iter().partition(|(_, order)| order.state > COMPLETED);
                 // Those that must be refused are few.
-                let unsure: Vec<&Shown> = ended.iter().copied().filter(|it| !may_be_made_anew(it)).collect();
+                let unsure: Vec<_> =
+                    ended.iter().copied().filter(|(_, order)| !may_be_made_anew(order, false)).collect();
                 let any = if !unsure.is_empty() {
                     unsure
                 } else if rng.u8(0..4) > 0 {
@@ -107,7 +108,11 @@ impl World {
                 } else {
                     others
                 };
-                rng.choice(any).map(|order| (Said::Retry, of_key(order)))
+                rng.choice(any).map(|(id, order)| {
+                    let not_charged = may_be_made_anew(order, true) && is_not_ordered(self, *id, order);
+                    let said = if not_charged && rng.bool() { Said::RetryNotCharged } else { Said::Retry };
+                    (said, of_key(order))
+                })
             }
             6 | 7 => {
                 let batches: BTreeSet<i64> =
@@ -167,7 +172,7 @@ fn is_not_ordered(world: &World, id: i64, order: &Shown) -> bool {
 
 /// A word changes the orders that it is about, as it may, and no other.
 fn changed_as_it_may(said: Said, answer: &RequestAnswer, before: &Orders, after: &Orders) {
-    let same_number = matches!(said, Said::Retry) || before.len() == after.len();
+    let same_number = matches!(said, Said::Retry | Said::RetryNotCharged) || before.len() == after.len();
     assert!(same_number && before.keys().all(|id| after.contains_key(id)), "{said:?} lost or made orders");
     let changed: Vec<(&Shown, &Shown)> =
         before.iter().map(|(id, was)| (was, &after[id])).filter(|(was, is)| was != is).collect();
@@ -201,9 +206,9 @@ fn changed_as_it_may(said: Said, answer: &RequestAnswer, before: &Orders, after:
             Said::OrderId(id) => {
                 is.state == ORDERED && is.id == i64::try_from(id).ok() && is.charged >= was.charged
             }
-            Said::Retry => {
+            Said::Retry | Said::RetryNotCharged => {
                 **is == Shown { is_current: false, was_retried: true, ..(*was).clone() }
-                    && may_be_made_anew(was)
+                    && may_be_made_anew(was, said == Said::RetryNotCharged)
             }
         };
         assert!(may, "{said:?} ({}) changed {was:?} to {is:?}", answer.text);
@@ -217,11 +222,12 @@ fn changed_as_it_may(said: Said, answer: &RequestAnswer, before: &Orders, after:
     }
 }
 
-/// Nothing of it can have been taken and stand: given back, or never taken.
-fn may_be_made_anew(order: &Shown) -> bool {
+/// Nothing of it can have been taken and stand: given back, or never taken; or somebody says that what was sent and
+/// released was not charged.
+fn may_be_made_anew(order: &Shown, not_charged: bool) -> bool {
     let is_charged = order.charged > 0 && order.state == CANCELLED;
-    let may_be_taken =
-        order.unaccounted + order.presumed > 0 || order.inferred > 0 && order.state != CANCELLED;
+    let may_be_taken = order.unaccounted + order.presumed > 0
+        || order.inferred > 0 && !(not_charged && order.state == CANCELLED);
     order.state > COMPLETED && !is_charged && !may_be_taken
 }
 

@@ -65,3 +65,45 @@ fn a_file_that_is_written_for_ten_minutes_gets_a_note_that_goes_when_it_is_taken
     assert_eq!((taken.shown_name().as_str(), taken.size), ("big.csv", 10));
     assert!(!folders.note("big.csv").exists());
 }
+
+#[test]
+fn a_note_of_one_folder_is_left_alone_by_the_look_through_another_and_said_once_over_restarts() {
+    let folders = folders();
+    let reconcile = folders.dir.path().join("reconcile");
+    fs::create_dir(&reconcile).unwrap();
+    let settings = Settings {
+        inbox: reconcile.clone(),
+        called: "folder reconcile",
+        services: vec![(".".to_owned(), NetworkId(String::new()))],
+        ..folders.settings.clone()
+    };
+    for folder in [&folders.settings.inbox, &reconcile] {
+        std::os::unix::fs::symlink("nowhere", folder.join("link")).unwrap();
+    }
+    let notes = || {
+        let names = ["link", "link-2"].map(|name| fs::read_to_string(folders.note(name)).unwrap());
+        let mut first: Vec<String> =
+            names.iter().map(|text| text.lines().next().unwrap().to_owned()).collect();
+        first.sort();
+        first
+    };
+    let both = ["Not taken yet from the folder reconcile: link", "Not taken yet: link"];
+    let text = logged(|| {
+        let mut told = [vec![], vec![]];
+        for start in [0, 20 * MINUTE, 40 * MINUTE] {
+            let mut scanners = [&folders.settings, &settings].map(|settings| Scanner::new(settings.clone()));
+            for (scanner, told) in scanners.iter_mut().zip(&told) {
+                scanner.take_up(told.clone());
+            }
+            for now in [start, start + 11 * MINUTE] {
+                told = scanners.each_mut().map(|scanner| scanner.scan_once(vec![], at(now)).waiting);
+            }
+            assert_eq!(notes(), both, "{start}");
+        }
+    });
+    assert_eq!(text.matches("not taken for ten minutes").count(), 2, "{text}");
+    fs::remove_file(reconcile.join("link")).unwrap();
+    Scanner::new(settings).scan_once(vec![], at(60 * MINUTE));
+    let left = ["link", "link-2"].map(|name| folders.note(name).exists());
+    assert_eq!(left.into_iter().filter(|exists| *exists).count(), 1);
+}

@@ -59,7 +59,7 @@ fn made_since(
     let mut order = enter(tx, service, imei)?;
     let taken_as_sent = Telling { what: "older copy", text: &copy, via: "", quiet: false };
     orders::advance(tx, &mut order, &Event::Restored, now, rules, &taken_as_sent)?;
-    let text = format!("line {} of an export, ordered on {}", row.line, row.cells.date);
+    let text = row.told();
     let telling = Telling { what: "exported", text: &text, via: "export", quiet: false };
     let event = Event::Exported(Exported::One(row.status()));
     orders::advance(tx, &mut order, &event, now, rules, &telling)?;
@@ -92,7 +92,7 @@ pub(super) fn answer_elsewhere(
     if order.life.has_result && !is_better(tx, order.id, row)? {
         return Ok(());
     }
-    let text = format!("line {} of an export, ordered on {}", row.line, row.cells.date);
+    let text = row.told();
     let telling = Telling { what: "exported", text: &text, via: "export", quiet };
     let event = Event::Exported(Exported::One(row.status()));
     if orders::advance(tx, order, &event, now, rules, &telling)?.is_some() {

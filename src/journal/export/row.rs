@@ -57,6 +57,14 @@ impl ExportRow {
         }
     }
 
+    /// Where it stands, and of when it says it is, for people.
+    pub(super) fn told(&self) -> String {
+        match self.cells.date.as_str() {
+            "" => format!("line {} of an export", self.line),
+            date => format!("line {} of an export, ordered on {date} by the provider's clock", self.line),
+        }
+    }
+
     pub(super) fn key(&self) -> Option<(ServiceId, Imei)> {
         Imei::from_u64(self.imei).map(|imei| (ServiceId(self.service), imei))
     }

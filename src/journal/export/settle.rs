@@ -115,7 +115,7 @@ fn settle_by_one(
     if pending && order.life.state == State::OrderedNoId && order.life.charged > 0 {
         return Ok(());
     }
-    let text = format!("line {} of an export, ordered on {}", row.line, row.cells.date);
+    let text = row.told();
     let telling = Telling { what: "exported", text: &text, via: "export", quiet: false };
     let event = Event::Exported(Exported::One(row.status()));
     if orders::advance(tx, order, &event, now, rules, &telling)?.is_none() {

@@ -159,7 +159,7 @@ fn turn_one(
     }
     keep_raw(tx, order.id, row, now)?;
     elsewhere::set_result(tx, order.id, row)?;
-    let text = format!("line {} of an export, ordered on {}", row.line, row.cells.date);
+    let text = row.told();
     let telling = Telling { what: "exported", text: &text, via: "export", quiet: false };
     orders::advance(tx, order, &Event::Status(row.status()), now, rules, &telling)?;
     Ok(TurnedBy::Turned)

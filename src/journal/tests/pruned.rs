@@ -1,6 +1,7 @@
 //! Pruning of old raw answers: what goes, what never does, and going on after an end in the middle.
 
 use super::*;
+use crate::clock::local_stamp;
 
 const KEPT_FOR: Duration = Duration::from_secs(90 * 86_400);
 
@@ -101,7 +102,7 @@ async fn what_proves_an_order_and_carries_its_result_is_kept_and_show_tells_of_t
     let service = ShownService { id: bench.service, name: "check".to_owned() };
     let shown = bench.journal.read_here(|view| view.shown_orders(&service, imei(0))).unwrap();
     let event = shown[0].events.iter().find(|event| event.what == "answers pruned").unwrap();
-    let before = bench.now().minus(KEPT_FOR);
+    let before = local_stamp(bench.now().minus(KEPT_FOR));
     assert_eq!(event.at, bench.now());
     assert_eq!(event.text, format!("2 raw answers from before {before}; what proves the order is kept"));
     assert_eq!(bench.prune().await, 0, "once");

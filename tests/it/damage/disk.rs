@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use rustix::process::Signal;
+
 use super::place::Mount;
 use super::{provider, status};
 use crate::support::{Workplace, file_of, imei};
@@ -33,6 +35,20 @@ fn a_journal_on_a_full_disk_keeps_answers_in_memory_and_sends_nothing_until_ther
     assert_eq!((&alarms[0]["name"], &alarms[1]["name"]), (&"disk".into(), &"journal".into()), "{json}");
     assert_eq!((&alarms[0]["n"], &alarms[0]["since"]), (&serde_json::Value::Null, &pause["since"]), "{json}");
     assert!(pause["since"].is_string() && pause["reason"] == "disk", "{json}");
+    // A reload that has nothing to write is taken over as ever; what must be written is refused, and why is said.
+    let settings = [("submit", "canary = 0"), ("submit", "workers = 9")];
+    place.configure(&sim.url(), &settings);
+    place.signal(Signal::HUP);
+    place.until("it is taken over", |place| place.log().contains("workers in [submit]: 10 -> 9"));
+    place.add_to_config(
+        "[[service]]\nname = \"another\"\nnetwork_id = \"1740\"\nprice = \"0.08\"\nfolder = \"other\"\n",
+    );
+    place.signal(Signal::HUP);
+    place.until("it is refused", |place| place.log().contains("the changed configuration is refused"));
+    let log = place.log();
+    let refused = log.lines().find(|line| line.contains("is refused, the old one stays")).unwrap();
+    assert!(refused.contains("the service another can't be entered in the journal: "), "{refused}");
+    place.configure(&sim.url(), &settings);
     // All that was on the wire is answered by then, and its workers are free again.
     let called = sim.ledger().place_calls;
     assert!(called < 40, "{called}");
