@@ -22,7 +22,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::codes::EVIDENCE;
-use super::export::ExportRow;
+use super::export::{ExportRow, one_each};
 use super::listing;
 use super::orders::{self, COLUMNS, Loaded, Rules, Telling};
 use super::view::View;
@@ -56,13 +56,13 @@ impl<F: Fn(i64) -> Option<(i64, i64)> + Send + 'static> OnOurClock for F {}
 
 /// A span of our clock in which a request can have been executed, in unix milliseconds.
 #[derive(Clone, Copy, Debug)]
-struct Span {
+pub(super) struct Span {
     from: i64,
     to: i64,
 }
 
 impl Span {
-    const fn meets(self, (earliest, latest): (i64, i64)) -> bool {
+    pub(super) const fn meets(self, (earliest, latest): (i64, i64)) -> bool {
         earliest <= self.to && latest >= self.from
     }
 }
@@ -160,7 +160,7 @@ impl View {
             return Ok(false);
         }
         let (mut of_own, mut of_others) = (0usize, 0usize);
-        for row in rows {
+        for row in one_each(rows) {
             let Some(ordered) = row.placed else { return Ok(false) };
             match (own.meets(ordered), spans.iter().any(|span| span.meets(ordered))) {
                 (true, false) => of_own = of_own.saturating_add(1),
@@ -288,7 +288,7 @@ impl View {
 }
 
 /// When an attempt can have been executed: until a quiet period after we gave it up.
-fn span_of(claimed_at: i64, ended_at: Option<i64>, kind: i64, rules: &Rules) -> Option<Span> {
+pub(super) fn span_of(claimed_at: i64, ended_at: Option<i64>, kind: i64, rules: &Rules) -> Option<Span> {
     let to = Timestamp::from_millis(ended_at.unwrap_or(claimed_at)).plus(rules.quiet).millis();
     (kind < EVIDENCE).then_some(Span { from: claimed_at, to })
 }

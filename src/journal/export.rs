@@ -6,9 +6,10 @@
 //!
 //! An export has no order ids, and its absence of an order proves nothing: nothing here releases anything.
 //!
-//! - [`row`]: a row. [`elsewhere`]: orders that aren't ours. [`settle`]: orders of ours that wait for evidence.
+//! - [`beyond`]: rows of an IMEI beyond our orders of it. [`row`]: a row. [`elsewhere`]: orders that aren't ours. [`settle`]: orders of ours that wait for evidence.
 //!   [`turned`]: orders of ours that had ended otherwise.
 
+mod beyond;
 mod elsewhere;
 mod row;
 mod settle;
@@ -24,6 +25,7 @@ use crate::order::State;
 use crate::types::{Imei, OrderId, ServiceId, Timestamp};
 
 use elsewhere::{answer_elsewhere, remember};
+pub(super) use row::one_each;
 pub use row::{ExportRow, ExportedCells};
 pub(super) use settle::settle;
 pub use turned::TurnedBy;
@@ -65,6 +67,8 @@ pub enum Unmatched {
     OlderOrder,
     /// No attempt of ours is known that it could be.
     NoAttempt,
+    /// It is an order more than ours are: nothing is booked for it.
+    More,
 }
 
 impl View {

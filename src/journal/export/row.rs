@@ -65,7 +65,33 @@ impl ExportRow {
         }
     }
 
+    /// Whether both show the same order: the same line, word for word, or one from before it was finished. Exports are pasted
+    /// together, and dropped again later.
+    #[must_use]
+    pub fn is_same_order(&self, other: &Self) -> bool {
+        if self.export_key() != other.export_key() {
+            return false;
+        }
+        let is_later_look = self.told_at.is_some()
+            && self.told_at == other.told_at
+            && self.status().has_ended() != other.status().has_ended();
+        self.raw == other.raw || is_later_look
+    }
+
     pub(super) fn key(&self) -> Option<(ServiceId, Imei)> {
         Imei::from_u64(self.imei).map(|imei| (ServiceId(self.service), imei))
     }
+}
+
+/// One row of each order: the one that tells more.
+pub(in super::super) fn one_each<'a>(rows: impl IntoIterator<Item = &'a ExportRow>) -> Vec<&'a ExportRow> {
+    let mut each: Vec<&ExportRow> = Vec::new();
+    for row in rows {
+        match each.iter_mut().find(|known| known.is_same_order(row)) {
+            Some(known) if row.status().has_ended() && !known.status().has_ended() => *known = row,
+            Some(_) => {}
+            None => each.push(row),
+        }
+    }
+    each
 }

@@ -5,7 +5,7 @@ use super::super::kept;
 use super::super::orders::{self, Loaded, Rules, Telling};
 use super::super::tx::Tx;
 use super::elsewhere::set_result;
-use super::row::ExportRow;
+use super::row::{ExportRow, one_each};
 use super::{SettledBy, Unmatched, orders_of, waits_for_evidence};
 use crate::order::{Event, Exported, State};
 use crate::types::{OrderId, ProviderStatus, Timestamp};
@@ -29,14 +29,19 @@ pub(in super::super) fn settle(
     }
     let from = first_attempt(tx, newest, older)?;
     let others = taken_by(tx, older)?;
-    let judged: Vec<Option<Unmatched>> = rows.iter().map(|row| judge(row, from, &others)).collect();
-    let own: Vec<&ExportRow> =
-        rows.iter().zip(&judged).filter(|(_, why)| why.is_none()).map(|(row, _)| row).collect();
+    let mut judged: Vec<Option<Unmatched>> = rows.iter().map(|row| judge(row, from, &others)).collect();
+    let own = one_each(rows.iter().zip(&judged).filter(|(_, why)| why.is_none()).map(|(row, _)| row));
     let mut order = newest.clone();
     match &own[..] {
         [] => {}
         [one] => settle_by_one(tx, &mut order, one, now, rules)?,
         several => settle_by_several(tx, &mut order, several, now, rules)?,
+    }
+    // Two are booked: a person must look at it, whatever more there are.
+    let booked = usize::try_from(order.life.charged).unwrap_or(usize::MAX).max(1);
+    let more: Vec<u64> = own.iter().skip(booked).map(|row| row.line).collect();
+    for (_, why) in rows.iter().zip(&mut judged).filter(|(row, _)| more.contains(&row.line)) {
+        *why = Some(Unmatched::More);
     }
     Ok(judged.into_iter().map(|why| why.map_or(SettledBy::Settled, SettledBy::Unmatched)).collect())
 }

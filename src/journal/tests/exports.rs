@@ -8,8 +8,9 @@ const REJECTED: u8 = 3;
 pub(super) const PENDING: u8 = 1;
 
 impl Bench {
-    /// A row whose date is placed at `at` of our clock, give or take two seconds.
+    /// A row whose date is placed at `at` of our clock, give or take two seconds: a line like no other.
     pub(super) fn row(&self, n: u32, status: u8, at: Timestamp) -> ExportRow {
+        static LINES: AtomicI64 = AtomicI64::new(0);
         ExportRow {
             line: u64::from(n) + 2,
             service: self.service.0,
@@ -23,7 +24,7 @@ impl Bench {
             },
             told_at: Some(at.millis()),
             placed: Some((at.millis() - 2000, at.millis() + 2000)),
-            raw: "raw".into(),
+            raw: format!("line {}", LINES.fetch_add(1, Ordering::Relaxed)),
         }
     }
 
@@ -384,4 +385,77 @@ async fn the_second_id_of_an_order_that_an_export_showed_twice_is_no_third_charg
     assert_eq!(bench.alarms(), 2, "a third one is told of");
     assert_eq!(bench.number(&format!("SELECT count(DISTINCT n) FROM charges WHERE order_id = {doubt}")), 3);
     bench.check_books();
+}
+
+#[tokio::test]
+async fn a_line_that_stands_twice_is_one_order_and_so_is_one_from_before_it_was_finished() {
+    let bench = Bench::new().await;
+    bench.batch("stock", &imeis(2)).await;
+    let began = bench.now();
+    let doubts = [bench.doubt_one().await, bench.doubt_one().await];
+    let row = bench.row(0, COMPLETED, began);
+    let pasted = ExportRow { line: 9, ..row.clone() };
+    bench.export(vec![row, pasted]).await;
+    // Two downloads in one file: the first of before the answer.
+    bench.export(vec![bench.row(1, PENDING, began), bench.row(1, COMPLETED, began)]).await;
+    assert_eq!(doubts.map(|doubt| bench.state(doubt)), [State::Completed; 2]);
+    assert_eq!((bench.number("SELECT sum(charged) FROM orders"), bench.alarms()), (2, 0));
+    bench.check_books();
+}
+
+#[tokio::test]
+async fn a_row_that_two_exports_kept_for_an_answer_is_one_order() {
+    let bench = Bench::new().await;
+    bench.batch("stock", &imeis(1)).await;
+    let row = bench.row(0, COMPLETED, bench.now());
+    let ticket = bench.claim(1).await.pop().unwrap();
+    for line in [2, 7] {
+        bench.export(vec![ExportRow { line, ..row.clone() }]).await;
+    }
+    let unclear = Unclear { what: "timed out".into(), ids: vec![], retry_after: None };
+    bench.finish(ticket, Placed::Unclear(unclear)).await;
+    bench.journal.use_kept_rows(bench.now(), (*bench.rules).clone()).await.unwrap();
+    assert_eq!((bench.state(bench.current(0)), bench.alarms()), (State::Completed, 0));
+    assert_eq!(bench.number("SELECT charged FROM orders"), 1);
+}
+
+#[tokio::test]
+async fn two_orders_of_an_imei_are_booked_and_a_third_one_is_told_of() {
+    let bench = Bench::new().await;
+    bench.batch("stock", &imeis(1)).await;
+    let doubt = bench.doubt_one().await;
+    let mut rows = Vec::new();
+    for line in 2..5 {
+        rows.push(ExportRow { line, ..bench.row(0, COMPLETED, bench.now()) });
+        bench.pass(Duration::from_secs(1));
+    }
+    let more = [SettledBy::Settled, SettledBy::Settled, SettledBy::Unmatched(Unmatched::More)];
+    for _ in 0..2 {
+        assert_eq!(bench.export(rows.clone()).await, more);
+        assert_eq!((bench.state(doubt), bench.number("SELECT charged FROM orders")), (State::Held, 2));
+    }
+    assert_eq!(bench.alarms(), 1);
+}
+
+#[tokio::test]
+async fn rows_of_an_imei_beyond_our_orders_of_it_are_none_of_ours() {
+    let bench = Bench::new().await;
+    bench.batch("stock", &imeis(2)).await;
+    let at = [bench.now(), bench.now().plus(QUIET * 9)];
+    bench.order_one(17).await;
+    let beyond = async |rows: &[(u32, Timestamp)]| {
+        let rows =
+            rows.iter().zip(2..).map(|((n, at), line)| ExportRow { line, ..bench.row(*n, COMPLETED, *at) });
+        bench.journal.beyond_ours(rows.collect(), (*bench.rules).clone()).await.unwrap()
+    };
+    assert!(beyond(&[(0, at[0])]).await.is_empty());
+    assert_eq!(beyond(&[(0, at[1]), (0, at[0])]).await, [2], "the one that was ordered at another time");
+    assert_eq!(beyond(&[(0, at[0]), (0, at[0])]).await.len(), 1, "one of two that it can be");
+    assert_eq!(beyond(&[(1, at[0])]).await, [2], "never sent");
+    // Of one in doubt the price is reserved, and a row can be it; what was released is in no sum.
+    let doubt = bench.doubt_one().await;
+    assert!(beyond(&[(1, at[0])]).await.is_empty());
+    bench.pass(QUIET);
+    bench.said_of(Said::NotOrdered, 1).await;
+    assert_eq!((bench.state(doubt), beyond(&[(1, at[0])]).await), (State::Queued, vec![2]));
 }

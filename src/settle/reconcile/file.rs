@@ -21,13 +21,14 @@ use crate::settings::Settings;
 use super::clearing::Clearing;
 use super::dates::Dates;
 use super::read::{Export, OpenError, ReadRow, Titles};
-use super::reason::{Kind, Leftovers, not_an_export};
+use super::reason::{Kind, Leftovers, not_an_export, repeated_lines};
+use super::several::{Hashes, Several};
 use super::turned::{OfKey, TurnedRows};
 
 /// Rows in one operation: a slice of a few milliseconds, so that claims come between.
 const SLICE_ROWS: usize = 200;
 /// Rows of one IMEI that are looked at: two are an alarm already.
-const ROWS_OF_A_KEY: usize = 20;
+pub(super) const ROWS_OF_A_KEY: usize = 20;
 
 /// Why an export isn't worked through now. It lies in `.taken`, and is tried again.
 #[derive(Debug, thiserror::Error)]
@@ -63,6 +64,8 @@ struct Counts {
     ours: u64,
     /// Of no order of ours: remembered with their result.
     remembered: u64,
+    /// A line above, word for word.
+    repeated: u64,
     unmatched: u64,
 }
 
@@ -129,13 +132,15 @@ impl Work {
             }
         }
         self.sort(&mut reading, slice).await?;
-        self.gather_turned(&mut reading)?;
+        reading.several.end_of_first_reading();
+        self.read_again(&mut reading)?;
         // A writer that held the file open could have changed it after it was taken.
         if Stamp::of(&std::fs::symlink_metadata(&self.taken.path)?) != before {
             return Err(WorkError::Changed);
         }
         self.settle(&mut reading).await?;
         self.turn(&mut reading).await?;
+        self.tell_beyond_ours(&mut reading).await?;
         self.clear(&mut reading).await?;
         reading.counts.unmatched = reading.left.count();
         let name = self.taken.shown_name();
@@ -156,11 +161,11 @@ impl Work {
         if self.stop.is_cancelled() {
             return Err(WorkError::Stopped);
         }
-        let told: Vec<(u64, Option<i64>)> = rows.iter().map(|row| (row.line, row.told_at)).collect();
+        let told: Vec<Told> = rows.iter().map(Told::of).collect();
         let rules = (*self.settings.rules).clone();
         let sorted = self.journal.sort_export(rows, self.clock.now(), rules).await?;
-        for ((line, told_at), sorted) in told.into_iter().zip(sorted) {
-            reading.add(line, told_at, sorted);
+        for (told, sorted) in told.iter().zip(sorted) {
+            reading.add(told, sorted);
         }
         Ok(())
     }
@@ -180,7 +185,7 @@ impl Work {
                     SettledBy::Settled => &mut reading.counts.settled,
                     SettledBy::Kept => &mut reading.counts.kept,
                     SettledBy::Unmatched(why) => {
-                        reading.left.add(Kind::Order(why), line, &imei);
+                        reading.tell(Kind::Order(why), line, &imei);
                         continue;
                     }
                 };
@@ -190,9 +195,10 @@ impl Work {
         Ok(())
     }
 
-    /// All rows of each IMEI of which it shows an order with another end: which those are is known only now.
-    fn gather_turned(&self, reading: &mut Reading) -> Result<(), WorkError> {
-        if reading.turned.is_empty() {
+    /// All rows of each IMEI of which it shows an order with another end, or several orders: which those are is known only
+    /// now.
+    fn read_again(&self, reading: &mut Reading) -> Result<(), WorkError> {
+        if reading.turned.is_empty() && reading.several.is_empty() {
             return Ok(());
         }
         // It was an export a moment ago.
@@ -200,7 +206,12 @@ impl Work {
             Export::open(durable::open_regular(&self.taken.path)?).map_err(|_| WorkError::Changed)?;
         loop {
             match export.next(&self.titles) {
-                Ok(Some(ReadRow::Row(row))) => reading.turned.add_again(*row),
+                Ok(Some(ReadRow::Row(row))) => {
+                    reading.several.add_again(&row);
+                    if reading.turned.add_again(*row) {
+                        reading.counts.ours = reading.counts.ours.saturating_add(1);
+                    }
+                }
                 Ok(Some(_)) => {}
                 Ok(None) => return Ok(()),
                 // As at the first reading: what lies behind it isn't read.
@@ -225,18 +236,41 @@ impl Work {
                         reading.counts.settled = reading.counts.settled.saturating_add(1);
                         continue;
                     }
-                    TurnedBy::NotOurs | TurnedBy::AsKnown => {
+                    TurnedBy::AsKnown => {
                         reading.counts.ours = reading.counts.ours.saturating_add(1);
                         continue;
                     }
+                    TurnedBy::NotOurs => Kind::Order(Unmatched::More),
                     TurnedBy::NoDate => Kind::Order(Unmatched::NoDate),
                     TurnedBy::Unsure => Kind::OtherEnd,
                     TurnedBy::WhichOrder => Kind::WhichOrder,
                 };
-                reading.left.add(kind, line, &imei);
+                reading.tell(kind, line, &imei);
             }
             // More rows of one IMEI than are looked at.
-            lines.into_iter().for_each(|line| reading.left.add(Kind::WhichOrder, line, &imei));
+            lines.into_iter().for_each(|line| reading.tell(Kind::WhichOrder, line, &imei));
+        }
+        Ok(())
+    }
+
+    /// Rows of IMEIs beyond our orders of them.
+    async fn tell_beyond_ours(&self, reading: &mut Reading) -> Result<(), WorkError> {
+        if let Some(left_out) = reading.several.what_is_left_out() {
+            reading.left.note(left_out);
+        }
+        let (of_keys, repeated) = std::mem::take(&mut reading.several).placed(&reading.dates);
+        reading.counts.repeated = reading.counts.repeated.saturating_add(repeated);
+        reading.counts.ours = reading.counts.ours.saturating_sub(repeated);
+        for mut rows in of_keys {
+            rows.retain(|row| !reading.told.contains(&row.line));
+            let Some(imei) = rows.first().map(|row| format!("IMEI {:015}", row.imei)) else { continue };
+            for line in self.journal.beyond_ours(rows, (*self.settings.rules).clone()).await? {
+                reading.counts.ours = reading.counts.ours.saturating_sub(1);
+                reading.tell(Kind::Order(Unmatched::More), line, &imei);
+            }
+        }
+        if reading.counts.repeated > 0 {
+            reading.left.note(repeated_lines(reading.counts.repeated));
         }
         Ok(())
     }
@@ -283,7 +317,8 @@ impl Work {
         let see = read.reason.as_ref().map(|(name, _)| name.as_str());
         tracing::info!(
             file = %self.taken.shown_name(), rows = counts.rows, settled = counts.settled, kept = counts.kept,
-            ours = counts.ours, remembered = counts.remembered, unmatched = counts.unmatched, see,
+            ours = counts.ours, remembered = counts.remembered,
+            repeated = Some(counts.repeated).filter(|repeated| *repeated > 0), unmatched = counts.unmatched, see,
             "export read"
         );
     }
@@ -312,38 +347,69 @@ impl Work {
     }
 }
 
+/// What is kept of a row while it is sorted.
+struct Told {
+    line: u64,
+    at: Option<i64>,
+    hashes: Hashes,
+}
+
+impl Told {
+    fn of(row: &ExportRow) -> Self {
+        Self { line: row.line, at: row.told_at, hashes: Hashes::of(row) }
+    }
+}
+
 /// An export that is being read.
 #[derive(Default)]
 struct Reading {
     counts: Counts,
     left: Leftovers,
+    /// Lines of orders of ours that people are told of.
+    told: BTreeSet<u64>,
     dates: Dates,
     clearing: Clearing,
     /// By key: rows that may settle an order. No more of them than orders wait for evidence.
     wanted: BTreeMap<(i64, u64), Vec<ExportRow>>,
     turned: TurnedRows,
+    several: Several,
 }
 
 impl Reading {
-    fn add(&mut self, line: u64, told_at: Option<i64>, sorted: Sorted) {
+    fn add(&mut self, told: &Told, sorted: Sorted) {
         match sorted {
-            Sorted::Wanted(row) => {
-                let rows = self.wanted.entry((row.service, row.imei)).or_default();
-                if rows.len() < ROWS_OF_A_KEY {
-                    rows.push(*row);
-                }
-            }
+            Sorted::Wanted(row) => self.add_wanted(*row),
             Sorted::Ours(attempt) => {
                 self.counts.ours = self.counts.ours.saturating_add(1);
-                if let (Some((begun, ended)), Some(told_at)) = (attempt, told_at) {
+                self.several.add(told.hashes);
+                if let (Some((begun, ended)), Some(told_at)) = (attempt, told.at) {
                     self.turned.add_ours(told_at, (begun, ended));
                     self.dates.add(told_at, begun.millis(), ended.millis());
                 }
             }
-            Sorted::Turned(row) => self.turned.add(&row),
+            Sorted::Turned(row) => {
+                self.several.add(told.hashes);
+                self.turned.add(&row);
+            }
             Sorted::Remembered => self.counts.remembered = self.counts.remembered.saturating_add(1),
-            Sorted::Unfinished => self.left.add(Kind::Unfinished, line, ""),
+            Sorted::Unfinished => self.left.add(Kind::Unfinished, told.line, ""),
         }
+    }
+
+    fn add_wanted(&mut self, row: ExportRow) {
+        let rows = self.wanted.entry(row.export_key()).or_default();
+        if rows.iter().any(|known| known.raw == row.raw) {
+            self.counts.repeated = self.counts.repeated.saturating_add(1);
+        } else if rows.len() < ROWS_OF_A_KEY {
+            rows.push(row);
+        } else {
+            self.left.add(Kind::Order(Unmatched::More), row.line, &format!("IMEI {:015}", row.imei));
+        }
+    }
+
+    fn tell(&mut self, kind: Kind, line: u64, detail: &str) {
+        self.told.insert(line);
+        self.left.add(kind, line, detail);
     }
 }
 

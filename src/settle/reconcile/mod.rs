@@ -26,6 +26,7 @@ mod fault;
 mod file;
 mod read;
 mod reason;
+mod several;
 #[cfg(test)]
 mod tests;
 mod turned;

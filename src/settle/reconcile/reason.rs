@@ -37,6 +37,7 @@ impl Kind {
             Self::Order(Unmatched::Before) => "were ordered before imeid ever sent that IMEI",
             Self::Order(Unmatched::OlderOrder) => "are of an older order of ours for that IMEI",
             Self::Order(Unmatched::NoAttempt) => "are of an IMEI of which no attempt of ours is known",
+            Self::Order(Unmatched::More) => "are orders beyond imeid's own, of IMEIs that imeid ordered",
         }
     }
 
@@ -58,6 +59,10 @@ impl Kind {
                 "Nothing was changed. Look the IMEI's orders up at the provider: \"imeid show\" has their ids and what they came \
                  to. A refund that is due for one of them is not in imeid's sums."
             }
+            Self::Order(Unmatched::More) => {
+                "Nothing is booked for them, and the provider's bill has them: look each IMEI up there, and compare it with what \
+                 \"imeid show\" has of it. They were ordered by hand, or taken twice."
+            }
             Self::Order(_) => {
                 "Look the IMEI up at the provider, then say what became of it with \"imeid resolve\"."
             }
@@ -70,7 +75,7 @@ impl Kind {
 pub(super) struct Leftovers {
     kinds: BTreeMap<Kind, (u64, Vec<String>)>,
     /// What else a person must know of it.
-    note: Option<String>,
+    notes: Vec<String>,
 }
 
 impl Leftovers {
@@ -89,7 +94,7 @@ impl Leftovers {
 
     /// Tells something of the export as a whole.
     pub(super) fn note(&mut self, note: String) {
-        self.note = Some(note);
+        self.notes.push(note);
     }
 
     pub(super) fn count(&self) -> u64 {
@@ -99,7 +104,7 @@ impl Leftovers {
     /// `FILE.reason.txt`: plain text with CRLF, at most a screen; `None` where every row was matched and there is nothing
     /// else to tell.
     pub(super) fn text(&self, file_name: &str, rows: u64) -> Option<String> {
-        if self.kinds.is_empty() && self.note.is_none() {
+        if self.kinds.is_empty() && self.notes.is_empty() {
             return None;
         }
         let mut text = String::new();
@@ -115,7 +120,7 @@ impl Leftovers {
             push_wrapped(&mut text, &format!("{count} {}: {}{more}.", kind.what(), named.join(", ")));
             push_wrapped(&mut text, kind.to_do());
         }
-        if let Some(note) = &self.note {
+        for note in &self.notes {
             text.push('\n');
             push_wrapped(&mut text, note);
         }
@@ -123,6 +128,15 @@ impl Leftovers {
         push_wrapped(&mut text, "That a row is missing from an export proves nothing, and changed nothing.");
         Some(text.replace('\n', "\r\n"))
     }
+}
+
+/// That lines are in it once more.
+pub(super) fn repeated_lines(lines: u64) -> String {
+    let are = if lines == 1 { "1 line is" } else { &format!("{lines} lines are") };
+    format!(
+        "{are} in it once more, word for word, and taken as the same order, as in an export that was pasted together. If it was \
+         not, the provider may have taken an IMEI twice in one second: compare its bill."
+    )
 }
 
 /// Why a file is no export.

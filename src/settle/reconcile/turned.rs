@@ -7,9 +7,7 @@ use crate::journal::{ExportKey, ExportRow};
 use crate::types::Timestamp;
 
 use super::dates::Dates;
-
-/// Rows of one IMEI that are looked at.
-const ROWS_OF_A_KEY: usize = 20;
+use super::file::ROWS_OF_A_KEY;
 
 /// What is gathered.
 #[derive(Default)]
@@ -44,13 +42,16 @@ impl TurnedRows {
         self.rows.is_empty()
     }
 
-    /// A row of it, at the second reading.
-    pub(super) fn add_again(&mut self, row: ExportRow) {
-        if let Some(of_key) = self.rows.get_mut(&row.export_key())
-            && of_key.rows.len() < ROWS_OF_A_KEY
-        {
+    /// A row of it, at the second reading. True: it can show another end, and is there once more, word for word.
+    pub(super) fn add_again(&mut self, row: ExportRow) -> bool {
+        let Some(of_key) = self.rows.get_mut(&row.export_key()) else { return false };
+        if of_key.rows.iter().any(|known| known.raw == row.raw) {
+            return of_key.lines.remove(&row.line);
+        }
+        if of_key.rows.len() < ROWS_OF_A_KEY {
             of_key.rows.push(row);
         }
+        false
     }
 
     /// The rows by key, their dates placed, and the time after which the export was made for sure.
@@ -101,7 +102,11 @@ mod tests {
             turned.add_ours(told_at, (Timestamp::from_millis(begun), Timestamp::from_millis(ended)));
             dates.add(told_at, begun, ended);
         }
-        [8, 7, 7].into_iter().for_each(|imei| turned.add_again(row(imei)));
+        for (imei, raw, repeats) in [(8, "a", false), (7, "b", false), (7, "c", false), (7, "b", true)] {
+            let line = if repeats { 9 } else { 2 };
+            turned.rows.entry((1, 7)).or_default().lines.extend(repeats.then_some(9));
+            assert_eq!(turned.add_again(ExportRow { line, raw: raw.to_owned(), ..row(imei) }), repeats);
+        }
         let (of_keys, made_after) = turned.placed(&dates);
         let [of_key] = &of_keys[..] else { panic!("one key") };
         assert_eq!((of_key.rows.len(), of_key.lines.len()), (2, 1), "all rows of the key");
