@@ -150,7 +150,8 @@ fn timeline(orders: &[ShownOrder]) -> Vec<Moment> {
     for order in orders {
         let mut add = |at, rank, text| moments.push(Moment { at, rank, order: order.id.0, text });
         for row in &order.rows {
-            add(row.taken_at, 0, row_text(row));
+            let was_there = order.attempts.first().is_some_and(|first| first.claimed_at < row.taken_at);
+            add(row.taken_at, 0, row_text(row, was_there));
         }
         for attempt in &order.attempts {
             add(attempt.claimed_at, 1, begun_text(attempt));
@@ -172,9 +173,11 @@ fn timeline(orders: &[ShownOrder]) -> Vec<Moment> {
     moments
 }
 
-fn row_text(row: &ShownRow) -> String {
+/// `was_there`: an attempt of the order is older than the row.
+fn row_text(row: &ShownRow, was_there: bool) -> String {
     let ShownRow { batch, file, row, link, .. } = row;
     let how = match *link {
+        "own" if was_there => "the order that is there is taken as made for it",
         "own" => "the order is made for it",
         "joined" => "waits for the order that is there",
         "left" => "its batch was cancelled, the order went on for another",

@@ -209,15 +209,15 @@ impl Work {
             if row.number <= from || row.number > until {
                 continue;
             }
-            let order: Option<(OrderId, Link)> =
-                orders.next_if(|linked| linked.row == row.number).map(|linked| (linked.order, linked.link));
+            let linked = orders.next_if(|linked| linked.row == row.number);
+            let order: Option<(OrderId, Link)> = linked.map(|linked| (linked.order, linked.link));
             let why_not = match &row.imei {
                 Ok(_) if order.is_some() => None,
                 Ok(_) => return Err(WorkError::Changed),
                 Err(error) => Some(invalid_note(header, &row.imei_cell(header), error)),
             };
-            let count = match order {
-                Some((_, Link::Own)) => &mut counts.orders,
+            let count = match linked {
+                Some(linked) if !linked.is_known => &mut counts.orders,
                 Some(_) => &mut counts.known,
                 None => &mut counts.invalid,
             };

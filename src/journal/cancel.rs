@@ -3,13 +3,13 @@
 //! A batch's cancelling is a standing wish: nothing more of it is claimed from the moment it is durable, and an order
 //! that comes back to its queue afterwards (a 429, a release) is cancelled too.
 
-use super::JournalError;
 use super::codes::{BatchState, Link, state_code};
 use super::orders::{self, COLUMNS, Loaded, Rules, Telling};
 use super::requests::{Request, RequestAnswer};
 use super::resolve;
 use super::tx::Tx;
 use super::wake::Rung;
+use super::{JournalError, adopt};
 use crate::order::{Event, State, Word};
 use crate::types::{BatchId, RowId, Timestamp};
 
@@ -149,13 +149,7 @@ fn pass(tx: &Tx<'_>, order: &mut Loaded, to: RowId, text: &str, now: Timestamp) 
         relink(tx, row, Link::Joined, Link::Left)?;
         orders::recount_row(tx, from.0, (state, Link::Joined), cancelled);
     }
-    relink(tx, to, Link::Joined, Link::Own)?;
-    orders::recount_row(tx, to.batch(), (state, Link::Joined), (state, Link::Own));
-    tx.execute_one(
-        "an order's row",
-        "UPDATE orders SET batch = ?2, first_row = ?3 WHERE id = ?1",
-        (order.id.0, to.batch().0, to.0),
-    )?;
+    adopt::pass_on(tx, order, to)?;
     (order.batch, order.first_row) = (to.batch(), to);
     let detail = format!("to row {} of batch {}, which waits for it: {text}", to.row(), to.batch());
     tx.event(now, Some(order.id), None, "passed", &detail)?;

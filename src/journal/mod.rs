@@ -10,6 +10,7 @@
 //! What a crash leaves: a transaction is there as a whole or not at all. An order found `submitting` at start-up has an
 //! attempt that will never be answered: [`Journal::recover`] takes it as in doubt.
 
+mod adopt;
 mod again;
 mod answer;
 mod backup;

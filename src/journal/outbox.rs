@@ -156,6 +156,8 @@ pub struct ResultOrder {
     pub was_sent: bool,
     /// The order of the same row that it was made anew of.
     pub retry_of: Option<OrderId>,
+    /// An older copy knows of it from an export alone: its row came later.
+    pub is_taken_for_ours: bool,
     /// When it was taken.
     pub ordered_at: Option<Timestamp>,
     /// When it ended.
@@ -182,10 +184,12 @@ const ORDER: &str = "o.id, o.imei, o.state, o.has_result, o.provider_id, results
      CASE WHEN o.inferred > 0 THEN EXISTS (SELECT 1 FROM attempts WHERE order_id = o.id AND verdict = 6) END, \
      CASE WHEN o.inferred > 0 THEN EXISTS (SELECT 1 FROM attempts WHERE order_id = o.id AND verdict = 5) END, \
      CASE WHEN o.attempts > 0 THEN EXISTS (SELECT 1 FROM attempts WHERE order_id = o.id AND verdict IS NOT 1) END, \
-     o.held_for, o.earlier";
+     o.held_for, \
+     CASE WHEN o.doubt_first IS NOT NULL AND o.charged > 0 THEN EXISTS (SELECT 1 FROM attempts WHERE order_id = o.id AND n = 1 \
+     AND kind = 3 AND ended_at < coalesce((SELECT taken_at FROM batches WHERE id = o.batch), ended_at + 1)) END, o.earlier";
 
 /// The place of `o.earlier` behind a row's own four columns.
-const EARLIER: usize = 26;
+const EARLIER: usize = 27;
 
 impl View {
     /// The batches that aren't done, oldest first.
@@ -377,6 +381,7 @@ fn read_order(row: &Row<'_>, from: usize) -> rusqlite::Result<ResultOrder> {
             on_absence: row.get::<_, Option<bool>>(at(19))?.unwrap_or(false),
         },
         was_sent: row.get::<_, Option<bool>>(at(20))?.unwrap_or(false),
+        is_taken_for_ours: row.get::<_, Option<bool>>(at(22))?.unwrap_or(false),
         ordered_at: time(row, at(9))?,
         done_at: time(row, at(10))?,
         doubt_since: time(row, at(11))?,

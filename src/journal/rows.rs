@@ -12,7 +12,7 @@ use rusqlite::{CachedStatement, ToSql, params_from_iter};
 use super::codes::{Link, TALLY_INVALID};
 use super::orders::{self, Loaded};
 use super::tx::Tx;
-use super::{Journal, JournalError};
+use super::{Journal, JournalError, adopt};
 use crate::types::{BatchId, Imei, OrderId, RowId, ServiceId, Timestamp};
 
 /// A row that needs an order.
@@ -33,6 +33,8 @@ pub struct RowOrder {
     pub order: OrderId,
     /// How it stands to it.
     pub link: Link,
+    /// The order was there before: nothing is sent for the row.
+    pub is_known: bool,
 }
 
 /// A row as it is journaled.
@@ -114,6 +116,7 @@ fn link_all(
                     row: row.row,
                     order: OrderId(order),
                     link: Link::Own,
+                    is_known: false,
                 };
                 linked.extend((first..).zip(group).map(own));
                 continue;
@@ -144,17 +147,25 @@ fn link(
         row: row.row,
         order: OrderId(tx.connection().last_insert_rowid()),
         link: Link::Own,
+        is_known: false,
     };
     if make()? == 1 {
         return Ok(made(tx));
     }
     if let Some(order) = orders::current(tx, service, row.imei)? {
-        let found = |link| RowOrder { row: row.row, order: order.id, link };
+        let found = |link| {
+            let is_known = link != Link::Own || order.attempts > 0;
+            RowOrder { row: row.row, order: order.id, link, is_known }
+        };
         if order.first_row == own {
             return Ok(found(Link::Own));
         }
         let expired = matches!((order.done_at, finished_before), (Some(done), Some(limit)) if done < limit);
         if order.life.is_live(expired, order.retried) {
+            if adopt::has_no_row(&order) {
+                adopt::adopt(tx, &order, own)?;
+                return Ok(found(Link::Own));
+            }
             let ended = order.life.state.is_final() && order.batch != batch;
             if !ended && !order.joined {
                 tx.execute_one(

@@ -79,7 +79,7 @@ pub struct ShownAttempt {
     pub kind: &'static str,
     /// The most it may cost.
     pub price: Money,
-    /// When it was durable, before its request left.
+    /// When it was durable, before its request left; of one that was entered on evidence or assumed, when it was entered.
     pub claimed_at: Timestamp,
     /// When it ended.
     pub ended_at: Option<Timestamp>,
@@ -384,7 +384,11 @@ fn read_attempt(row: &Row<'_>) -> rusqlite::Result<ShownAttempt> {
             _ => "evidence",
         },
         price: Money::from_micros(row.get(2)?),
-        claimed_at: Timestamp::from_millis(row.get(3)?),
+        claimed_at: match row.get::<_, i64>(1)? {
+            // Its beginning in the journal is the earliest that can be: nobody saw it.
+            ASSUMED => time(row, 4)?.unwrap_or(Timestamp::from_millis(row.get(3)?)),
+            _ => Timestamp::from_millis(row.get(3)?),
+        },
         ended_at: time(row, 4)?,
         verdict: row.get::<_, Option<i64>>(5)?.and_then(Verdict::of).map(Verdict::as_str),
     })

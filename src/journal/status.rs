@@ -1,6 +1,7 @@
 //! What `status` reads: sums and counts that are kept, never counted.
 
 use super::JournalError;
+use super::restore::WAS_COPY;
 use super::view::View;
 use crate::types::{Money, NetworkId, ServiceId, Timestamp};
 
@@ -122,7 +123,7 @@ impl View {
             [],
             |row| Ok((row.get::<_, i64>(0)?, u64::try_from(row.get::<_, i64>(1)?).unwrap_or(0))),
         )?;
-        for (state, n) in sums {
+        for (state, n) in sums.into_iter().chain(self.orders_of_no_row()?) {
             let count = match state {
                 0 => &mut counts.queued,
                 1 => &mut counts.submitting,
@@ -134,6 +135,24 @@ impl View {
             *count = count.saturating_add(n);
         }
         Ok(counts)
+    }
+
+    /// Those that an export brought to an older copy: no file of it has a row for them, so no tally counts them.
+    fn orders_of_no_row(&self) -> Result<Vec<(i64, u64)>, JournalError> {
+        let mut sums = Vec::new();
+        if self.fact(WAS_COPY)?.is_none() {
+            return Ok(sums);
+        }
+        // Two look-ups: an index serves each, which has what is open and nothing else.
+        for open in ["state IN (1, 2, 4, 5)", "state = 3"] {
+            let sql = format!("SELECT state, count(*) FROM orders WHERE {open} AND batch = 0 GROUP BY state");
+            sums.extend(
+                self.all(&sql, [], |row| {
+                    Ok((row.get(0)?, u64::try_from(row.get::<_, i64>(1)?).unwrap_or(0)))
+                })?,
+            );
+        }
+        Ok(sums)
     }
 
     /// A local day's money.

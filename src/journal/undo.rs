@@ -6,17 +6,19 @@
 
 use std::collections::BTreeSet;
 
-use super::codes::{BatchState, Link};
+use super::codes::BatchState;
 use super::files::NewBatch;
 use super::orders::{self, COLUMNS};
 use super::tx::Tx;
 use super::wake::Rung;
-use super::{Journal, JournalError, books, cancel};
+use super::{Journal, JournalError, adopt, books, cancel};
 use crate::order::Alarm;
 use crate::types::{BatchId, RowId, Timestamp};
 
 /// Takes back every row and order of a batch in state `taking`.
 pub(super) fn undo(tx: &Tx<'_>, batch: BatchId, why: &str, now: Timestamp) -> Result<(), JournalError> {
+    // What was sent stays, or may have been: it isn't this file's any more.
+    adopt::give_back(tx, batch)?;
     let mut queued = Vec::new();
     {
         let sql = format!("SELECT {COLUMNS} FROM orders WHERE state = 0 AND batch = ?1");
@@ -31,16 +33,7 @@ pub(super) fn undo(tx: &Tx<'_>, batch: BatchId, why: &str, now: Timestamp) -> Re
     tx.execute("DELETE FROM tallies WHERE batch = ?1", [batch.0])?;
     for order in &queued {
         match cancel::heir(tx, order)? {
-            Some(row) => {
-                cancel::relink(tx, row, Link::Joined, Link::Own)?;
-                let state = orders::tally_state(order);
-                orders::recount_row(tx, row.batch(), (state, Link::Joined), (state, Link::Own));
-                tx.execute_one(
-                    "an order's row",
-                    "UPDATE orders SET batch = ?2, first_row = ?3 WHERE id = ?1",
-                    (order.id.0, row.batch().0, row.0),
-                )?;
-            }
+            Some(row) => adopt::pass_on(tx, order, row)?,
             None => {
                 tx.execute_one("an order's taking back", "DELETE FROM orders WHERE id = ?1", [order.id.0])?
             }

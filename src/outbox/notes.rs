@@ -46,19 +46,15 @@ pub(super) fn notes(
     if row.link == Link::Own {
         notes.extend(what_it_cost(order));
     }
-    if is_taken_for_ours(order) {
+    if order.is_taken_for_ours {
+        let nowhere = if order.batch_name.is_empty() { ", in the cost of no row" } else { "" };
         notes.push(format!(
             "The journal is an older copy's, and knows of it from an export alone: it is taken for imeid's, {} is booked as \
-             charged, in the cost of no row, but a person may have ordered it.",
+             charged{nowhere}, but a person may have ordered it.",
             order.charged
         ));
     }
     notes
-}
-
-/// An older copy was put back, and an export showed an order that the copy doesn't know of: it belongs to no row.
-fn is_taken_for_ours(order: &ResultOrder) -> bool {
-    order.batch_name.is_empty() && order.charged > Money::ZERO
 }
 
 /// The row that an order belongs to.

@@ -43,13 +43,15 @@ const PARTS: [(&str, &str); 6] = [
 /// Statements that are only the beginning of one, which is among [`PUT_TOGETHER`].
 const BEGINNINGS: [&str; 2] =
     ["SELECT id FROM orders WHERE service = ?1 AND imei = ?2", " AND totals.key = batches.id"];
-/// Asked only by a start, and over with the first row that is found.
-const RARE: [&str; 2] = [
+/// Asked only by a start, and over with the first row that is found; and only where a file is taken back in a journal that
+/// was an older copy.
+const RARE: [&str; 3] = [
     " OR counted + unaccounted + inferred + presumed + charged > 0) LIMIT 1",
     "SELECT 1 FROM batches UNION ALL SELECT 1 FROM exports UNION ALL SELECT 1 FROM ledger LIMIT 1",
+    "FROM orders WHERE batch = ?1 AND attempts > 0",
 ];
 /// How many statements have other parts: whoever adds one adds what it comes to below.
-const OTHERS: usize = 8;
+const OTHERS: usize = 9;
 
 /// Those, as they are run.
 const PUT_TOGETHER: &[&str] = &[
@@ -83,6 +85,8 @@ const PUT_TOGETHER: &[&str] = &[
     "SELECT id FROM rows WHERE order_id = 1 AND link IN (2, 4)",
     "SELECT id FROM requests WHERE done_at IS NULL ORDER BY id LIMIT 100",
     "SELECT provider_id FROM charges WHERE order_id = 1",
+    "SELECT state, count(*) FROM orders WHERE state IN (1, 2, 4, 5) AND batch = 0 GROUP BY state",
+    "SELECT state, count(*) FROM orders WHERE state = 3 AND batch = 0 GROUP BY state",
     "SELECT id FROM orders WHERE state = 0 AND batch = 1 ORDER BY due_at, id LIMIT 3",
     "SELECT id FROM batches WHERE state NOT IN (4, 5) AND cancelled_at IS NOT NULL AND EXISTS (SELECT 1 \
          FROM tallies WHERE tallies.batch = batches.id AND tallies.state = 0 AND tallies.link = 0 AND n > 0)",

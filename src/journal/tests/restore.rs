@@ -106,16 +106,98 @@ async fn what_was_ordered_since_the_copy_and_is_not_finished_is_taken_for_ours()
     assert_eq!(bench.picture(), picture);
     bench.pass(QUIET);
     assert!(bench.said(Said::Resume, Target::Everything).await.done);
+    let service = ShownService { id: bench.service, name: "check".to_owned() };
+    let shown = bench.journal.read_here(|view| view.shown_orders(&service, imei(1))).unwrap();
+    let told = bench.now().minus(QUIET);
+    assert_eq!(shown[0].attempts[0].claimed_at, told, "when it was told of, not the earliest that it can be");
+    let ordered = || bench.journal.read_here(View::order_counts).unwrap().ordered;
+    assert_eq!(ordered(), 2, "no row has them, and they are open");
     let batch = bench.batch("stock", &imeis(3)).await;
+    assert_eq!(ordered(), 2);
     let sent: Vec<Imei> =
         bench.claim(9).await.iter().map(|ticket| ticket.place_order().unwrap().imei).collect();
     assert_eq!(sent, [imei(2)]);
     let [first, second] = [1, 2].map(|n| bench.row_of(batch, n).order.unwrap());
     assert_eq!([first.state, second.state], [State::OrderedNoId; 2]);
     assert_eq!((first.charged, second.charges), (PRICE, 1));
-    assert!(first.batch_name.is_empty() && second.batch_name.is_empty(), "no row has its cost");
+    assert_eq!(
+        (first.batch_name.as_str(), second.first_row),
+        ("stock", 2),
+        "its cost stands in the row that came for it"
+    );
+    assert!(first.is_taken_for_ours && second.is_taken_for_ours);
+    // The third's answer is lost, now or in a moment.
+    assert!(bench.tallies(batch).contains(&(TallyState::Order(State::OrderedNoId), Link::Own, 2)));
+    let work = bench.journal.read_here(|view| view.batch(batch)).unwrap().unwrap();
+    assert_eq!(work.charged, PRICE.checked_mul(2).unwrap());
+    bench.check_books();
     assert_eq!(bench.row_of(before, 1).order.unwrap().state, State::Cancelled);
     assert_eq!(bench.sort(rows(3..4)).await, [Sorted::Unfinished], "a person has said that it goes on");
+}
+
+#[tokio::test]
+async fn what_no_row_had_belongs_to_the_first_that_comes_and_to_none_again_where_its_file_is_taken_back() {
+    let bench = Bench::new().await;
+    let bench = bench.put_back().await;
+    bench.start(None).await;
+    bench.sort(vec![bench.row(0, PENDING, bench.now())]).await;
+    bench.pass(QUIET);
+    bench.said(Said::Resume, Target::Everything).await;
+    let (batch, _) = bench.journal.begin_batch(bench.new_batch("gone", 2), bench.now()).await.unwrap();
+    let link = async || {
+        let wanted = vec![OrderFor { imei: imei(0), row: 1 }, OrderFor { imei: imei(0), row: 2 }];
+        bench.journal.link_orders(batch, bench.service, wanted, None).await.unwrap()
+    };
+    let linked = link().await;
+    let links: Vec<(Link, bool)> = linked.iter().map(|row| (row.link, row.is_known)).collect();
+    assert_eq!(links, [(Link::Own, true), (Link::Joined, true)], "a repeat in the file shares it");
+    assert_eq!(link().await, linked, "as after a crash before its rows were written");
+    let charged = |batch: BatchId| {
+        bench.number(&format!(
+            "SELECT coalesce(sum(charged), 0) FROM totals WHERE scope = 'batch' AND key = {batch}"
+        ))
+    };
+    assert_eq!((charged(batch), charged(BatchId(0))), (PRICE.micros(), 0));
+    bench.fill(batch, &[imei(0), imei(0)]).await;
+    bench.recount();
+    // Its file is gone.
+    bench.journal.take_back_without_file(BTreeSet::new(), bench.now()).await.unwrap();
+    assert_eq!((charged(batch), charged(BatchId(0))), (0, PRICE.micros()));
+    assert_eq!(bench.journal.read_here(View::order_counts).unwrap().ordered, 1);
+    bench.check_books();
+    let again = bench.batch("again", &[imei(0)]).await;
+    assert_eq!(bench.row_of(again, 1).order.unwrap().batch_name, "again");
+    assert_eq!(bench.tallies(again), [(TallyState::Order(State::OrderedNoId), Link::Own, 1)]);
+    bench.recount();
+    bench.check_books();
+}
+
+#[tokio::test]
+async fn a_word_about_what_no_row_has_says_what_is_so() {
+    let bench = Bench::new().await;
+    let bench = bench.put_back().await;
+    bench.start(None).await;
+    bench.sort(vec![bench.row(0, PENDING, bench.now())]).await;
+    bench
+        .tell(
+            bench.current(0),
+            crate::order::Event::HoldNoId(crate::order::NoIdFacts {
+                balance_contradicts: false,
+                can_list: false,
+                too_old: false,
+            }),
+        )
+        .await;
+    assert_eq!(bench.journal.read_here(View::order_counts).unwrap().held, 1);
+    let said = bench.said_of(Said::Cancel, 0).await;
+    assert!(said.done && said.text.ends_with("it is not ordered again"), "{said:?}");
+    let said = bench.said_of(Said::Retry, 0).await;
+    assert!(!said.done && said.text.ends_with("it was charged: it would be paid twice"), "{said:?}");
+    bench.pass(QUIET);
+    bench.said(Said::Resume, Target::Everything).await;
+    let batch = bench.batch("stock", &[imei(0)]).await;
+    let row = bench.row_of(batch, 1);
+    assert_eq!((row.link, row.order.unwrap().charged), (Link::Own, PRICE));
 }
 
 #[tokio::test]

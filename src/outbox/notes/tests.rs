@@ -114,6 +114,7 @@ fn order(state: State, was: Was) -> ResultOrder {
         },
         was_sent: was != Was::Unsent,
         retry_of: None,
+        is_taken_for_ours: false,
         ordered_at: None,
         done_at: None,
         doubt_since: None,
@@ -279,11 +280,14 @@ fn what_an_older_copy_takes_for_ours_is_told_as_that_by_the_rows_that_show_it() 
         (Link::Earlier, State::Cancelled, "Not ordered anew: an order of no file here is there."),
         (Link::Joined, State::OrderedNoId, "same as an order of no file here. Paid as"),
     ] {
-        let of_no_file =
-            ResultOrder { batch_name: String::new(), first_row: 0, ..order(state, Was::ChargedUnnamed) };
+        let known = ResultOrder { is_taken_for_ours: true, ..order(state, Was::ChargedUnnamed) };
+        let of_no_file = ResultOrder { batch_name: String::new(), first_row: 0, ..known };
         let note = shown(&row(link, of_no_file)).note;
         assert!(note.starts_with(begins), "{note}");
         let end = "0.08 is booked as charged, in the cost of no row, but a person may have ordered it.";
         assert!(note.ends_with(end), "{note}");
     }
+    let adopted = ResultOrder { is_taken_for_ours: true, ..order(State::OrderedNoId, Was::ChargedUnnamed) };
+    let note = shown(&row(Link::Own, adopted)).note;
+    assert!(note.ends_with("0.08 is booked as charged, but a person may have ordered it."), "{note}");
 }
