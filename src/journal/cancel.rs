@@ -199,6 +199,11 @@ fn what_stays(tx: &Tx<'_>, batch: BatchId) -> Result<String, JournalError> {
     Ok(text)
 }
 
+/// How many rows of a batch have orders that haven't ended.
+pub(super) fn open_rows(tx: &Tx<'_>, batch: BatchId) -> Result<i64, JournalError> {
+    rows_in(tx, batch, "0, 1, 2, 3, 4, 5")
+}
+
 /// How many rows of a batch have orders in these states.
 fn rows_in(tx: &Tx<'_>, batch: BatchId, states: &str) -> Result<i64, JournalError> {
     let sql = format!("SELECT coalesce(sum(n), 0) FROM tallies WHERE batch = ?1 AND state IN ({states})");

@@ -2,7 +2,7 @@
 
 use super::JournalError;
 use super::books;
-use super::orders::{self, Loaded, Moved, Rules, Telling};
+use super::orders::{self, Loaded, Rules, Telling};
 use super::requests::{Request, RequestAnswer};
 use super::rest;
 use super::tx::Tx;
@@ -129,14 +129,14 @@ pub(super) fn say(
     Ok(match moved {
         None => Some(RequestAnswer::nothing("that isn't possible now: see the alarm")),
         Some(moved) => {
-            why_not(&moved).map(|why| RequestAnswer::nothing(format!("IMEI {}: {why}", order.imei)))
+            told(&moved.effects).map(|why| RequestAnswer::nothing(format!("IMEI {}: {why}", order.imei)))
         }
     })
 }
 
 /// What the operator is told where nothing came of his word.
-pub(super) fn why_not(moved: &Moved) -> Option<&'static str> {
-    moved.effects.iter().find_map(|effect| match effect {
+pub(super) fn told(effects: &[Effect]) -> Option<&'static str> {
+    effects.iter().find_map(|effect| match effect {
         Effect::Tell(why) => Some(*why),
         _ => None,
     })

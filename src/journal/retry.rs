@@ -13,7 +13,7 @@ use super::rows;
 use super::tx::Tx;
 use super::view::View;
 use super::wake::Rung;
-use crate::order::{Effect, Event, State, Word};
+use crate::order::{Effect, Event, State, Word, step};
 use crate::types::{BatchId, OrderId, RowId, ServiceId, Timestamp};
 
 /// Rows in one transaction.
@@ -63,7 +63,7 @@ pub(super) fn order(
     rules: &Rules,
 ) -> Result<RequestAnswer, JournalError> {
     let Some((row, link)) = row_of(tx, &old)? else {
-        let why = "no row of a file stands for it: drop a file with it instead";
+        let why = why_no_row(request, &old);
         return Ok(RequestAnswer::nothing(format!("IMEI {}: {why}", old.imei)));
     };
     let imei = old.imei;
@@ -71,6 +71,27 @@ pub(super) fn order(
         Ok(_) => RequestAnswer::done(format!("IMEI {imei} is ordered anew")),
         Err(why) => RequestAnswer::nothing(format!("IMEI {imei}: {why}")),
     })
+}
+
+/// Why an order that no row of a file stands for isn't made anew: where none would be for any row either, that.
+fn why_no_row(request: &Request, old: &Loaded) -> &'static str {
+    let told = match step(&old.life, &word_of(request)) {
+        Ok(done) => resolve::told(&done.effects),
+        Err(_) => None,
+    };
+    match told {
+        Some(why) => why,
+        None if old.life.is_live(false, old.retried) => {
+            "no row of a file stands for it yet: drop a file with it, whose row is answered from it, then say this again"
+        }
+        None => "no row of a file stands for it: drop a file with it instead",
+    }
+}
+
+/// It is the newest of its key: only that one is asked for.
+fn word_of(request: &Request) -> Event {
+    let not_charged = request.said == Said::RetryNotCharged;
+    Event::Word(Word::Retry { newer_live: false, not_charged })
 }
 
 /// The row that the new order will belong to: the old one's own, else the last that was answered from it.
@@ -155,13 +176,10 @@ fn anew(
     }
     let text = request.told();
     let telling = orders::Telling { what: "word", text: &text, via: "word", quiet: false };
-    // It is the newest of its key: only that one is asked for.
-    let not_charged = request.said == Said::RetryNotCharged;
-    let word = Event::Word(Word::Retry { newer_live: false, not_charged });
-    let Some(moved) = orders::advance(tx, &mut old, &word, now, rules, &telling)? else {
+    let Some(moved) = orders::advance(tx, &mut old, &word_of(request), now, rules, &telling)? else {
         return Ok(Err("that isn't possible now: see the alarm".to_owned()));
     };
-    if let Some(why) = resolve::why_not(&moved) {
+    if let Some(why) = resolve::told(&moved.effects) {
         return Ok(Err(why.to_owned()));
     }
     if !moved.effects.contains(&Effect::NewOrder) {
@@ -178,11 +196,12 @@ fn anew(
 }
 
 fn closed_to_new_orders(tx: &Tx<'_>, batch: BatchId) -> Result<Option<String>, JournalError> {
-    let found: Option<(i64, bool)> =
-        tx.find("SELECT state, cancelled_at IS NOT NULL FROM batches WHERE id = ?1", [batch.0], |row| {
-            Ok((row.get(0)?, row.get(1)?))
-        })?;
-    let Some((code, cancelled)) = found else {
+    let found: Option<(i64, bool, String)> = tx.find(
+        "SELECT state, cancelled_at IS NOT NULL, name FROM batches WHERE id = ?1",
+        [batch.0],
+        |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+    )?;
+    let Some((code, cancelled, name)) = found else {
         return Ok(Some("its batch isn't there".to_owned()));
     };
     Ok(match BatchState::of(code) {
@@ -190,7 +209,15 @@ fn closed_to_new_orders(tx: &Tx<'_>, batch: BatchId) -> Result<Option<String>, J
             Some("its file is still being taken in: say it again in a moment".to_owned())
         }
         Some(BatchState::Working | BatchState::Published) if cancelled => {
-            Some("its batch was cancelled and isn't out yet: say it again then".to_owned())
+            // Until then the cancelling holds for what comes back to its queue.
+            let waits_for = match cancel::open_rows(tx, batch)? {
+                1 => "1 row that has".to_owned(),
+                n => format!("{n} rows that have"),
+            };
+            Some(format!(
+                "its batch {name} was cancelled and isn't out yet, for {waits_for} not ended (imeid show {name} has them), \
+                 held ones for no longer than held_after: say it again then, or end those first, by imeid resolve or cancel"
+            ))
         }
         _ => None,
     })

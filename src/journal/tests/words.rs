@@ -242,6 +242,18 @@ async fn an_order_that_comes_back_to_the_queue_of_a_cancelled_batch_is_cancelled
 }
 
 #[tokio::test]
+async fn a_retry_in_a_cancelled_batch_that_is_not_out_says_what_it_waits_for() {
+    let bench = Bench::new().await;
+    let batch = bench.batch("stock", &imeis(2)).await;
+    bench.doubt_one().await;
+    bench.said(Said::Cancel, Target::batch(batch)).await;
+    assert_eq!(bench.state(bench.current(1)), State::Cancelled);
+    let said = bench.said_of(Said::Retry, 1).await;
+    let why = "its batch stock was cancelled and isn't out yet, for 1 row that has not ended (imeid show stock has them)";
+    assert!(!said.done && said.text.contains(why) && said.text.contains("held_after"), "{said:?}");
+}
+
+#[tokio::test]
 async fn an_order_that_another_batch_waits_for_passes_to_its_row() {
     let bench = Bench::new().await;
     let first = bench.batch("first", &imeis(2)).await;
