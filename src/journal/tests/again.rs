@@ -126,3 +126,42 @@ async fn a_presumed_charge_that_is_disproved_lets_its_file_come_out_again_once()
     bench.tell(presumed, Event::Cleared(proven)).await;
     assert!(bench.busy().is_empty(), "nothing of it was left");
 }
+
+#[tokio::test]
+async fn a_change_while_a_file_is_written_lets_the_batch_come_out_again() {
+    let bench = Bench::new().await;
+    let batch = bench.batch("stock", &imeis(1)).await;
+    let order = bench.order_one(20).await;
+    bench.tell(order, Event::Status(ProviderStatus::Completed)).await;
+    let out = async || {
+        let (name, now) = ("stock.results.csv".to_owned(), bench.now());
+        bench.journal.published(batch, name, true, now).await.unwrap()
+    };
+    // The first file, and one of a batch that comes out again already.
+    for (id, charges) in [(15, 1), (16, 2)] {
+        bench.journal.begin_file(batch).await.unwrap();
+        assert_eq!(bench.row_of(batch, 1).order.unwrap().charges, charges);
+        bench.tell(order, Event::LateId(ProviderOrderId(id))).await;
+        assert_eq!(out().await, CameOut::Outdated);
+        assert_eq!((bench.work(batch).state, bench.busy()), (BatchState::Published, vec![batch]));
+    }
+    bench.journal.begin_file(batch).await.unwrap();
+    assert_eq!(out().await, CameOut::Whole);
+    assert!(bench.busy().is_empty());
+    assert_eq!(bench.number("SELECT count(*) FROM facts WHERE key LIKE 'changed%'"), 0);
+}
+
+#[tokio::test]
+async fn what_is_ordered_anew_and_ends_while_a_file_is_written_comes_out_again() {
+    let bench = Bench::new().await;
+    let batch = bench.batch("stock", &imeis(1)).await;
+    let order = bench.order_one(20).await;
+    bench.tell(order, Event::Status(ProviderStatus::Rejected)).await;
+    bench.journal.begin_file(batch).await.unwrap();
+    bench.said_of(Said::Retry, 0).await;
+    let anew = bench.order_one(21).await;
+    bench.tell(anew, Event::Status(ProviderStatus::Completed)).await;
+    let name = "stock.results.csv".to_owned();
+    let out = bench.journal.published(batch, name, true, bench.now()).await.unwrap();
+    assert_eq!((out, bench.work(batch).open_rows()), (CameOut::Outdated, 0));
+}
