@@ -104,14 +104,19 @@ impl Journal {
 pub(super) fn publish_again(tx: &Tx<'_>, order: &Loaded, now: Timestamp) -> Result<(), JournalError> {
     let (mut out, mut in_work): (Vec<BatchId>, Vec<BatchId>) = Default::default();
     {
-        // The order's own batch, those that waited for it, and those that were answered from it.
+        // The batches of rows that show it: its own, those that waited for it, and those that were answered from it.
+        // Likewise of its key's orders that turned out to be its duplicates, whose rows show its answer.
         let mut statement = tx.prepare(
-            "SELECT id, state IN (4, 5) FROM batches WHERE (state IN (1, 3) OR state IN (4, 5) AND published_at IS NOT NULL) \
-             AND id IN ( \
-             SELECT ?2 UNION SELECT id >> 32 FROM rows WHERE order_id = ?1 AND link = 1 \
-             UNION SELECT id >> 32 FROM rows WHERE order_id = ?1 AND link IN (2, 4) AND link = 2)",
+            "WITH shown(id, batch) AS (SELECT ?1, ?2 \
+             UNION SELECT id, batch FROM orders WHERE service = ?3 AND imei = ?4 AND current = 0 AND earlier = ?1 \
+             UNION SELECT id, batch FROM orders WHERE service = ?3 AND imei = ?4 AND current = 1 AND earlier = ?1) \
+             SELECT id, state IN (4, 5) FROM batches WHERE (state IN (1, 3) OR state IN (4, 5) AND published_at IS NOT NULL) \
+             AND id IN (SELECT batch FROM shown \
+             UNION SELECT rows.id >> 32 FROM shown CROSS JOIN rows ON rows.order_id = shown.id AND link = 1 \
+             UNION SELECT rows.id >> 32 FROM shown CROSS JOIN rows ON rows.order_id = shown.id AND link IN (2, 4) AND link = 2)",
         )?;
-        let mut found = statement.query((order.id.0, order.batch.0))?;
+        let imei = i64::try_from(order.imei.as_u64()).unwrap_or(0);
+        let mut found = statement.query((order.id.0, order.batch.0, order.service.0, imei))?;
         while let Some(row) = found.next()? {
             let batches = if row.get(1)? { &mut out } else { &mut in_work };
             batches.push(BatchId(row.get(0)?));

@@ -9,6 +9,7 @@
 
 mod cells;
 mod notes;
+mod partial;
 mod publish;
 mod table;
 mod tally;
@@ -53,6 +54,8 @@ pub struct Outbox {
     publishable: BTreeMap<BatchId, Timestamp>,
     /// That results can't be put where they belong.
     trouble: Trouble,
+    /// Partials that are no batch's in work were told of.
+    has_told_of_partials: bool,
 }
 
 impl Outbox {
@@ -66,6 +69,7 @@ impl Outbox {
             partials: BTreeMap::new(),
             publishable: BTreeMap::new(),
             trouble: Trouble::new(Alarm::Outbox),
+            has_told_of_partials: false,
         }
     }
 
@@ -122,6 +126,10 @@ impl Outbox {
         self.publishable.retain(|id, _| batches.iter().any(|batch| batch.id == *id));
         let mut pause = LOOK_AGAIN;
         let mut failed = None;
+        if !self.has_told_of_partials {
+            publisher.tell_of_partials(&batches).await?;
+            self.has_told_of_partials = true;
+        }
         let waits = export_begun.and_then(|begun| waits(begun, self.clock.now()));
         for batch in batches {
             if let Some(wait) = waits

@@ -1,7 +1,7 @@
 //! Writing a result, and putting it where people see it.
 
 use std::collections::BTreeSet;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -16,13 +16,14 @@ use crate::types::{BatchId, Timestamp};
 use crate::words;
 
 use super::cells;
+use super::partial::partial_name;
 use super::table::ResultWriter;
 use super::tally::by_status;
 
 /// Rows read from the journal at a time: a short transaction each.
 const PAGE_ROWS: u32 = 2000;
 /// The mode of what is put into the outbox: for the folder's group too.
-const MODE: u32 = 0o664;
+pub(super) const MODE: u32 = 0o664;
 const READ_ME: &str = "READ ME.txt";
 
 /// Why nothing could be put into the outbox. It is tried again.
@@ -66,19 +67,6 @@ impl Publisher {
             }
             durable::write_file(&folder, OsStr::new(READ_ME), MODE, true, |out| {
                 out.write_all(text.as_bytes())
-            })?;
-            Ok(())
-        })
-        .await
-    }
-
-    /// What is known so far, under a name that says so.
-    pub(super) async fn write_partial(&self, batch: &BatchWork) -> Result<(), PublishError> {
-        let name = OsString::from(format!("{}.partial.csv", batch.name));
-        let (journal, folder, batch) = (self.journal.clone(), self.folder.clone(), batch.clone());
-        blocking(move || {
-            durable::write_file(&folder, &name, MODE, true, |out| {
-                write(&journal, &batch, out).map_err(io::Error::other)
             })?;
             Ok(())
         })
@@ -134,7 +122,7 @@ impl Publisher {
                 all
             }
         };
-        self.remove(self.folder.join(format!("{}.partial.csv", batch.name))).await?;
+        self.remove(self.folder.join(partial_name(&batch))).await?;
         let out = self.journal.published(batch.id, name.clone(), done, self.clock.now()).await?;
         self.tell(&batch, &name, out);
         Ok(())
@@ -176,7 +164,7 @@ impl Publisher {
 
     /// Another file has the name: never an overwrite. The batch gets the next free NAME, and the next look publishes it.
     async fn under_another_name(&self, batch: BatchWork) -> Result<(), PublishError> {
-        self.remove(self.folder.join(format!("{}.partial.csv", batch.name))).await?;
+        self.remove(self.folder.join(partial_name(&batch))).await?;
         let folder = self.folder.clone();
         let occupied = blocking(move || {
             let mut names = BTreeSet::new();
@@ -296,7 +284,7 @@ fn took(taken_at: Timestamp, now: Timestamp) -> Option<String> {
 }
 
 /// Writes a batch's rows, page by page, as they stand.
-fn write(journal: &Journal, batch: &BatchWork, out: &mut dyn Write) -> Result<(), PublishError> {
+pub(super) fn write(journal: &Journal, batch: &BatchWork, out: &mut dyn Write) -> Result<(), PublishError> {
     write_pages(batch, out, |after| journal.read_here(|view| view.result_rows(batch.id, after, PAGE_ROWS)))
 }
 
@@ -333,7 +321,7 @@ fn write_pages(
     if rows == batch.rows_total { Ok(()) } else { Err(PublishError::Broken) }
 }
 
-async fn blocking<T: Send + 'static>(
+pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, PublishError> + Send + 'static,
 ) -> Result<T, PublishError> {
     pulse::spawn_blocking(work).await.unwrap_or(Err(PublishError::Broken))

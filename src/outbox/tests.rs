@@ -238,3 +238,22 @@ async fn nothing_waits_for_an_export_without_end() {
         assert_eq!(bench.results().len() == 2, is_out, "after {passes} ms");
     }
 }
+
+#[tokio::test]
+async fn a_partial_of_a_journal_that_was_lost_is_told_of_and_left_alone() {
+    let mut bench = Bench::new().await;
+    let outbox = bench.folder.path().join("outbox");
+    for name in ["stock.partial.csv", "lost.partial.csv", "list.csv", ".hidden.partial.csv"] {
+        fs::write(outbox.join(name), "theirs").unwrap();
+    }
+    let strange = async |bench: &Bench| {
+        let batches = bench.journal.read(|view| view.busy_batches()).await.unwrap();
+        bench.publisher().strange_partials(&batches).await.unwrap()
+    };
+    assert_eq!(strange(&bench).await, ["lost.partial.csv"]);
+    bench.outbox.unit().await.unwrap();
+    assert_eq!(fs::read_to_string(outbox.join("lost.partial.csv")).unwrap(), "theirs");
+    assert!(!outbox.join("stock.partial.csv").exists(), "its batch is done");
+    fs::write(outbox.join("stock.partial.csv"), "theirs").unwrap();
+    assert_eq!(strange(&bench).await, ["lost.partial.csv", "stock.partial.csv"]);
+}
