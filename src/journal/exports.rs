@@ -52,7 +52,7 @@ impl Journal {
         if self.read(View::export_begun).await?.is_none() {
             return Ok(());
         }
-        self.write(|tx| end(tx)).await
+        self.write(end).await
     }
 
     /// What is known of the export in this folder of `.taken`: it was read to the end.

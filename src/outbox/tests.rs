@@ -256,4 +256,6 @@ async fn a_partial_of_a_journal_that_was_lost_is_told_of_and_left_alone() {
     assert!(!outbox.join("stock.partial.csv").exists(), "its batch is done");
     fs::write(outbox.join("stock.partial.csv"), "theirs").unwrap();
     assert_eq!(strange(&bench).await, ["lost.partial.csv", "stock.partial.csv"]);
+    bench.plant("UPDATE batches SET state = 3");
+    assert_eq!(strange(&bench).await, ["lost.partial.csv", "stock.partial.csv"], "it is out already");
 }
