@@ -1,11 +1,21 @@
 //! What comes after a file is out: a charge, an id or an answer of one of its rows. Then the file comes out once more, as
 //! `NAME.settled.csv`; what was published stays as it is.
+//!
+//! What comes while a file is being written may be in it or not: its rows are read page by page. So every such change is
+//! noted with the batch, in one commit with the change; the note is taken away before the first row is read, and a file
+//! that is out while there is one isn't the last of its batch.
+//!
+//! | a crash | leaves | the next start |
+//! |---|---|---|
+//! | after the change, before the file is out | the note, the batch in work | writes it anew, from the journal as it is |
+//! | after the file is out, before the journal says so | likewise | finds another content there: the next name gets it |
+//! | after the journal says that it is out, and not the last | the note, the batch in work | writes the next one |
 
 use super::codes::Link;
 use super::orders::{self, Loaded};
 use super::tx::Tx;
 use super::wake::Rung;
-use super::{JournalError, cancel};
+use super::{Journal, JournalError, cancel};
 use crate::types::{BatchId, ProviderOrderId, RowId, Timestamp};
 
 /// What rows tell of an order, as far as a reader acts on it.
@@ -55,21 +65,65 @@ pub(super) fn wait_again(tx: &Tx<'_>, order: &mut Loaded) -> Result<(), JournalE
     Ok(())
 }
 
-/// Lets every file that is out and shows this order come out again. In one commit with the change itself: a crash leaves
-/// both or neither.
-pub(super) fn publish_again(tx: &Tx<'_>, order: &Loaded, now: Timestamp) -> Result<(), JournalError> {
-    let mut out: Vec<BatchId> = Vec::new();
-    {
-        // The order's own batch, those that waited for it, and those that were answered from it.
-        let mut statement = tx.prepare(
-            "SELECT id FROM batches WHERE state IN (4, 5) AND published_at IS NOT NULL AND id IN ( \
-             SELECT ?2 UNION SELECT id >> 32 FROM rows WHERE order_id = ?1 AND link = 1 \
-             UNION SELECT id >> 32 FROM rows WHERE order_id = ?1 AND link IN (2, 4) AND link = 2)",
-        )?;
-        let found = statement.query_map((order.id.0, order.batch.0), |row| row.get(0).map(BatchId))?;
-        for batch in found {
-            out.push(batch?);
+/// The note that a file of this batch may lack a change.
+fn note(batch: BatchId) -> String {
+    format!("changed in batch {batch}")
+}
+
+/// Notes that what is being written of a batch may lack a change.
+pub(super) fn may_be_missing(tx: &Tx<'_>, batch: BatchId) -> Result<(), JournalError> {
+    tx.set_fact(&note(batch), "")
+}
+
+/// Whether something changed since the batch's file was begun.
+pub(super) fn has_changed(tx: &Tx<'_>, batch: BatchId) -> Result<bool, JournalError> {
+    Ok(tx.fact(&note(batch))?.is_some())
+}
+
+impl Journal {
+    /// A file of this batch is about to be written. Before its first row is read: what changes from now on may not be in
+    /// it, and [`Journal::published`] tells.
+    ///
+    /// # Errors
+    /// The journal can't be read or written.
+    pub async fn begin_file(&self, batch: BatchId) -> Result<(), JournalError> {
+        // Nearly always there is none, and then nothing is to be written.
+        if self.read(move |view| view.fact(&note(batch))).await?.is_none() {
+            return Ok(());
         }
+        self.write(move |tx| {
+            tx.execute("DELETE FROM facts WHERE key = ?1", [note(batch)])?;
+            Ok(())
+        })
+        .await
+    }
+}
+
+/// Lets every file that shows this order come out again, if it is out or being written. In one commit with the change
+/// itself: a crash leaves both or neither.
+pub(super) fn publish_again(tx: &Tx<'_>, order: &Loaded, now: Timestamp) -> Result<(), JournalError> {
+    let (mut out, mut in_work): (Vec<BatchId>, Vec<BatchId>) = Default::default();
+    {
+        // The batches of rows that show it: its own, those that waited for it, and those that were answered from it.
+        // Likewise of its key's orders that turned out to be its duplicates, whose rows show its answer.
+        let mut statement = tx.prepare(
+            "WITH shown(id, batch) AS (SELECT ?1, ?2 \
+             UNION SELECT id, batch FROM orders WHERE service = ?3 AND imei = ?4 AND current = 0 AND earlier = ?1 \
+             UNION SELECT id, batch FROM orders WHERE service = ?3 AND imei = ?4 AND current = 1 AND earlier = ?1) \
+             SELECT id, state IN (4, 5) FROM batches WHERE (state IN (1, 3) OR state IN (4, 5) AND published_at IS NOT NULL) \
+             AND id IN (SELECT batch FROM shown \
+             UNION SELECT rows.id >> 32 FROM shown CROSS JOIN rows ON rows.order_id = shown.id AND link = 1 \
+             UNION SELECT rows.id >> 32 FROM shown CROSS JOIN rows ON rows.order_id = shown.id AND link IN (2, 4) AND link = 2)",
+        )?;
+        let imei = i64::try_from(order.imei.as_u64()).unwrap_or(0);
+        let mut found = statement.query((order.id.0, order.batch.0, order.service.0, imei))?;
+        while let Some(row) = found.next()? {
+            let batches = if row.get(1)? { &mut out } else { &mut in_work };
+            batches.push(BatchId(row.get(0)?));
+        }
+    }
+    for batch in in_work {
+        may_be_missing(tx, batch)?;
     }
     for batch in out {
         tx.execute_one(

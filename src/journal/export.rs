@@ -194,17 +194,40 @@ pub(super) fn sort(
             Ok(Sorted::Remembered)
         }
         State::Queued | State::OrderedElsewhere => {
+            answer_older_elsewhere(tx, &all, row, now, rules)?;
             let mut order = newest.clone();
             answer_elsewhere(tx, &mut order, row, now, rules, false)?;
             Ok(Sorted::Remembered)
         }
         // Nothing of it was ever taken: as for a new drop, it makes room.
         State::Cancelled | State::Refused => {
+            answer_older_elsewhere(tx, &all, row, now, rules)?;
             rows::retire(tx, newest)?;
             remember(tx, row, service, imei, now, rules)
         }
         _ => Ok(Sorted::Ours(None)),
     }
+}
+
+/// The order that the row tells of was there when older orders of the key were refused for it too: their rows are out
+/// without an answer.
+fn answer_older_elsewhere(
+    tx: &Tx<'_>,
+    all: &[Loaded],
+    row: &ExportRow,
+    now: Timestamp,
+    rules: &Rules,
+) -> Result<(), JournalError> {
+    if !row.status().has_ended() {
+        return Ok(());
+    }
+    let Some((_, older)) = all.split_last() else { return Ok(()) };
+    let is_elsewhere =
+        |order: &&Loaded| order.life.state == State::OrderedElsewhere && order.earlier.is_none();
+    for order in older.iter().filter(is_elsewhere) {
+        answer_elsewhere(tx, &mut order.clone(), row, now, rules, false)?;
+    }
+    Ok(())
 }
 
 /// Nothing touches an order while its batch is being taken in.

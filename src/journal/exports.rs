@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 
 use super::files::free_name;
 use super::tx::Tx;
+use super::view::View;
+use super::wake::Rung;
 use super::{Journal, JournalError};
 use crate::types::Timestamp;
 
@@ -16,10 +18,43 @@ pub struct ReadExport {
     pub reason: Option<(String, String)>,
 }
 
+/// Since when one is being read, in unix milliseconds. A crash leaves it standing, for the next start reads on.
+const BEGUN: &str = "export_begun";
+
 /// Whether one was read to its end since then.
 pub(super) const READ_SINCE: &str = "SELECT 1 FROM exports WHERE at > ?1 LIMIT 1";
 
+impl View {
+    /// Since when an export is being read; `None`: none is. After a crash it may be one that was taken away since.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn export_begun(&self) -> Result<Option<Timestamp>, JournalError> {
+        let begun = self.fact(BEGUN)?;
+        Ok(begun.and_then(|begun| begun.parse().ok()).map(Timestamp::from_millis))
+    }
+}
+
 impl Journal {
+    /// An export is about to be read. What it changes comes out once it is read: see [`Journal::enter_export`].
+    ///
+    /// # Errors
+    /// The journal can't be written.
+    pub async fn begin_export(&self, now: Timestamp) -> Result<(), JournalError> {
+        self.write(move |tx| tx.set_fact(BEGUN, &now.millis().to_string())).await
+    }
+
+    /// No export is being read now, whatever an earlier process left.
+    ///
+    /// # Errors
+    /// The journal can't be read or written.
+    pub async fn no_export(&self) -> Result<(), JournalError> {
+        if self.read(View::export_begun).await?.is_none() {
+            return Ok(());
+        }
+        self.write(end).await
+    }
+
     /// What is known of the export in this folder of `.taken`: it was read to the end.
     ///
     /// # Errors
@@ -28,7 +63,7 @@ impl Journal {
         self.write(move |tx| find(tx, &key)).await
     }
 
-    /// Enters an export that was read to the end, its reason file's name reserved. Repeated, it gives what was entered
+    /// Enters an export that was read to the end, its reason file's name reserved, and lets come out what it changed. Repeated, it gives what was entered
     /// before. `occupied`: names that files in `rejected/` have.
     ///
     /// # Errors
@@ -58,6 +93,12 @@ impl Journal {
     }
 }
 
+fn end(tx: &Tx<'_>) -> Result<(), JournalError> {
+    tx.execute("DELETE FROM facts WHERE key = ?1", [BEGUN])?;
+    tx.ring(Rung::OUTBOX);
+    Ok(())
+}
+
 fn find(tx: &Tx<'_>, key: &str) -> Result<Option<ReadExport>, JournalError> {
     tx.find("SELECT counts, reason_name, reason FROM exports WHERE taken_key = ?1", [key], |row| {
         let (name, reason): (Option<String>, Option<String>) = (row.get(1)?, row.get(2)?);
@@ -74,6 +115,7 @@ fn enter(
     occupied: &BTreeSet<String>,
     now: Timestamp,
 ) -> Result<ReadExport, JournalError> {
+    end(tx)?;
     if let Some(known) = find(tx, key)? {
         return Ok(known);
     }

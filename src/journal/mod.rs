@@ -82,7 +82,7 @@ pub use kept_wait::KeptWait;
 pub use listing::hangs_after;
 pub use mark::Mark;
 pub use orders::{Rules, ServiceTerms};
-pub use outbox::{BatchWork, ResultFile, ResultOrder, ResultRow, Tally, TallyState, WhyReleased};
+pub use outbox::{BatchWork, CameOut, ResultFile, ResultOrder, ResultRow, Tally, TallyState, WhyReleased};
 pub use pause::{say_pause, say_pause_ended};
 pub use poll::{DuePoll, PollResult, PollTold};
 pub use prune::{PruneFrom, Pruned};

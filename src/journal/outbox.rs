@@ -14,7 +14,7 @@ use super::view::View;
 use crate::order::State;
 use crate::types::{BatchId, Imei, Money, OrderId, ProviderOrderId, RowId, ServiceId, Timestamp};
 
-pub use publish::ResultFile;
+pub use publish::{CameOut, ResultFile};
 pub use released::WhyReleased;
 
 /// A batch that isn't done.

@@ -4,6 +4,7 @@
 //! batch that was out already comes out once more, as `NAME.settled.csv`.
 
 use super::JournalError;
+use super::again;
 use super::cancel;
 use super::codes::{BatchState, Link, state_code};
 use super::orders::{self, Loaded, Rules};
@@ -293,7 +294,8 @@ fn reopen(tx: &Tx<'_>, batch: BatchId) -> Result<(), JournalError> {
         "UPDATE batches SET state = CASE WHEN state = 2 THEN 2 WHEN published_at IS NULL THEN 1 ELSE 3 END, \
          done_at = NULL, cancelled_at = NULL WHERE id = ?1",
         [batch.0],
-    )
+    )?;
+    again::may_be_missing(tx, batch)
 }
 
 fn link_of(code: i64) -> Link {

@@ -9,9 +9,12 @@
 
 mod cells;
 mod notes;
+mod partial;
 mod publish;
 mod table;
 mod tally;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -35,6 +38,8 @@ pub use publish::{PublishError, write_result};
 
 /// It looks again after this long by itself.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
+/// What an export changes comes out once it is read, but no later than this after its beginning.
+const EXPORT_TAKES: Duration = Duration::from_secs(600);
 /// An outbox that can't be written is tried again after this long.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
@@ -49,6 +54,8 @@ pub struct Outbox {
     publishable: BTreeMap<BatchId, Timestamp>,
     /// That results can't be put where they belong.
     trouble: Trouble,
+    /// Partials that are no batch's in work were told of.
+    has_told_of_partials: bool,
 }
 
 impl Outbox {
@@ -62,6 +69,7 @@ impl Outbox {
             partials: BTreeMap::new(),
             publishable: BTreeMap::new(),
             trouble: Trouble::new(Alarm::Outbox),
+            has_told_of_partials: false,
         }
     }
 
@@ -112,12 +120,24 @@ impl Outbox {
             folder: self.settings.borrow().config.folders.outbox.clone(),
         };
         publisher.lay_read_me().await?;
-        let batches = self.journal.read(|view| view.busy_batches()).await?;
+        let (batches, export_begun) =
+            self.journal.read(|view| Ok((view.busy_batches()?, view.export_begun()?))).await?;
         self.partials.retain(|id, _| batches.iter().any(|batch| batch.id == *id));
         self.publishable.retain(|id, _| batches.iter().any(|batch| batch.id == *id));
         let mut pause = LOOK_AGAIN;
         let mut failed = None;
+        if !self.has_told_of_partials {
+            publisher.tell_of_partials(&batches).await?;
+            self.has_told_of_partials = true;
+        }
+        let waits = export_begun.and_then(|begun| waits(begun, self.clock.now()));
         for batch in batches {
+            if let Some(wait) = waits
+                && batch.state == BatchState::Published
+            {
+                pause = pause.min(wait);
+                continue;
+            }
             match self.look(&publisher, batch).await {
                 Ok(wait) => pause = pause.min(wait),
                 // One file that can't be written keeps no other back.
@@ -175,4 +195,12 @@ impl Outbox {
         }
         Ok(wait.max(Duration::from_millis(10)))
     }
+}
+
+/// How long a file that is to come out again waits for an export that is read since `begun`. By a clock that was set back
+/// since it isn't known how long it already does.
+fn waits(begun: Timestamp, now: Timestamp) -> Option<Duration> {
+    (begun <= now)
+        .then(|| EXPORT_TAKES.saturating_sub(now.since(begun)))
+        .filter(|wait| *wait > Duration::ZERO)
 }

@@ -1,7 +1,7 @@
 //! Writing a result, and putting it where people see it.
 
 use std::collections::BTreeSet;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -9,20 +9,21 @@ use sha2::{Digest, Sha256};
 
 use crate::clock::Clock;
 use crate::durable;
-use crate::journal::{BatchState, BatchWork, Journal, JournalError, ResultFile, ResultRow, View};
+use crate::journal::{BatchState, BatchWork, CameOut, Journal, JournalError, ResultFile, ResultRow, View};
 use crate::pulse;
 use crate::result::{Header, RowStatus, read_me};
 use crate::types::{BatchId, Timestamp};
 use crate::words;
 
 use super::cells;
+use super::partial::partial_name;
 use super::table::ResultWriter;
 use super::tally::by_status;
 
 /// Rows read from the journal at a time: a short transaction each.
 const PAGE_ROWS: u32 = 2000;
 /// The mode of what is put into the outbox: for the folder's group too.
-const MODE: u32 = 0o664;
+pub(super) const MODE: u32 = 0o664;
 const READ_ME: &str = "READ ME.txt";
 
 /// Why nothing could be put into the outbox. It is tried again.
@@ -48,6 +49,13 @@ pub(super) struct Publisher {
     pub(super) folder: PathBuf,
 }
 
+/// A file that is written, and that nobody sees yet.
+pub(super) struct Written {
+    file: ResultFile,
+    temporary: PathBuf,
+    sha256: String,
+}
+
 impl Publisher {
     /// The words of `imeid_status`, for people. Written where it is missing or another version's.
     pub(super) async fn lay_read_me(&self) -> Result<(), PublishError> {
@@ -65,36 +73,39 @@ impl Publisher {
         .await
     }
 
-    /// What is known so far, under a name that says so.
-    pub(super) async fn write_partial(&self, batch: &BatchWork) -> Result<(), PublishError> {
-        let name = OsString::from(format!("{}.partial.csv", batch.name));
-        let (journal, folder, batch) = (self.journal.clone(), self.folder.clone(), batch.clone());
-        blocking(move || {
-            durable::write_file(&folder, &name, MODE, true, |out| {
-                write(&journal, &batch, out).map_err(io::Error::other)
-            })?;
-            Ok(())
-        })
-        .await
-    }
-
     /// Publishes `NAME.results.csv`, or, if that is out already, `NAME.settled.csv`. `all`: no row is open any more.
     pub(super) async fn publish(&self, batch: BatchWork, all: bool) -> Result<(), PublishError> {
+        let written = self.write_anew(&batch).await?;
+        self.put_out(batch, written, all).await
+    }
+
+    /// Writes what is known of the rows, under a name that isn't seen. From here on the journal notes what changes.
+    pub(super) async fn write_anew(&self, batch: &BatchWork) -> Result<Written, PublishError> {
         let file =
             if batch.state == BatchState::Published { ResultFile::Settled } else { ResultFile::Results };
-        let (kind, ours) = match file {
-            ResultFile::Results => ("results", batch.result_sha256.clone()),
-            ResultFile::Settled => ("settled", batch.settled_sha256.clone()),
+        self.journal.begin_file(batch.id).await?;
+        let temporary = self.folder.join(format!(".{}.{}.csv.new", batch.name, kind(file)));
+        let sha256 = self.write_temporary(batch, &temporary).await?;
+        Ok(Written { file, temporary, sha256 })
+    }
+
+    /// Puts what was written where people see it.
+    pub(super) async fn put_out(
+        &self,
+        batch: BatchWork,
+        written: Written,
+        all: bool,
+    ) -> Result<(), PublishError> {
+        let Written { file, temporary, sha256 } = written;
+        let (name, there) = match file {
+            ResultFile::Results => self.result_name(&batch).await?,
+            ResultFile::Settled => self.settled_name(&batch, &sha256).await?,
         };
-        let temporary = self.folder.join(format!(".{}.{kind}.csv.new", batch.name));
-        let sha256 = self.write_temporary(&batch, &temporary).await?;
-        let (name, there) = self.name_for(&batch, kind, file, &sha256).await?;
         let path = self.folder.join(&name);
         let done = match there {
-            // A crash came between the rename and the journal. What became of open rows since goes into the settled one.
-            Some(there)
-                if Some(&there) == ours.as_ref() || file == ResultFile::Settled && there == sha256 =>
-            {
+            // It is out as it is, or a crash came between the rename and the journal. What became of open rows since then
+            // goes into the settled one.
+            Some(there) if file == ResultFile::Settled || Some(&there) == batch.result_sha256.as_ref() => {
                 self.remove(temporary).await?;
                 all && there == sha256
             }
@@ -111,36 +122,49 @@ impl Publisher {
                 all
             }
         };
-        self.remove(self.folder.join(format!("{}.partial.csv", batch.name))).await?;
-        self.journal.published(batch.id, name.clone(), done, self.clock.now()).await?;
-        self.tell(&batch, &name, done);
+        self.remove(self.folder.join(partial_name(&batch))).await?;
+        let out = self.journal.published(batch.id, name.clone(), done, self.clock.now()).await?;
+        self.tell(&batch, &name, out);
         Ok(())
     }
 
-    /// The name to publish under, and the hash of what has it already. A result's name is its batch's; a settled one,
-    /// whose batch has a published name, steps aside by itself: for another file, and for one of ours that says what
-    /// isn't so any more (a row was ordered anew since).
-    async fn name_for(
+    /// The name of a batch's result, which is the batch's own, and the hash of what has it already.
+    async fn result_name(&self, batch: &BatchWork) -> Result<(String, Option<String>), PublishError> {
+        let name = format!("{}.{}.csv", batch.name, kind(ResultFile::Results));
+        let there = hash_of(self.folder.join(&name)).await?;
+        Ok((name, there))
+    }
+
+    /// The name to publish once more under, and the hash if this very content has it: that of the newest file, where
+    /// nothing in it changed, else the next one behind it that is free. It steps aside for another's file, and for one of
+    /// ours that says what isn't so any more; an older one is never taken for the newest.
+    pub(super) async fn settled_name(
         &self,
         batch: &BatchWork,
-        kind: &str,
-        file: ResultFile,
         sha256: &str,
     ) -> Result<(String, Option<String>), PublishError> {
-        let mut name = format!("{}.{kind}.csv", batch.name);
-        let mut there = hash_of(self.folder.join(&name)).await?;
-        let mut n = 2u32;
-        while file == ResultFile::Settled && there.as_deref().is_some_and(|there| there != sha256) {
-            name = format!("{}.{kind}-{n}.csv", batch.name);
-            there = hash_of(self.folder.join(&name)).await?;
+        let id = batch.id;
+        let last = self.journal.read(move |view| view.last_published(id)).await?;
+        if let Some(last) = &last {
+            let there = hash_of(self.folder.join(last)).await?;
+            if there.as_deref() == Some(sha256) {
+                return Ok((last.clone(), there));
+            }
+        }
+        let mut n = last.map_or(1, |last| settled_number(&last).saturating_add(1));
+        loop {
+            let name = settled_file(&batch.name, n);
+            let there = hash_of(self.folder.join(&name)).await?;
+            if there.as_deref().is_none_or(|there| there == sha256) {
+                return Ok((name, there));
+            }
             n = n.saturating_add(1);
         }
-        Ok((name, there))
     }
 
     /// Another file has the name: never an overwrite. The batch gets the next free NAME, and the next look publishes it.
     async fn under_another_name(&self, batch: BatchWork) -> Result<(), PublishError> {
-        self.remove(self.folder.join(format!("{}.partial.csv", batch.name))).await?;
+        self.remove(self.folder.join(partial_name(&batch))).await?;
         let folder = self.folder.clone();
         let occupied = blocking(move || {
             let mut names = BTreeSet::new();
@@ -191,7 +215,7 @@ impl Publisher {
         .await
     }
 
-    fn tell(&self, batch: &BatchWork, result: &str, done: bool) {
+    fn tell(&self, batch: &BatchWork, result: &str, out: CameOut) {
         let counts = by_status(batch);
         let n = |status| counts.get(&status).copied().unwrap_or(0);
         let rest: Vec<String> = counts
@@ -216,8 +240,41 @@ impl Publisher {
             batch = %batch.name, completed = n(RowStatus::Completed), rejected = n(RowStatus::Rejected),
             duplicate = n(RowStatus::Duplicate), invalid = n(RowStatus::Invalid), other,
             cost = %batch.charged, presumed, took, result = %result,
-            "{}", if done { "file done" } else { "file published, some rows still open" }
+            "{}", told(out)
         );
+    }
+}
+
+/// What a result file is called between its batch's name and its extension.
+const fn kind(file: ResultFile) -> &'static str {
+    match file {
+        ResultFile::Results => "results",
+        ResultFile::Settled => "settled",
+    }
+}
+
+/// `NAME.settled.csv`, `NAME.settled-2.csv`…
+fn settled_file(name: &str, n: u32) -> String {
+    let kind = kind(ResultFile::Settled);
+    if n == 1 { format!("{name}.{kind}.csv") } else { format!("{name}.{kind}-{n}.csv") }
+}
+
+/// The number of a settled file, 0 of any other.
+fn settled_number(file: &str) -> u32 {
+    let kind = file.strip_suffix(".csv").and_then(|file| file.rsplit_once('.')).map(|(_, kind)| kind);
+    match kind.and_then(|kind| kind.strip_prefix("settled")) {
+        Some("") => 1,
+        Some(n) => n.strip_prefix('-').and_then(|n| n.parse().ok()).unwrap_or(0),
+        None => 0,
+    }
+}
+
+/// The log's words for how a file came out.
+const fn told(out: CameOut) -> &'static str {
+    match out {
+        CameOut::Whole => "file done",
+        CameOut::RowsOpen => "file published, some rows still open",
+        CameOut::Outdated => "file published, rows changed meanwhile: it comes out again",
     }
 }
 
@@ -227,7 +284,7 @@ fn took(taken_at: Timestamp, now: Timestamp) -> Option<String> {
 }
 
 /// Writes a batch's rows, page by page, as they stand.
-fn write(journal: &Journal, batch: &BatchWork, out: &mut dyn Write) -> Result<(), PublishError> {
+pub(super) fn write(journal: &Journal, batch: &BatchWork, out: &mut dyn Write) -> Result<(), PublishError> {
     write_pages(batch, out, |after| journal.read_here(|view| view.result_rows(batch.id, after, PAGE_ROWS)))
 }
 
@@ -264,7 +321,7 @@ fn write_pages(
     if rows == batch.rows_total { Ok(()) } else { Err(PublishError::Broken) }
 }
 
-async fn blocking<T: Send + 'static>(
+pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, PublishError> + Send + 'static,
 ) -> Result<T, PublishError> {
     pulse::spawn_blocking(work).await.unwrap_or(Err(PublishError::Broken))

@@ -68,7 +68,8 @@ pub(crate) fn check_rest(world: &World) {
         let path = |kind: &str| world.outbox().join(format!("{name}.{kind}.csv"));
         let again = (2..).map(|n| path(&format!("settled-{n}"))).take_while(|path| path.exists()).last();
         let last = again.into_iter().chain([path("settled"), path("results")]).find(|path| path.exists());
-        let lines = outbox::read(world, &last.unwrap_or_else(|| panic!("{name} has no result")), &file);
+        let last = last.unwrap_or_else(|| panic!("{name} has no result"));
+        let lines = outbox::read(world, &last, &file);
         let open = ["queued", "submitting", "in_doubt", "ordered"];
         if state > 3 {
             assert!(
@@ -77,6 +78,7 @@ pub(crate) fn check_rest(world: &World) {
             );
             let cost = lines.iter().map(|line| line.cost.micros()).sum::<i64>();
             assert_eq!(cost, cost_of(view, id), "the costs in {name}'s result");
+            outbox::is_newest_of_all(world, &last, id);
         }
     }
     nothing_is_stuck(view);

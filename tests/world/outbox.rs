@@ -5,7 +5,9 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use imeid::types::{Money, ProviderOrderId};
+use imeid::journal::View;
+use imeid::outbox::write_result;
+use imeid::types::{BatchId, Money, ProviderOrderId};
 use sha2::{Digest, Sha256};
 
 use super::World;
@@ -121,4 +123,30 @@ pub(crate) fn read(world: &World, path: &Path, file: &Dropped) -> Vec<ResultLine
         read.push(ResultLine { status: row[3].to_owned(), id, cost });
     }
     read
+}
+
+/// The newest file of a batch that is done says what the journal would write of it now, but for the words of the notes.
+pub(crate) fn is_newest_of_all(world: &World, path: &Path, id: i64) {
+    let journal = View::open(&world.journal()).unwrap();
+    let batch = journal.batch(BatchId(id)).unwrap().unwrap();
+    let mut now = Vec::new();
+    write_result(&journal, &batch, &mut now).unwrap();
+    let shown = path.file_name().unwrap().to_string_lossy();
+    let (published, now) = (without_notes(&fs::read(path).unwrap()), without_notes(&now));
+    for (row, (published, now)) in published.iter().zip(&now).enumerate() {
+        assert_eq!(published, now, "{shown} row {row} isn't what the journal says");
+    }
+    assert_eq!(published.len(), now.len(), "{shown}");
+}
+
+/// The rows of a result, the header first.
+fn without_notes(result: &[u8]) -> Vec<Vec<String>> {
+    let mut reader = csv::ReaderBuilder::new().delimiter(b';').has_headers(false).from_reader(result);
+    let mut rows: Vec<Vec<String>> =
+        reader.records().map(|row| row.unwrap().iter().map(str::to_owned).collect()).collect();
+    let note = rows[0].iter().position(|name| name == "imeid_note").unwrap();
+    for row in &mut rows {
+        row.remove(note);
+    }
+    rows
 }

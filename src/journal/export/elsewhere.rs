@@ -4,6 +4,7 @@ use rusqlite::OptionalExtension;
 use serde::{Deserialize, Serialize};
 
 use super::super::JournalError;
+use super::super::again;
 use super::super::codes::{ASSUMED, state_code};
 use super::super::orders::{self, Loaded, Rules, Telling};
 use super::super::poll;
@@ -95,8 +96,13 @@ pub(super) fn answer_elsewhere(
     let text = row.told();
     let telling = Telling { what: "exported", text: &text, via: "export", quiet };
     let event = Event::Exported(Exported::One(row.status()));
+    let had_result = order.life.has_result;
     if orders::advance(tx, order, &event, now, rules, &telling)?.is_some() {
         set_result(tx, order.id, row)?;
+        if had_result {
+            // As far as the order goes, it is what it was: its rows have another answer all the same.
+            again::publish_again(tx, order, now)?;
+        }
     }
     Ok(())
 }

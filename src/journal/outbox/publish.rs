@@ -2,9 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use super::super::again;
 use super::super::codes::BatchState;
 use super::super::files::free_batch_name;
 use super::super::view::View;
+use super::super::wake::Rung;
 use super::super::{Journal, JournalError};
 use crate::types::{BatchId, Timestamp};
 
@@ -15,6 +17,17 @@ pub enum ResultFile {
     Results,
     /// `NAME.settled.csv`
     Settled,
+}
+
+/// How a file came out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CameOut {
+    /// It is the last of its batch, unless something changes later.
+    Whole,
+    /// Rows of it are still open.
+    RowsOpen,
+    /// A row changed while it was written, and may be in it as it was before: the batch comes out again.
+    Outdated,
 }
 
 impl View {
@@ -55,7 +68,8 @@ impl Journal {
         .await
     }
 
-    /// The file of this name is in the outbox: with rows still open the batch is `published`, else done.
+    /// The file of this name is in the outbox: with rows still open, or changed since [`Journal::begin_file`], the batch is
+    /// `published`, else done.
     ///
     /// # Errors
     /// The journal can't be written.
@@ -65,7 +79,7 @@ impl Journal {
         file: String,
         done: bool,
         now: Timestamp,
-    ) -> Result<(), JournalError> {
+    ) -> Result<CameOut, JournalError> {
         self.write(move |tx| {
             // A row may have been ordered anew since the file was written: that batch isn't done.
             let (cancelled, open): (bool, i64) = tx
@@ -76,18 +90,27 @@ impl Journal {
                     |row| Ok((row.get(0)?, row.get(1)?)),
                 )?
                 .unwrap_or_default();
-            let state = match (done && open == 0, cancelled) {
-                (false, _) => BatchState::Published,
-                (true, false) => BatchState::Done,
-                (true, true) => BatchState::Cancelled,
+            let out = match done && open == 0 {
+                false => CameOut::RowsOpen,
+                true if again::has_changed(tx, batch)? => CameOut::Outdated,
+                true => CameOut::Whole,
             };
+            let state = match (out, cancelled) {
+                (CameOut::RowsOpen | CameOut::Outdated, _) => BatchState::Published,
+                (CameOut::Whole, false) => BatchState::Done,
+                (CameOut::Whole, true) => BatchState::Cancelled,
+            };
+            if out == CameOut::Outdated {
+                tx.ring(Rung::OUTBOX);
+            }
             tx.execute_one(
                 "a publication",
                 "UPDATE batches SET state = ?2, published_at = coalesce(published_at, ?3), \
                  done_at = CASE WHEN ?2 IN (4, 5) THEN ?3 END WHERE id = ?1",
                 (batch.0, state.code(), now.millis()),
             )?;
-            tx.event(now, None, Some(batch), "published", &format!("{file}: {}", state.as_str()))
+            tx.event(now, None, Some(batch), "published", &format!("{file}: {}", state.as_str()))?;
+            Ok(out)
         })
         .await
     }

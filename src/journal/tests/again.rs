@@ -126,3 +126,95 @@ async fn a_presumed_charge_that_is_disproved_lets_its_file_come_out_again_once()
     bench.tell(presumed, Event::Cleared(proven)).await;
     assert!(bench.busy().is_empty(), "nothing of it was left");
 }
+
+#[tokio::test]
+async fn a_change_while_a_file_is_written_lets_the_batch_come_out_again() {
+    let bench = Bench::new().await;
+    let batch = bench.batch("stock", &imeis(1)).await;
+    let order = bench.order_one(20).await;
+    bench.tell(order, Event::Status(ProviderStatus::Completed)).await;
+    let out = async || {
+        let (name, now) = ("stock.results.csv".to_owned(), bench.now());
+        bench.journal.published(batch, name, true, now).await.unwrap()
+    };
+    // The first file, and one of a batch that comes out again already.
+    for (id, charges) in [(15, 1), (16, 2)] {
+        bench.journal.begin_file(batch).await.unwrap();
+        assert_eq!(bench.row_of(batch, 1).order.unwrap().charges, charges);
+        bench.tell(order, Event::LateId(ProviderOrderId(id))).await;
+        assert_eq!(out().await, CameOut::Outdated);
+        assert_eq!((bench.work(batch).state, bench.busy()), (BatchState::Published, vec![batch]));
+    }
+    bench.journal.begin_file(batch).await.unwrap();
+    assert_eq!(out().await, CameOut::Whole);
+    assert!(bench.busy().is_empty());
+    assert_eq!(bench.number("SELECT count(*) FROM facts WHERE key LIKE 'changed%'"), 0);
+}
+
+#[tokio::test]
+async fn what_is_ordered_anew_and_ends_while_a_file_is_written_comes_out_again() {
+    let bench = Bench::new().await;
+    let batch = bench.batch("stock", &imeis(1)).await;
+    let order = bench.order_one(20).await;
+    bench.tell(order, Event::Status(ProviderStatus::Rejected)).await;
+    bench.journal.begin_file(batch).await.unwrap();
+    bench.said_of(Said::Retry, 0).await;
+    let anew = bench.order_one(21).await;
+    bench.tell(anew, Event::Status(ProviderStatus::Completed)).await;
+    let name = "stock.results.csv".to_owned();
+    let out = bench.journal.published(batch, name, true, bench.now()).await.unwrap();
+    assert_eq!((out, bench.work(batch).open_rows()), (CameOut::Outdated, 0));
+}
+
+/// Two files of an IMEI that was ordered before, by no order of ours, one after the other; both are out.
+async fn elsewhere_twice(bench: &Bench) -> [BatchId; 2] {
+    let mut batches = [BatchId(0); 2];
+    for (batch, stem) in batches.iter_mut().zip(["first", "second"]) {
+        *batch = bench.batch(stem, &imeis(1)).await;
+        let ticket = bench.claim(1).await.pop().unwrap();
+        bench.finish(ticket, Placed::AlreadyExists).await;
+        bench.publish(*batch, true).await;
+    }
+    batches
+}
+
+#[tokio::test]
+async fn an_answer_from_an_export_reaches_every_file_that_was_refused_for_it() {
+    for is_cancelled in [false, true] {
+        let bench = Bench::new().await;
+        let batches = elsewhere_twice(&bench).await;
+        if is_cancelled {
+            bench.batch("third", &imeis(1)).await;
+            bench.said_of(Said::Cancel, 0).await;
+        }
+        let at = bench.now();
+        bench.sort(vec![bench.row(0, 1, at)]).await;
+        assert!(!bench.busy().contains(&batches[0]), "it isn't finished");
+        for (status, end) in [(3, TallyState::Order(State::Rejected)), (2, TallyState::Duplicate)] {
+            bench.sort(vec![bench.row(0, status, at)]).await;
+            for batch in batches {
+                assert!(bench.busy().contains(&batch), "{batch} comes out again");
+                assert_eq!(bench.tallies(batch), [(end, Link::Own, 1)]);
+                bench.publish(batch, true).await;
+            }
+        }
+        bench.sort(vec![bench.row(0, 2, at)]).await;
+        assert!(batches.iter().all(|batch| !bench.busy().contains(batch)), "the same again");
+        bench.check_books();
+    }
+}
+
+#[tokio::test]
+async fn a_newer_answer_from_an_export_lets_its_file_come_out_again() {
+    let bench = Bench::new().await;
+    let batches = elsewhere_twice(&bench).await;
+    for code in ["older", "newer"] {
+        bench.pass(Duration::from_secs(60));
+        bench.sort(vec![ExportRow { code: code.to_owned(), ..bench.row(0, 2, bench.now()) }]).await;
+        assert_eq!(bench.busy(), batches, "{code}");
+        for batch in batches {
+            assert_eq!(bench.row_of(batch, 1).order.unwrap().code.as_deref(), Some(code));
+            bench.publish(batch, true).await;
+        }
+    }
+}

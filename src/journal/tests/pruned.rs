@@ -41,6 +41,7 @@ impl Bench {
 
     pub(super) async fn publish(&self, batch: BatchId, done: bool) {
         self.pass(Duration::from_secs(1));
+        self.journal.begin_file(batch).await.unwrap();
         self.journal.published(batch, "stock.results.csv".to_owned(), done, self.now()).await.unwrap();
     }
 

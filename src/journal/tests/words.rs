@@ -184,6 +184,7 @@ async fn cancelling_a_batch_stops_what_is_not_sent_and_leaves_the_rest() {
     assert!(answer.text.contains("498 rows are cancelled, 2 are ordered"), "{answer:?}");
     assert_eq!((bench.state(ordered), bench.state(doubt)), (State::Ordered, State::InDoubt));
     assert!(bench.claim(9).await.is_empty());
+    bench.journal.begin_file(batch).await.unwrap();
     bench.journal.published(batch, "a file".to_owned(), false, bench.now()).await.unwrap();
     assert!(bench.said(Said::Cancel, Target::batch(batch)).await.done, "said twice, it stays so");
 }
@@ -237,6 +238,7 @@ async fn an_order_that_comes_back_to_the_queue_of_a_cancelled_batch_is_cancelled
     bench.journal.sweep_cancelled(batch, bench.now(), (*bench.rules).clone()).await.unwrap();
     assert_eq!(bench.tallies(batch), [(TallyState::Order(State::Cancelled), Link::Own, 1)]);
     assert!(bench.journal.read_here(View::cancelled_batches).unwrap().is_empty());
+    bench.journal.begin_file(batch).await.unwrap();
     bench.journal.published(batch, "a file".to_owned(), true, bench.now()).await.unwrap();
     assert_eq!(bench.batch_state(batch), BatchState::Cancelled);
 }
@@ -288,6 +290,7 @@ async fn a_rejected_order_is_made_anew_for_its_row_which_shows_both_charges() {
     let old = bench.order_one(17).await;
     bench.order_one(18).await;
     bench.reject(old, 17, 0).await;
+    bench.journal.begin_file(batch).await.unwrap();
     bench.journal.published(batch, "a file".to_owned(), false, bench.now()).await.unwrap();
     assert!(bench.said_of(Said::Retry, 0).await.done);
     let new = bench.current(0);
@@ -328,11 +331,13 @@ async fn a_batch_that_was_done_is_reopened_and_is_not_done_while_a_new_order_wai
     let batch = bench.batch("stock", &imeis(1)).await;
     let old = bench.order_one(17).await;
     bench.reject(old, 17, 0).await;
+    bench.journal.begin_file(batch).await.unwrap();
     bench.journal.published(batch, "a file".to_owned(), true, bench.now()).await.unwrap();
     assert_eq!(bench.batch_state(batch), BatchState::Done);
     assert!(bench.said(Said::Retry, Target::batch(batch)).await.done);
     assert_eq!(bench.batch_state(batch), BatchState::Published);
     // The outbox had read the batch before the word came.
+    bench.journal.begin_file(batch).await.unwrap();
     bench.journal.published(batch, "a file".to_owned(), true, bench.now()).await.unwrap();
     assert_eq!(bench.batch_state(batch), BatchState::Published);
     assert_eq!(bench.claim(9).await.len(), 1);

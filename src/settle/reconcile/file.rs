@@ -94,6 +94,7 @@ impl Work {
     }
 
     async fn read(&self, key: String, mut export: Export<File>, before: Stamp) -> Result<(), WorkError> {
+        self.journal.begin_export(self.clock.now()).await?;
         let account = self.settings.config.provider.account.clone();
         let presumed = self.journal.read(move |view| view.presumed_keys(&account)).await?;
         let mut reading = Reading { clearing: Clearing::of(presumed), ..Reading::default() };

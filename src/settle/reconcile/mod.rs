@@ -17,6 +17,10 @@
 //! | `.taken` | refused | no export; a crash before it was moved | it is moved to `rejected/` |
 //! | `rejected/` | refused | done | nothing |
 //!
+//! What it changes in files that are out comes out once, when it is read: the journal says as long as one is being read,
+//! and the outbox waits for it, not without end. A crash leaves that standing, and the export in `.taken`; where the next
+//! start finds none there, it says that none is read.
+//!
 //! Rows for an order on the wire are kept in the journal until its answer is there: a crash leaves them there, or the
 //! export in `.taken`.
 
@@ -177,6 +181,9 @@ impl Reconcile {
             Err(_) => return true,
         };
         let mut left = false;
+        if taken.is_empty() {
+            self.let_come_out(stop).await;
+        }
         for file in taken {
             left |= !self.work_through(file, stop).await;
         }
@@ -186,7 +193,9 @@ impl Reconcile {
     /// Works a taken export through to the archive or to `rejected/`, unless `stop` comes before its end. False: not now.
     pub async fn work_through(&mut self, taken: Taken, stop: &CancellationToken) -> bool {
         let (name, place) = (taken.shown_name(), taken.path.clone());
-        match self.read_through(taken, stop).await {
+        let read = self.read_through(taken, stop).await;
+        self.let_come_out(stop).await;
+        match read {
             Ok(is_done) => {
                 self.told.remove(&place);
                 is_done
@@ -197,6 +206,16 @@ impl Reconcile {
                 }
                 false
             }
+        }
+    }
+
+    /// No export is being read: what one changed, as far as it was read, needn't wait for more. One that `stop` ended is
+    /// read on by the next start.
+    async fn let_come_out(&self, stop: &CancellationToken) {
+        if !stop.is_cancelled()
+            && let Err(error) = self.journal.no_export().await
+        {
+            tracing::debug!("that no export is being read can't be told: {error}");
         }
     }
 
