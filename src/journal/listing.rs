@@ -12,13 +12,15 @@ mod turned;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::export::orders_of;
+use super::export::{orders_of, seen_titles};
 use super::orders::{self, COLUMNS, Loaded, Rules, Telling};
 use super::settle::ListingFacts;
 use super::tx::Tx;
 use super::{JournalError, books, poll, rest};
 use crate::order::{Absence, Event, State};
-use crate::types::{Imei, OrderId, ProviderOrder, ProviderOrderId, ProviderStatus, ServiceId, Timestamp};
+use crate::types::{
+    Imei, OrderId, ProviderOrder, ProviderOrderId, ProviderStatus, ServiceId, Timestamp, Titles,
+};
 
 pub use in_flight::hangs_after;
 pub(super) use reach::OUT_OF_REACH;
@@ -76,16 +78,22 @@ impl<'a> Judging<'a> {
     }
 
     fn recognise_ours(&mut self) -> Result<(), JournalError> {
+        let known = self.known_titles()?;
         for told in self.listing {
-            let found: Option<(i64, i64)> = self.tx.find(
-                "SELECT orders.id, orders.service FROM charges JOIN orders ON orders.id = charges.order_id \
+            let found: Option<(i64, i64, i64)> = self.tx.find(
+                "SELECT orders.id, orders.service, orders.imei FROM charges JOIN orders ON orders.id = charges.order_id \
                  WHERE charges.account = ?1 AND charges.provider_id = ?2",
                 (self.account, books::provider_id(told.id)),
-                |row| Ok((row.get(0)?, row.get(1)?)),
+                |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
             )?;
-            let Some((order, service)) = found else { continue };
+            let Some((order, service, imei)) = found else { continue };
+            let service = ServiceId(service);
             self.ours.insert(told.id, OrderId(order));
-            self.titles.entry(ServiceId(service)).or_default().insert(told.package.clone());
+            // One that is told to be another IMEI's or service's says nothing of what its own is called.
+            let is_its = told.imei.is_none_or(|told| i64::try_from(told.as_u64()) == Ok(imei));
+            if is_its && known.anothers(service, &told.package).is_none() {
+                self.titles.entry(service).or_default().insert(told.package.clone());
+            }
             self.has_finished |= told.status != ProviderStatus::Pending;
         }
         let newest: Vec<(ProviderOrderId, OrderId)> =
@@ -100,6 +108,15 @@ impl<'a> Judging<'a> {
             self.witnesses.extend(begun);
         }
         Ok(())
+    }
+
+    /// The titles of services, without what this listing tells.
+    fn known_titles(&self) -> Result<Titles, JournalError> {
+        let mut known = seen_titles(self.tx, self.account)?;
+        for (service, titles) in &self.facts.titles {
+            titles.iter().for_each(|title| known.list(*service, title));
+        }
+        Ok(known)
     }
 
     pub(super) fn run(&self) -> Result<usize, JournalError> {

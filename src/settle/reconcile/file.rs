@@ -17,10 +17,11 @@ use crate::journal::{
     ExportRow, Journal, JournalError, OpenFile, ReadExport, Refused, SettledBy, Sorted, TurnedBy, Unmatched,
 };
 use crate::settings::Settings;
+use crate::types::Titles;
 
 use super::clearing::Clearing;
 use super::dates::Dates;
-use super::read::{Export, OpenError, ReadRow, Titles};
+use super::read::{Export, OpenError, ReadRow};
 use super::reason::{Kind, Leftovers, not_an_export};
 use super::turned::TurnedRows;
 
@@ -107,6 +108,10 @@ impl Work {
                         ReadRow::UnknownTitle(line, title) => {
                             reading.clearing.add_unknown();
                             reading.left.add(Kind::UnknownTitle, line, &title);
+                        }
+                        ReadRow::SharedTitle(line, title) => {
+                            reading.clearing.add_unknown();
+                            reading.left.add(Kind::SharedTitle, line, &title);
                         }
                         ReadRow::Unreadable(line, why) => {
                             reading.clearing.add_unknown();
