@@ -96,6 +96,22 @@ async fn an_export_settles_it_then_and_its_charge_stays_one() {
 }
 
 #[tokio::test]
+async fn an_answer_with_a_booked_id_is_told_with_both_orders_and_what_to_do() {
+    let bench = Bench::new().await;
+    bench.batch("stock", &imeis(1)).await;
+    bench.order_one(10).await;
+    bench.batch("more", &[imei(1)]).await;
+    let answered = bench.order_one(10).await;
+    assert_eq!(bench.state(answered), State::InDoubt);
+    let alarm = bench.alarm();
+    assert_eq!(alarm.name, "wrong_answer");
+    let [first, second] = [0, 1].map(|n| imei(n).to_string());
+    for words in [&first, "of stock", &second, "of more", "Nothing to do yet", "imeid resolve"] {
+        assert!(alarm.text.contains(words), "{words}: {}", alarm.text);
+    }
+}
+
+#[tokio::test]
 async fn an_order_told_of_as_another_services_does_not_say_what_its_own_is_called() {
     let mut bench = Bench::new().await;
     let first = bench.service;
