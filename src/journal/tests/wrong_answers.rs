@@ -112,6 +112,27 @@ async fn an_answer_with_a_booked_id_is_told_with_both_orders_and_what_to_do() {
 }
 
 #[tokio::test]
+async fn an_id_that_the_provider_tells_as_another_services_changes_nothing() {
+    let mut bench = Bench::new().await;
+    let first = bench.service;
+    let second = bench.add_service().await;
+    for (service, title) in [(first, "iPhone Check"), (second, "iPhone Unlock")] {
+        let sql = format!("INSERT INTO titles (service, title) VALUES ({}, '{title}')", service.0);
+        bench.journal.write(move |tx| tx.execute_one("a test's title", &sql, [])).await.unwrap();
+    }
+    bench.batch("stock", &imeis(1)).await;
+    let doubt = bench.doubt_one().await;
+    bench.pass(QUIET);
+    let seen = |package: &str| Seen::Order { imei: Some(imei(0)), package: package.to_owned() };
+    let answer = bench.said_seen(Said::OrderId(17), 0, seen("iPhone Unlock")).await;
+    assert!(!answer.done && answer.text.contains("the service unlock, not check"), "{answer:?}");
+    assert_eq!(bench.state(doubt), State::InDoubt);
+    // A name that is new is no other service's, and known from then on.
+    assert!(bench.said_seen(Said::OrderId(17), 0, seen("iPhone Check 2")).await.done);
+    assert_eq!(bench.number("SELECT count(*) FROM titles WHERE title = 'iPhone Check 2'"), 1);
+}
+
+#[tokio::test]
 async fn an_order_told_of_as_another_services_does_not_say_what_its_own_is_called() {
     let mut bench = Bench::new().await;
     let first = bench.service;
