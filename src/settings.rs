@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::config::{Config, Service};
 use crate::journal::{Journal, JournalError, Rules, ServiceQueue, ServiceTerms, View};
-use crate::types::{NetworkId, ServiceId};
+use crate::types::{NetworkId, ProviderService, ServiceId};
 
 /// The configuration in force. A reload makes a new one; stages hold a `watch` of it.
 #[derive(Clone, Debug)]
@@ -44,6 +44,13 @@ impl Settings {
     #[must_use]
     pub fn number(&self, network_id: &NetworkId) -> Option<ServiceId> {
         self.numbers.get(network_id).copied()
+    }
+
+    /// The configured services among those that the provider offers, with their titles there.
+    #[must_use]
+    pub fn titles_among(&self, offered: Vec<ProviderService>) -> Vec<(ServiceId, String)> {
+        let number = |id: String| self.number(&NetworkId(id));
+        offered.into_iter().filter_map(|one| Some((number(one.network_id)?, one.title))).collect()
     }
 
     /// The configured service with this number.

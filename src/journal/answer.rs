@@ -11,7 +11,7 @@ use super::wake::Rung;
 use super::{Journal, JournalError};
 use crate::gate::Scope;
 use crate::order::{Alarm, Answer, Effect, Event, KeyFacts, PauseReason, State};
-use crate::types::{NotTaken, Placed, ProviderOrderId, Reply, Timestamp, Unclear};
+use crate::types::{NotTaken, OrderId, Placed, ProviderOrderId, Reply, Timestamp, Unclear};
 
 /// What recording an answer did.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -136,8 +136,16 @@ fn distrust(tx: &Tx<'_>, order: &Loaded, outcome: &Placed, now: Timestamp) -> Re
     let Placed::Taken(id) = outcome else { return Ok(outcome.clone()) };
     match owner(tx, order, *id)? {
         Some(owner) if owner != order.id.0 => {
-            let what = format!("the provider answered with id {id}, which is order {owner}'s");
-            books::alarm(tx, now, Alarm::Journal, &what, order)?;
+            let owner = books::shown(tx, &orders::load(tx, OrderId(owner))?)?;
+            let what = format!("the provider answered with order id {id}, which is that of {owner}");
+            let text = format!(
+                "{what}, when {} was ordered: that answer isn't used, and the order is in doubt until imeid finds out whether \
+                 it was taken. Nothing to do yet. If it is held then, look IMEI {} up at the provider, and say what you \
+                 found with imeid resolve",
+                books::shown(tx, order)?,
+                order.imei
+            );
+            books::alarm(tx, now, Alarm::WrongAnswer, &text, order)?;
             Ok(Placed::Unclear(Unclear { what, ids: Vec::new(), retry_after: None }))
         }
         _ if i64::try_from(id.0).is_err() => {

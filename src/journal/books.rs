@@ -25,7 +25,7 @@ use crate::types::{Money, OrderId, ProviderOrderId, ServiceId, Timestamp};
 
 use alarms::alarm_text;
 pub(super) use alarms::{
-    alarm, alarm_about_batch, alarm_is_gone, alarm_without_order, enter_alarm, is_open, log_alarm,
+    alarm, alarm_about_batch, alarm_is_gone, alarm_without_order, enter_alarm, is_open, log_alarm, shown,
 };
 use attempts::{AttemptRow, in_flight, oldest, set_verdict, source};
 
@@ -51,6 +51,12 @@ pub(super) fn apply(
         Effect::EndRefused => end_in_flight(tx, order, now, Verdict::Refused),
         Effect::EndUnknown => end_in_flight(tx, order, now, Verdict::Unknown),
         Effect::Charge { from, id } => charge(tx, order, *from, *id, now, rules, telling),
+        Effect::Unname(id) => tx.execute_one(
+            "an order's id",
+            "DELETE FROM charges WHERE account = (SELECT account FROM services WHERE id = ?1) AND provider_id = ?2 \
+             AND order_id = ?3",
+            (order.service.0, provider_id(*id), order.id.0),
+        ),
         Effect::Presume(from) => presume(tx, order, *from, now, rules),
         Effect::PresumeUnaccounted => revise_all(
             tx,

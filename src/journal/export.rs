@@ -22,7 +22,7 @@ use super::tx::Tx;
 use super::view::View;
 use super::{Journal, kept, restore};
 use crate::order::State;
-use crate::types::{Imei, OrderId, ServiceId, Timestamp};
+use crate::types::{Imei, OrderId, ServiceId, Timestamp, Titles};
 
 use elsewhere::{answer_elsewhere, remember};
 pub(super) use row::one_each;
@@ -71,17 +71,16 @@ pub enum Unmatched {
     More,
 }
 
+const TITLES: &str =
+    "SELECT service, title FROM services JOIN titles ON titles.service = services.id WHERE account = ?1";
+
 impl View {
     /// What the provider calls the services of this account, as seen at our own orders.
     ///
     /// # Errors
     /// What SQLite says.
     pub fn titles(&self, account: &str) -> Result<Vec<(ServiceId, String)>, JournalError> {
-        self.all(
-            "SELECT service, title FROM services JOIN titles ON titles.service = services.id WHERE account = ?1",
-            [account],
-            |row| Ok((ServiceId(row.get(0)?), row.get(1)?)),
-        )
+        self.all(TITLES, [account], |row| Ok((ServiceId(row.get(0)?), row.get(1)?)))
     }
 }
 
@@ -254,6 +253,17 @@ fn attempt_of(tx: &Tx<'_>, order: &Loaded) -> Result<Option<(Timestamp, Timestam
     Ok(found.and_then(|(begun, ended)| {
         ended.map(|ended| (Timestamp::from_millis(begun), Timestamp::from_millis(ended)))
     }))
+}
+
+/// What the provider called the services of this account, at orders of ours.
+pub(super) fn seen_titles(tx: &Tx<'_>, account: &str) -> Result<Titles, JournalError> {
+    let mut titles = Titles::default();
+    let mut statement = tx.prepare(TITLES)?;
+    let mut rows = statement.query([account])?;
+    while let Some(row) = rows.next()? {
+        titles.see(ServiceId(row.get(0)?), &row.get::<_, String>(1)?);
+    }
+    Ok(titles)
 }
 
 /// Notes what the provider calls an order's service.

@@ -12,13 +12,15 @@ mod turned;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::export::orders_of;
+use super::export::{orders_of, seen_titles};
 use super::orders::{self, COLUMNS, Loaded, Rules, Telling};
 use super::settle::ListingFacts;
 use super::tx::Tx;
 use super::{JournalError, books, poll, rest};
 use crate::order::{Absence, Event, State};
-use crate::types::{Imei, OrderId, ProviderOrder, ProviderOrderId, ProviderStatus, ServiceId, Timestamp};
+use crate::types::{
+    Imei, OrderId, ProviderOrder, ProviderOrderId, ProviderStatus, ServiceId, Timestamp, Titles,
+};
 
 pub use in_flight::hangs_after;
 pub(super) use reach::OUT_OF_REACH;
@@ -95,6 +97,7 @@ impl<'a, 't> Judging<'a, 't> {
 
     fn recognise_ours(&mut self) -> Result<(), JournalError> {
         let mut others = BTreeSet::new();
+        let known = self.known_titles()?;
         for told in self.listing {
             let found: Option<(i64, i64, i64)> = self.tx.find(
                 "SELECT orders.id, orders.service, orders.imei FROM charges JOIN orders ON orders.id = charges.order_id \
@@ -106,7 +109,8 @@ impl<'a, 't> Judging<'a, 't> {
             let Some(imei) = u64::try_from(imei).ok().and_then(Imei::from_u64) else { continue };
             let ours = Ours { order: OrderId(order), service: ServiceId(service), imei };
             self.ours.insert(told.id, ours);
-            if !ours.is(told) {
+            // One that is told to be another IMEI's or service's shows nothing of its own.
+            if !ours.is(told) || known.anothers(ours.service, &told.package).is_some() {
                 others.insert(told.id);
                 continue;
             }
@@ -125,6 +129,15 @@ impl<'a, 't> Judging<'a, 't> {
             self.witnesses.extend(begun);
         }
         Ok(())
+    }
+
+    /// The titles of services, without what this listing tells.
+    fn known_titles(&self) -> Result<Titles, JournalError> {
+        let mut known = seen_titles(self.tx, self.account)?;
+        for (service, titles) in &self.facts.titles {
+            titles.iter().for_each(|title| known.list(*service, title));
+        }
+        Ok(known)
     }
 
     pub(super) fn run(&self) -> Result<usize, JournalError> {

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use super::books;
 use super::orders::{self, Loaded, Rules, Telling};
 use super::view::View;
 use super::{Journal, JournalError};
-use crate::order::{Event, State};
-use crate::types::{Imei, OrderId, ProviderOrder, ProviderOrderId, ProviderStatus, Timestamp};
+use crate::order::{Alarm, Event, State};
+use crate::types::{Imei, OrderId, ProviderOrder, ProviderOrderId, ProviderStatus, ServiceId, Timestamp};
 
 /// An order whose time to be asked after has come.
 #[derive(Clone, Debug)]
@@ -17,6 +18,8 @@ pub struct DuePoll {
     pub id: ProviderOrderId,
     /// Its IMEI: an answer about another one isn't about it.
     pub imei: Imei,
+    /// Its service: likewise.
+    pub service: ServiceId,
     /// When it was taken.
     pub ordered_at: Timestamp,
     /// It was given up, and waits for a person: what is answered late is found all the same.
@@ -43,6 +46,8 @@ pub enum PollTold {
     Nothing,
     /// Nothing, for too long, or its id is refused for it alone.
     GivenUp(String),
+    /// Of another IMEI or service, under its id: in which words.
+    Anothers(String),
 }
 
 impl View {
@@ -52,14 +57,14 @@ impl View {
     /// What SQLite says.
     pub fn due_polls(&self, now: Timestamp, limit: u32) -> Result<Vec<DuePoll>, JournalError> {
         let open = self.all(
-            "SELECT id, provider_id, imei, ordered_at, 0 FROM orders WHERE state = 3 AND due_at <= ?1 \
+            "SELECT id, provider_id, imei, ordered_at, 0, service FROM orders WHERE state = 3 AND due_at <= ?1 \
              ORDER BY due_at, id LIMIT ?2",
             (now.millis(), limit),
             read_due,
         )?;
         // Of one that was listed twice a person says which id is asked after.
         let given_up = self.all(
-            "SELECT id, provider_id, imei, ordered_at, 1 FROM orders WHERE state IN (1, 2, 4, 5) AND state = 5 \
+            "SELECT id, provider_id, imei, ordered_at, 1, service FROM orders WHERE state IN (1, 2, 4, 5) AND state = 5 \
              AND due_at <= ?1 AND provider_id IS NOT NULL AND charged = 1 ORDER BY due_at, id LIMIT ?2",
             (now.millis(), limit),
             read_due,
@@ -79,13 +84,13 @@ impl View {
         limit: u32,
     ) -> Result<Vec<DuePoll>, JournalError> {
         let open = self.all(
-            "SELECT id, provider_id, imei, ordered_at, 0 FROM orders WHERE state = 3 AND due_at > ?1 \
+            "SELECT id, provider_id, imei, ordered_at, 0, service FROM orders WHERE state = 3 AND due_at > ?1 \
              ORDER BY due_at, id LIMIT ?2",
             (latest.millis(), limit),
             read_due,
         )?;
         let given_up = self.all(
-            "SELECT id, provider_id, imei, ordered_at, 1 FROM orders WHERE state IN (1, 2, 4, 5) AND state = 5 \
+            "SELECT id, provider_id, imei, ordered_at, 1, service FROM orders WHERE state IN (1, 2, 4, 5) AND state = 5 \
              AND due_at > ?1 AND provider_id IS NOT NULL AND charged = 1 ORDER BY due_at, id LIMIT ?2",
             (latest_given_up.millis(), limit),
             read_due,
@@ -118,6 +123,7 @@ fn read_due(row: &rusqlite::Row<'_>) -> rusqlite::Result<DuePoll> {
         imei: imei.ok_or(rusqlite::Error::IntegralValueOutOfRange(2, 0))?,
         ordered_at: Timestamp::from_millis(row.get::<_, Option<i64>>(3)?.unwrap_or(0)),
         is_held: row.get(4)?,
+        service: ServiceId(row.get(5)?),
     })
 }
 
@@ -186,8 +192,33 @@ fn record(
             orders::advance(tx, &mut order, &Event::GiveUp, now, rules, &telling)?;
             ask_again(tx, result)
         }
+        PollTold::Anothers(why) => disprove(tx, &mut order, why, now, rules),
         PollTold::Status(_) | PollTold::Nothing => ask_again(tx, result),
     }
+}
+
+/// The id that the provider gave for an order is another one's: the charge stands, and a person, a listing or an export
+/// tells under which id it is.
+fn disprove(
+    tx: &super::Tx<'_>,
+    order: &mut Loaded,
+    why: &str,
+    now: Timestamp,
+    rules: &Rules,
+) -> Result<(), JournalError> {
+    let telling = Telling { what: "not its id", text: why, via: "", quiet: false };
+    if orders::advance(tx, order, &Event::Disproved, now, rules, &telling)?.is_none() {
+        return Ok(());
+    }
+    orders::held_for(tx, order.id, Some(why))?;
+    let service = super::pause::service_name(tx, order.service)?;
+    let text = format!(
+        "{why}. So {} is held: it is paid, and under which order id isn't known. Look the IMEI up at the provider, and say \
+         imeid resolve {} --service {service} --order-id N; the provider's list, or its export in reconcile, settles it too",
+        books::shown(tx, order)?,
+        order.imei
+    );
+    books::alarm(tx, now, Alarm::WrongAnswer, &text, order)
 }
 
 fn ask_again(tx: &super::Tx<'_>, result: &PollResult) -> Result<(), JournalError> {

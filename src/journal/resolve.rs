@@ -2,7 +2,9 @@
 
 use super::JournalError;
 use super::books;
+use super::export;
 use super::orders::{self, Loaded, Rules, Telling};
+use super::pause;
 use super::requests::{Request, RequestAnswer};
 use super::rest;
 use super::tx::Tx;
@@ -83,13 +85,22 @@ pub(super) fn order_id(
         && owner != order.id
     {
         let other = orders::load(tx, owner)?;
-        return Ok(RequestAnswer::nothing(format!("order id {id} is IMEI {}'s already", other.imei)));
+        let service = pause::service_name(tx, other.service)?;
+        let of = if other.service == order.service { String::new() } else { format!(" (service {service})") };
+        return Ok(RequestAnswer::nothing(format!("order id {id} is IMEI {}'s already{of}", other.imei)));
     }
     if let Some(why) = request.seen.against(id, order.imei) {
         return Ok(RequestAnswer::nothing(why));
     }
+    if let Some(why) = another_services(tx, order, id, &request.seen)? {
+        return Ok(RequestAnswer::nothing(why));
+    }
     let word = Word::OrderId { id, quiet_over: quiet_over(tx, order, now, rules), booked: owner.is_some() };
     let moved = say(tx, request, order, word, now, rules)?;
+    if let (None, Seen::Order { package, .. }) = (&moved, &request.seen) {
+        // By a person's word this is what the provider calls its service: no poll takes it for another one's then.
+        export::note_title(tx, order.id, package)?;
+    }
     Ok(moved.unwrap_or_else(|| {
         let done = format!("IMEI {} is ordered under id {id}", order.imei);
         RequestAnswer::done(match &request.seen {
@@ -97,6 +108,24 @@ pub(super) fn order_id(
             _ => format!("{done}: the id was taken unseen, for no daemon runs that could ask the provider"),
         })
     }))
+}
+
+/// Why an id can't be believed to be of the order's service: another one's orders are called so, and its own otherwise.
+fn another_services(
+    tx: &Tx<'_>,
+    order: &Loaded,
+    id: ProviderOrderId,
+    seen: &Seen,
+) -> Result<Option<String>, JournalError> {
+    let Seen::Order { package, .. } = seen else { return Ok(None) };
+    let account: Option<String> =
+        tx.find("SELECT account FROM services WHERE id = ?1", [order.service.0], |row| row.get(0))?;
+    let titles = export::seen_titles(tx, &account.unwrap_or_default())?;
+    let Some(other) = titles.anothers(order.service, package) else { return Ok(None) };
+    let (name, own) = (pause::service_name(tx, other)?, pause::service_name(tx, order.service)?);
+    Ok(Some(format!(
+        "at the provider order id {id} is of {package}, which is the service {name}, not {own}: nothing was changed"
+    )))
 }
 
 /// "It was not ordered."

@@ -5,6 +5,8 @@
 pub enum Alarm {
     /// Two orders at the provider for one of ours.
     DoubleCharge,
+    /// The provider answered with what is another order's.
+    WrongAnswer,
     /// A finished order changed its status.
     StatusChanged,
     /// An event that the table has no row for.
@@ -47,6 +49,7 @@ impl Alarm {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::DoubleCharge => "double_charge",
+            Self::WrongAnswer => "wrong_answer",
             Self::StatusChanged => "status_changed",
             Self::IllegalEvent => "illegal_event",
             Self::Journal => "journal",

@@ -35,6 +35,8 @@ pub enum Event {
     Status(ProviderStatus),
     /// Ordered for longer than `give_up_after`, or its id is refused for it alone.
     GiveUp,
+    /// The provider tells of another IMEI or service under its id: that id isn't its own.
+    Disproved,
     /// An id that comes late, or a second one.
     LateId(ProviderOrderId),
     /// An older order of the key turned out to be taken.
@@ -221,7 +223,8 @@ pub enum Source {
     Presumed,
     /// One that was released on an inference.
     Inferred,
-    /// One that an export charged without an id: the id is put to it, no money moves.
+    /// One that is charged without an id, as an export told of it or its id was disproved: the id is put to it, no money
+    /// moves.
     Booked,
     /// None: the order has no attempt that it can be.
     None,
@@ -325,6 +328,8 @@ pub enum Effect {
         /// The provider's id.
         id: Option<ProviderOrderId>,
     },
+    /// This id isn't the order's: its charge stands, without an id.
+    Unname(ProviderOrderId),
     /// One attempt's charge is presumed.
     Presume(Source),
     /// The charge of every unaccounted attempt is presumed.

@@ -34,6 +34,7 @@
 //! | queued with nothing unproven, ordered_elsewhere | [`Event::Exported`], finished | ordered_elsewhere with its result | 0 |
 //! | ordered(id), held with an id | [`Event::Status`] | completed, rejected | a rejection's refund is expected |
 //! | ordered(id) | [`Event::GiveUp`] | held | charged, unanswered |
+//! | ordered(id), held with an id | [`Event::Disproved`] | held without an id; of several ids it keeps them | charged, without an id |
 //! | completed, rejected | [`Event::Status`], the other one | rejected, completed | alarm |
 //! | in_doubt, held; no id; quiet period over | operator: order id, not ordered | ordered(id), queued | recorded |
 //! | held with an id | operator: order id | ordered(id) | charged |
@@ -150,7 +151,7 @@ pub struct Order {
     pub presumed: u32,
     /// Charges booked, by id or by an export.
     pub charged: u32,
-    /// Those of them whose id is known: an export tells none.
+    /// Those of them whose id is known: an export tells none, and one can be disproved.
     pub named: u32,
     /// Ordered elsewhere, and an export brought the result.
     pub has_result: bool,

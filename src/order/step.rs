@@ -65,6 +65,7 @@ impl Draft {
             Event::Exported(exported) => self.exported(*exported),
             Event::Status(status) => self.status(*status),
             Event::GiveUp => self.order.state == State::Ordered && self.to(State::Held),
+            Event::Disproved => self.disproved(),
             Event::LateId(id) => self.late_id(*id),
             Event::Superseded => self.superseded(),
             Event::Cleared(absence) => self.cleared(*absence),
@@ -309,6 +310,21 @@ impl Draft {
     fn rejected(&mut self) -> bool {
         self.effect(Effect::ExpectRefund);
         self.to(State::Rejected)
+    }
+
+    /// What was answered when it was taken proves that it was, so its charge stands; under which id isn't known any more.
+    fn disproved(&mut self) -> bool {
+        let Some(id) = self.order.id else { return false };
+        if !matches!(self.order.state, State::Ordered | State::Held) {
+            return false;
+        }
+        // Of one with several ids a person says which one's answer counts.
+        if self.order.named == 1 {
+            self.order.id = None;
+            self.order.named = 0;
+            self.effect(Effect::Unname(id));
+        }
+        self.to(State::Held)
     }
 
     fn late_id(&mut self, id: ProviderOrderId) -> bool {

@@ -202,6 +202,11 @@ fn held(order: &ResultOrder) -> String {
             "Paid, and its answer doesn't come: imeid asks on, more rarely. Ask the provider about order {id}."
         );
     }
+    if order.charged > Money::ZERO
+        && let Some(why) = &order.held_for
+    {
+        return format!("Paid ({}), and under which order id isn't known: {why}. {ASK}", order.charged);
+    }
     if order.charged > Money::ZERO {
         return format!(
             "Paid as the provider's export shows ({}), and its order id was never told. {ASK}",

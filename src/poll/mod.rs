@@ -1,18 +1,22 @@
 //! Polling: asks after orders, many in a call, until each is completed or rejected.
 //!
 //! Some installs answer with one of the N that were asked for: an answer is matched by id and IMEI, and what is missing
-//! is asked for again in smaller calls. An order about which nothing is told goes on being asked after.
+//! is asked for again in smaller calls. An order about which nothing is told goes on being asked after. What is told of
+//! another order under its id is no answer to it ([`whose`]).
 
-use std::collections::{BTreeMap, BTreeSet};
+mod whose;
+
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use whose::{TellsOf, Whose};
+
 use crate::clock::Clock;
 use crate::journal::{DuePoll, Journal, JournalError, KeptWait, PollResult, PollTold};
-use crate::order::Alarm;
 use crate::provider::Provider;
 use crate::pulse;
 use crate::schedule::{self, Waited};
@@ -41,8 +45,8 @@ pub struct Poll {
     failures: u32,
     /// Statuses that aren't known: each is logged once.
     unknown: Vec<String>,
-    /// Orders under whose ids another IMEI was told of: each is told once.
-    others: BTreeSet<ProviderOrderId>,
+    /// Whose orders are that are told of.
+    whose: Whose,
     /// How long orders were really asked after, and an answer came.
     waited: KeptWait,
 }
@@ -61,7 +65,7 @@ pub enum Stopped {
 impl Poll {
     /// The stage, with nothing asked yet.
     #[must_use]
-    pub const fn new(
+    pub fn new(
         journal: Journal,
         provider: Arc<dyn Provider>,
         clock: Clock,
@@ -74,7 +78,7 @@ impl Poll {
             settings,
             failures: 0,
             unknown: Vec::new(),
-            others: BTreeSet::new(),
+            whose: Whose::default(),
             waited: KeptWait::new(ASKED_FACT),
         }
     }
@@ -158,7 +162,13 @@ impl Poll {
         for chunk in open.chunks(per_call).chain(late.chunks(per_call)) {
             let results = self.ask(chunk).await?;
             let rules = (*self.settings.borrow().rules).clone();
+            let recorded: Vec<_> = results
+                .iter()
+                .filter(|result| matches!(result.told, PollTold::Anothers(_)))
+                .map(|result| result.order)
+                .collect();
             self.journal.record_polls(results, self.clock.now(), rules).await.map_err(Stopped::Journal)?;
+            recorded.into_iter().for_each(|order| self.whose.is_recorded(order));
         }
         Ok(due.len())
     }
@@ -176,7 +186,10 @@ impl Poll {
                     let looked = self.waited.look(&self.journal, &self.clock, limit).await;
                     let waited = looked.map_err(Stopped::Journal)?.clone();
                     let (asked_after, told_of) = (asked.len(), told.len());
-                    self.tell_of_other_imeis(&asked, &told).await;
+                    let settings = Arc::clone(&self.settings.borrow());
+                    let from = (self.provider.as_ref(), settings.as_ref());
+                    let learnt = self.whose.learn(&asked, &told, &self.journal, from, self.clock.now()).await;
+                    learnt.map_err(Stopped::Journal)?;
                     let missing = self.match_up(asked, told, alone, &waited, &mut results);
                     tracing::debug!(
                         asked = asked_after,
@@ -227,11 +240,12 @@ impl Poll {
         for due in asked {
             let next = self.next(&due);
             match by_id.remove(&due.id) {
-                Some(order) if is_of_another(&due, &order) => {
-                    let told = self.or_give_up(&due, PollTold::Nothing, waited);
-                    results.push(PollResult { order: due.order, told, next });
-                }
                 Some(order) => {
+                    if let Some(told) = self.another(&due, &order) {
+                        let told = self.or_give_up(&due, told, waited);
+                        results.push(PollResult { order: due.order, told, next });
+                        continue;
+                    }
                     self.tell_unknown(&order);
                     let (id, imei, status) = (due.id, due.imei, order.status_raw.as_str());
                     tracing::debug!(order = %due.order, %id, %imei, status, next = %next, "told of an order");
@@ -249,22 +263,18 @@ impl Poll {
         missing
     }
 
-    /// What is told under an order's id of another IMEI is no answer to it, and a person must see it.
-    async fn tell_of_other_imeis(&mut self, asked: &[DuePoll], told: &[ProviderOrder]) {
-        for order in told {
-            let Some(due) = asked.iter().find(|due| due.id == order.id) else { continue };
-            if !is_of_another(due, order) || !self.others.insert(due.id) {
-                continue;
+    /// What is told under an order's id of another one is no answer to it: what is recorded instead. One wrong answer may
+    /// be a slip that the next one mends.
+    fn another(&mut self, due: &DuePoll, told: &ProviderOrder) -> Option<PollTold> {
+        let settings = Arc::clone(&self.settings.borrow());
+        match self.whose.judge(due, told, &settings) {
+            TellsOf::Its => None,
+            TellsOf::AnotherOnce(why) => {
+                let imei = due.imei;
+                tracing::warn!(%imei, "{why}: that answer isn't used, and it is asked for again");
+                Some(PollTold::Nothing)
             }
-            let text = format!(
-                "the provider tells of another IMEI than {} under the id {} of its order: that answer isn't used, and it \
-                 is asked again. Look the order up at the provider",
-                due.imei, due.id
-            );
-            // Said and kept where it can't be recorded; then it is tried again with the next answer.
-            if self.journal.happened(Alarm::Journal, text, self.clock.now()).await.is_err() {
-                self.others.remove(&due.id);
-            }
+            TellsOf::AnotherAgain(why) => Some(PollTold::Anothers(why)),
         }
     }
 
@@ -272,7 +282,8 @@ impl Poll {
     fn or_give_up(&self, due: &DuePoll, told: PollTold, waited: &Waited) -> PollTold {
         let limit = self.settings.borrow().config.poll.give_up_after;
         let finished = matches!(&told, PollTold::Status(order) if order.status != ProviderStatus::Pending);
-        if !finished && !due.is_held && waited.since(due.ordered_at) > limit {
+        let is_anothers = matches!(told, PollTold::Anothers(_));
+        if !finished && !is_anothers && !due.is_held && waited.since(due.ordered_at) > limit {
             return PollTold::GivenUp("no answer for too long".to_owned());
         }
         told
@@ -301,10 +312,6 @@ impl Poll {
     }
 }
 
-fn is_of_another(due: &DuePoll, order: &ProviderOrder) -> bool {
-    order.imei.is_some_and(|imei| imei != due.imei)
-}
-
 fn halves(mut orders: Vec<DuePoll>) -> Vec<Vec<DuePoll>> {
     if orders.is_empty() {
         return Vec::new();
@@ -314,51 +321,4 @@ fn halves(mut orders: Vec<DuePoll>) -> Vec<Vec<DuePoll>> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::journal::View;
-    use crate::provider::GsmFusion;
-    use crate::types::{Imei, OrderId};
-
-    #[tokio::test]
-    async fn what_is_told_of_another_imei_is_no_answer_one_alarm_and_given_up_like_silence() {
-        let folder = tempfile::tempdir().unwrap();
-        let journal = Journal::open(&folder.path().join("journal.db")).unwrap();
-        let config =
-            crate::config::parse(&crate::config::edited(), std::path::Path::new("/etc/imeid/imeid.toml"))
-                .unwrap();
-        let clock = Clock::system();
-        let key = "a-key".to_owned().into();
-        let provider = Arc::new(GsmFusion::new(&config.provider, key, clock.clone()).unwrap());
-        let settings = Arc::new(Settings::new(config, &journal).await.unwrap());
-        let mut poll = Poll::new(journal.clone(), provider, clock.clone(), watch::channel(settings).1);
-        let id = ProviderOrderId(7);
-        let imei = Imei::from_parts(35_332_211, 1);
-        let due = |ordered_at| DuePoll { order: OrderId(1), id, imei, ordered_at, is_held: false };
-        let waited = Waited::always(clock.now());
-        let told = ProviderOrder {
-            id,
-            imei: Some(Imei::from_parts(35_332_211, 2)),
-            package: String::new(),
-            status: ProviderStatus::Completed,
-            status_raw: "2 Completed".to_owned(),
-            code: "another phone's answer".to_owned(),
-            requested_at: String::new(),
-            raw: Vec::new(),
-        };
-        let long_ago = Timestamp::from_millis(0);
-        for (ordered_at, given_up) in [(clock.now(), false), (long_ago, true)] {
-            poll.tell_of_other_imeis(&[due(ordered_at)], std::slice::from_ref(&told)).await;
-            let mut results = Vec::new();
-            let missing =
-                poll.match_up(vec![due(ordered_at)], vec![told.clone()], true, &waited, &mut results);
-            assert!(missing.is_empty(), "it isn't asked for alone");
-            let [PollResult { told, .. }] = &results[..] else { panic!("{results:?}") };
-            assert!(matches!(told, PollTold::Nothing) != given_up, "{told:?}");
-            assert!(matches!(told, PollTold::GivenUp(_)) == given_up, "{told:?}");
-        }
-        let alarms = journal.read(View::alarms).await.unwrap();
-        assert_eq!(alarms.len(), 1);
-        assert!(alarms[0].name == "journal" && alarms[0].text.contains("another IMEI than"), "{alarms:?}");
-    }
-}
+mod tests;

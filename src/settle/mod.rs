@@ -352,8 +352,8 @@ impl Settle {
         let settings = Arc::clone(&self.settings.borrow());
         let Ok(titles) = titles_at(self.provider.as_ref(), &settings).await else { return };
         self.titles_at = Some(now);
-        for (number, titles) in titles {
-            self.titles.entry(number).or_default().extend(titles);
+        for (number, title) in titles {
+            self.titles.entry(number).or_default().insert(title);
         }
     }
 
@@ -387,15 +387,8 @@ impl Settle {
 async fn titles_at(
     provider: &dyn Provider,
     settings: &Settings,
-) -> Result<BTreeMap<ServiceId, BTreeSet<String>>, CallError> {
-    let mut titles: BTreeMap<ServiceId, BTreeSet<String>> = BTreeMap::new();
-    for service in provider.services().await? {
-        let network_id = crate::types::NetworkId(service.network_id);
-        if let Some(number) = settings.number(&network_id) {
-            titles.entry(number).or_default().insert(service.title);
-        }
-    }
-    Ok(titles)
+) -> Result<Vec<(ServiceId, String)>, CallError> {
+    Ok(settings.titles_among(provider.services().await?))
 }
 
 /// Listings are fetched four times a quiet period while doubts are young, and further and further apart as they age.

@@ -5,6 +5,7 @@ mod imei;
 mod money;
 mod outcome;
 mod time;
+mod titles;
 
 pub use ids::{AttemptNo, BatchId, NetworkId, OrderId, ProviderOrderId, RowId, ServiceId};
 pub use imei::{Imei, ImeiError};
@@ -13,3 +14,4 @@ pub use outcome::{
     AccountInfo, CallError, NotTaken, Placed, ProviderOrder, ProviderService, ProviderStatus, Reply, Unclear,
 };
 pub use time::Timestamp;
+pub use titles::{TitleOf, Titles};

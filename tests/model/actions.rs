@@ -5,7 +5,7 @@ use imeid::types::ProviderStatus;
 
 use super::run::Ctx;
 use super::setup::{Balance, Lists};
-use super::world::{A, KEY, SLOTS, World};
+use super::world::{A, KEY, SLOTS, Sold, World};
 use super::{evidence, people, wire};
 
 /// Something that happens. Numbers are an order's slot, or an id at the provider.
@@ -24,6 +24,8 @@ pub(crate) enum Action {
     Exists(usize),
     /// The answer with the id comes back; late, where nobody waits for it any more.
     Deliver(usize),
+    /// It comes back with the id of another order.
+    DeliverOther(usize),
     /// The answer comes back damaged; with the id in it where it says so.
     Garbled {
         slot: usize,
@@ -48,6 +50,8 @@ pub(crate) enum Action {
     /// The provider's export, as it was when it had so many orders.
     Export(u8),
     Poll(usize),
+    /// A poll tells of another IMEI under its id.
+    Disprove(usize),
     GiveUp(usize),
     /// The provider finishes an order, or changes how it finished.
     Finish(u8, ProviderStatus),
@@ -139,6 +143,9 @@ fn candidates(ctx: &Ctx<'_>, world: &World, out: &mut Vec<Action>) {
         if setup.polls {
             out.push(Action::Poll(slot));
         }
+        if setup.swaps {
+            out.extend([Action::DeliverOther(slot), Action::Disprove(slot)]);
+        }
         if world.budget.words > 0 {
             out.extend([Action::SayNotOrdered(slot), Action::SayCancel(slot), Action::SayRetry(slot)]);
             out.extend((1..=sold(world)).map(|id| Action::SayId(slot, id)));
@@ -176,6 +183,7 @@ fn act(ctx: &Ctx<'_>, world: &mut World, action: Action) -> bool {
         Action::Refused(slot, refusal) => wire::refused(ctx, world, slot, refusal),
         Action::Exists(slot) => wire::exists(ctx, world, slot),
         Action::Deliver(slot) => wire::deliver(ctx, world, slot),
+        Action::DeliverOther(slot) => wire::deliver_other(ctx, world, slot),
         Action::Garbled { slot, told } => wire::garbled(ctx, world, slot, told),
         Action::TimeOut(slot) => {
             wire::give_up(world, slot);
@@ -190,6 +198,7 @@ fn act(ctx: &Ctx<'_>, world: &mut World, action: Action) -> bool {
         Action::HoldNoId(slot) => world.tell(ctx, slot, &Event::HoldNoId(no_id_facts(ctx, world))),
         Action::Export(upto) => spend(&mut world.budget.exports) && evidence::export(ctx, world, upto),
         Action::Poll(slot) => poll(ctx, world, slot),
+        Action::Disprove(slot) => disprove(ctx, world, slot),
         Action::GiveUp(slot) => world.tell(ctx, slot, &Event::GiveUp),
         Action::Finish(id, status) => wire::finish(world, id, status),
         Action::SayId(slot, id) => people::say_id(ctx, world, slot, id),
@@ -261,10 +270,25 @@ pub(crate) fn no_id_facts(ctx: &Ctx<'_>, world: &World) -> NoIdFacts {
     NoIdFacts { balance_contradicts: false, can_list: ctx.setup.can_list(), too_old: at_end(ctx, world) }
 }
 
+/// What the provider has under an order's id.
+pub(crate) fn told_of(world: &World, slot: usize) -> Option<Sold> {
+    let known = world.order(slot).and_then(|order| order.life.id)?;
+    let at = usize::try_from(known.0).ok()?;
+    world.sold.get(at.saturating_sub(1)).copied()
+}
+
+fn disprove(ctx: &Ctx<'_>, world: &mut World, slot: usize) -> bool {
+    let is_anothers = told_of(world, slot).is_some_and(|sold| sold.key != wire::key_of(slot));
+    let is_asked_after = matches!(world.state(slot), Some(State::Ordered | State::Held));
+    if is_anothers && is_asked_after {
+        world.must_tell(ctx, slot, &Event::Disproved);
+    }
+    is_anothers && is_asked_after
+}
+
 fn poll(ctx: &Ctx<'_>, world: &mut World, slot: usize) -> bool {
-    let known = world.order(slot).and_then(|order| order.life.id);
-    let Some(at) = known.and_then(|id| usize::try_from(id.0).ok()) else { return false };
-    let Some(sold) = world.sold.get(at.saturating_sub(1)) else { return false };
+    // What is told of another IMEI is no answer.
+    let Some(sold) = told_of(world, slot).filter(|sold| sold.key == wire::key_of(slot)) else { return false };
     let status = sold.status;
     // A finished order is asked after again only where someone looks; what it says then is an event all the same.
     !matches!(world.state(slot), Some(State::Submitting | State::Cancelled | State::Queued | State::InDoubt))

@@ -32,6 +32,12 @@ pub(crate) fn all() -> Vec<Case> {
     all
 }
 
+/// It answers with the id of another order of ours, and tells of that one under it.
+pub(crate) fn swaps(name: &'static str) -> Setup {
+    let budget = Budget { words: 1, ..Budget::default() };
+    Setup { swaps: true, other: true, polls: true, ticks: 2, budget, ..Setup::new(name) }
+}
+
 /// A provider that can't list: probes, holds, balances.
 fn probing() -> Vec<Case> {
     let base = Setup::new;
@@ -60,6 +66,13 @@ fn probing() -> Vec<Case> {
         }),
         holds(Setup { balance: Balance::Shared, budget, ..base("refuses duplicates, shared balance") }),
         holds(Setup { duplicates: Duplicates::Charges, probe: false, ..base("charges duplicates, hold") }),
+        holds(swaps("answers with another's id")),
+        holds(Setup {
+            duplicates: Duplicates::Charges,
+            probe: false,
+            budget: Budget { exports: 1, ..Budget::default() },
+            ..swaps("answers with another's id, charges, hold")
+        }),
         breaks(Setup { duplicates: Duplicates::Charges, ..base("charges duplicates, probe") }, &[PaidTwice]),
         breaks(
             Setup {

@@ -3,7 +3,8 @@
 use super::cases;
 use super::mutants::{
     a_cancel_forgets, a_copy_forgets_what_is_queued, a_copy_keeps_its_old_quiet_periods, a_crash_means_retry,
-    a_probe_doesnt_wait, a_refused_probe_acquits, a_refused_probe_is_queued, a_release_forgets_its_attempts,
+    a_disproved_id_takes_its_charge_along, a_disproved_order_is_sent_again, a_probe_doesnt_wait,
+    a_refused_probe_acquits, a_refused_probe_is_queued, a_release_forgets_its_attempts,
     a_time_out_means_retry, a_word_counts_at_once, an_export_clears_the_other_attempts,
     an_exports_id_is_charged_again, an_id_clears_the_other_attempts, an_invalid_imei_acquits,
     cut_listings_release, exists_is_charged, exists_is_elsewhere_after_a_release,
@@ -41,7 +42,21 @@ pub(crate) fn all() -> Vec<Mutant> {
         Setup { budget: Budget { copies: 1, ..Budget::default() }, again: true, ..Setup::new("restored") };
     let lists_late = Setup { late: true, ..Setup::lists("lists fresh, late", Lists::Fresh) };
     let late_balance = Setup { balance: Balance::Late, ..one("late balance") };
+    let swaps = cases::swaps("answers with another's id");
+    let swaps_charging = Setup { duplicates: charges, probe: false, ..swaps.clone() };
     vec![
+        mutant(
+            "an id that is another's doesn't take its charge along",
+            a_disproved_id_takes_its_charge_along,
+            swaps,
+            &[Property::Forgotten, Property::Uncovered],
+        ),
+        mutant(
+            "nor does its order go again",
+            a_disproved_order_is_sent_again,
+            swaps_charging,
+            &[Property::PaidTwice],
+        ),
         mutant(
             "T1: a 429 to a probe proves nothing of the order",
             a_refused_probe_acquits,

@@ -59,6 +59,24 @@ pub(crate) fn an_invalid_imei_acquits(order: &Order, event: &Event) -> Stepped {
     }
 }
 
+// ---- an id that is another's -----------------------------------------------------------------------------------------
+
+pub(crate) fn a_disproved_id_takes_its_charge_along(order: &Order, event: &Event) -> Stepped {
+    let stepped = step(order, event);
+    match event {
+        Event::Disproved => forgetting(stepped, |order| order.charged = 0),
+        _ => stepped,
+    }
+}
+
+pub(crate) fn a_disproved_order_is_sent_again(order: &Order, event: &Event) -> Stepped {
+    let stepped = step(order, event);
+    match event {
+        Event::Disproved => forgetting(stepped, |order| order.state = State::Queued),
+        _ => stepped,
+    }
+}
+
 // ---- T2, T8: what makes an absence a proof -------------------------------------------------------------------------
 
 fn absent(order: &Order, event: &Event, lie: fn(Absence) -> Absence) -> Stepped {

@@ -20,6 +20,10 @@ pub(crate) fn say_id(ctx: &Ctx<'_>, world: &mut World, slot: usize, said: u8) ->
     let fits = world.sold.get(usize::from(said).saturating_sub(1)).is_some_and(|s| s.key == key_of(slot));
     // The function can't tell whether it is not an older order's, whose charge an export told of.
     let older = slot == A2 && world.order(A).is_some_and(|older| older.life.charged > older.life.named);
+    // What is given up was asked after for days: an id that is another's was disproved by then.
+    if super::actions::told_of(world, slot).is_some_and(|sold| sold.key != key_of(slot)) {
+        return false;
+    }
     let booked = world.is_ours(said);
     let word = Word::OrderId { id: id(said), quiet_over: world.quiet_over(slot), booked };
     fits && !theirs && !older && say(ctx, world, slot, word)
@@ -40,7 +44,8 @@ pub(crate) fn say_not_ordered(ctx: &Ctx<'_>, world: &mut World, slot: usize) -> 
 /// Whether someone says that what isn't booked was not ordered: where words are true he has looked.
 fn may_deny(ctx: &Ctx<'_>, world: &World, slot: usize) -> bool {
     let key = key_of(slot);
-    let there = (1..=sold(world)).zip(&world.sold).any(|(id, sold)| sold.key == key && !world.is_ours(id));
+    let is_its = |id: u8| world.booked_for(id).is_some_and(|of| key_of(of) == key);
+    let there = (1..=sold(world)).zip(&world.sold).any(|(id, sold)| sold.key == key && !is_its(id));
     !there || ctx.setup.words != Words::True
 }
 

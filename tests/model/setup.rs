@@ -75,6 +75,8 @@ pub(crate) struct Setup {
     pub(crate) every_refusal: bool,
     /// An unclear answer may tell ids.
     pub(crate) tells_ids: bool,
+    /// An answer may tell the id of an order of another IMEI, which a poll then tells of.
+    pub(crate) swaps: bool,
     pub(crate) words: Words,
     /// An export is dropped as it was at any earlier time, too.
     pub(crate) old_exports: bool,
@@ -104,6 +106,7 @@ impl Setup {
             polls: false,
             every_refusal: false,
             tells_ids: false,
+            swaps: false,
             words: Words::True,
             old_exports: false,
             before: &[ProviderStatus::Completed],

@@ -114,10 +114,26 @@ pub(crate) fn deliver(ctx: &Ctx<'_>, world: &mut World, slot: usize) -> bool {
     let Some(taken) = request.taken else { return false };
     // What a listing has brought already is known.
     if request.awaited {
-        world.must_tell(ctx, slot, &Event::Answer(Answer::Taken(id(taken))));
+        // One id, one order: what is booked for another proves nothing.
+        let is_anothers = world.booked_for(taken).is_some_and(|of| of != slot);
+        let answer = if is_anothers { Answer::Unclear(Vec::new()) } else { Answer::Taken(id(taken)) };
+        world.must_tell(ctx, slot, &Event::Answer(answer));
     } else if !world.is_ours(taken) {
         world.must_tell(ctx, slot, &Event::LateId(id(taken)));
     }
+    true
+}
+
+pub(crate) fn deliver_other(ctx: &Ctx<'_>, world: &mut World, slot: usize) -> bool {
+    let others =
+        (1..=sold(world)).zip(&world.sold).filter(|(_, sold)| sold.key < 2 && sold.key != key_of(slot));
+    // One that is booked already is known to be no answer.
+    let Some(other) = others.map(|(id, _)| id).find(|id| !world.is_ours(*id)) else { return false };
+    if !world.requests.iter().any(|r| r.slot == slot && r.awaited && r.taken.is_some()) {
+        return false;
+    }
+    answered(world, slot);
+    world.must_tell(ctx, slot, &Event::Answer(Answer::Taken(id(other))));
     true
 }
 

@@ -214,6 +214,11 @@ impl World {
         self.ours.charges.iter().any(|(known, _)| *known == id)
     }
 
+    /// The order of ours that an id is booked for.
+    pub(crate) fn booked_for(&self, id: u8) -> Option<usize> {
+        self.ours.charges.iter().find(|(known, _)| *known == id).and_then(|(_, of)| *of)
+    }
+
     pub(crate) fn quiet_over(&self, slot: usize) -> bool {
         self.order(slot).is_some_and(|order| order.since < self.tick)
     }
@@ -261,6 +266,11 @@ impl World {
             Effect::Charge { from, id } => {
                 charged = *id;
                 order.move_from(*from, Verdict::Taken, tick, known)
+            }
+            Effect::Unname(id) => {
+                let booked = self.ours.charges.len();
+                self.ours.charges.retain(|(known, of)| u64::from(*known) != id.0 || *of != Some(slot));
+                self.ours.charges.len() < booked
             }
             Effect::Presume(from) => order.move_from(*from, Verdict::Presumed, tick, known),
             Effect::PresumeUnaccounted => order.revise_all(&[Verdict::Unknown], Verdict::Presumed),

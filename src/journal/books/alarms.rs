@@ -2,6 +2,7 @@
 
 use super::super::JournalError;
 use super::super::orders::Loaded;
+use super::super::pause;
 use super::super::tx::Tx;
 use crate::order::Alarm;
 use crate::types::{BatchId, Timestamp};
@@ -15,6 +16,7 @@ pub(super) fn alarm_text(name: Alarm, order: &Loaded) -> String {
             format!("the provider changed a finished status of IMEI {} (order {})", order.imei, order.id)
         }
         Alarm::IllegalEvent
+        | Alarm::WrongAnswer
         | Alarm::Journal
         | Alarm::Balance
         | Alarm::FileGone
@@ -31,6 +33,15 @@ pub(super) fn alarm_text(name: Alarm, order: &Loaded) -> String {
         | Alarm::Inbox
         | Alarm::Reconcile => format!("order {}", order.id),
     }
+}
+
+/// An order in an alarm's words: its IMEI, its service, and the file whose row it is.
+pub(in super::super) fn shown(tx: &Tx<'_>, order: &Loaded) -> Result<String, JournalError> {
+    let service = pause::service_name(tx, order.service)?;
+    let file = "SELECT name FROM batches WHERE id = ?1";
+    let file: Option<String> = tx.find(file, [order.batch.0], |row| row.get(0))?;
+    let of = file.map_or_else(String::new, |name| format!(" of {name}"));
+    Ok(format!("IMEI {}{of} (service {service})", order.imei))
 }
 
 /// Says an alarm once it is recorded.

@@ -23,6 +23,7 @@ mod titles;
 mod turned;
 mod words;
 mod writer;
+mod wrong_answers;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -14,7 +14,7 @@ impl Bench {
         answer
     }
 
-    async fn said_seen(&self, said: Said, n: u32, seen: Seen) -> RequestAnswer {
+    pub(super) async fn said_seen(&self, said: Said, n: u32, seen: Seen) -> RequestAnswer {
         let new = NewRequest { who: "anna".to_owned(), said, target: Target::order(self.service, imei(n)) };
         let id = self.journal.leave_request(new, self.now()).await.unwrap();
         let rules = (*self.rules).clone();

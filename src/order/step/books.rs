@@ -40,8 +40,8 @@ impl Draft {
         self.effect(Effect::Charge { from, id });
     }
 
-    /// Books an id that isn't booked yet, unless its charge is there: an export tells of charges and no ids, so the ids
-    /// that come first are those of the charges it told of.
+    /// Books an id that isn't booked yet, unless its charge is there: an export tells of charges and no ids, and an id can
+    /// be disproved, so the ids that come first are those of such charges.
     pub(super) fn book_id(&mut self, id: ProviderOrderId) {
         if self.has_unnamed() {
             self.order.named = self.order.named.saturating_add(1);
@@ -52,7 +52,7 @@ impl Draft {
         }
     }
 
-    /// An export told of a charge, and its id isn't known.
+    /// An export told of a charge, or an id was disproved: it is booked, and its id isn't known.
     pub(super) const fn has_unnamed(&self) -> bool {
         self.order.charged > self.order.named
     }

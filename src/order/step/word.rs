@@ -47,7 +47,7 @@ impl Draft {
         match (self.order.state, self.order.id) {
             (State::InDoubt | State::Held, Some(_)) => self.tell("its order id is known, so it was ordered"),
             (State::Held, None) if self.order.charged > 0 => {
-                self.tell("an export shows its charge, so it was ordered")
+                self.tell("its charge is booked, so it was ordered")
             }
             (State::InDoubt | State::Held, None) if quiet_over => {
                 self.release_all(Released::Word);

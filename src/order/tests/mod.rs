@@ -1,6 +1,7 @@
 //! The table as a golden file, and the traces that broke its drafts.
 
 mod booked_once;
+mod disproved;
 mod table;
 mod traces;
 

@@ -28,6 +28,7 @@ fn orders() -> Vec<(&'static str, Order)> {
         ("ordered without id", after(&[Event::Claim, unclear(), probe(), exists()])),
         ("held without id", run(in_doubt, &[Event::Hold(POLICY_HOLDS)]).0),
         ("held with id", after(&[Event::Claim, taken(1), Event::GiveUp])),
+        ("held, its id disproved", after(&[Event::Claim, taken(1), Event::Disproved])),
         ("held, listed twice", listed_twice),
         ("completed", after(&[Event::Claim, taken(1), Event::Status(ProviderStatus::Completed)])),
         ("rejected", after(&[Event::Claim, taken(1), Event::Status(ProviderStatus::Rejected)])),
@@ -143,6 +144,7 @@ fn events() -> Vec<(String, Event)> {
     }
     add("exported twice", Event::Exported(Exported::Several));
     add("give up", Event::GiveUp);
+    add("disproved", Event::Disproved);
     add("late id #1", Event::LateId(id(1)));
     add("late id #9", Event::LateId(id(9)));
     add("superseded", Event::Superseded);

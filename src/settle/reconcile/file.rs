@@ -17,10 +17,11 @@ use crate::journal::{
     ExportRow, Journal, JournalError, OpenFile, ReadExport, Refused, SettledBy, Sorted, TurnedBy, Unmatched,
 };
 use crate::settings::Settings;
+use crate::types::Titles;
 
 use super::clearing::Clearing;
 use super::dates::Dates;
-use super::read::{Export, OpenError, ReadRow, Titles};
+use super::read::{Export, OpenError, ReadRow};
 use super::reason::{Kind, Leftovers, not_an_export, repeated_lines};
 use super::several::{Hashes, Several};
 use super::turned::{OfKey, TurnedRows};
@@ -111,6 +112,10 @@ impl Work {
                         ReadRow::UnknownTitle(line, title) => {
                             reading.clearing.add_unknown();
                             reading.left.add(Kind::UnknownTitle, line, &title);
+                        }
+                        ReadRow::SharedTitle(line, title) => {
+                            reading.clearing.add_unknown();
+                            reading.left.add(Kind::SharedTitle, line, &title);
                         }
                         ReadRow::Unreadable(line, why) => {
                             reading.clearing.add_unknown();

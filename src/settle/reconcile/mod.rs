@@ -35,7 +35,7 @@ mod several;
 mod tests;
 mod turned;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,11 +49,9 @@ use crate::journal::{Journal, JournalError};
 use crate::provider::Provider;
 use crate::pulse;
 use crate::settings::Settings;
-use crate::types::ServiceId;
+use crate::types::Titles;
 
 pub use fault::Fault;
-
-use read::{Titles, title_key};
 
 /// An export that could not be worked through is tried again after this long.
 const AGAIN_AFTER: Duration = Duration::from_secs(10);
@@ -252,37 +250,19 @@ impl Reconcile {
     /// has no title that is known, and the provider can't be asked.
     async fn titles(&self, settings: &Settings) -> Result<Option<Titles>, JournalError> {
         let account = settings.config.provider.account.clone();
-        let mut by_service: BTreeMap<ServiceId, BTreeSet<String>> = BTreeMap::new();
+        let mut titles = Titles::default();
         for (service, title) in self.journal.read(move |view| view.titles(&account)).await? {
-            by_service.entry(service).or_default().insert(title);
+            titles.see(service, &title);
         }
         match super::titles_at(self.provider.as_ref(), settings).await {
-            Ok(told) => {
-                for (service, titles) in told {
-                    by_service.entry(service).or_default().extend(titles);
-                }
-            }
+            Ok(told) => told.iter().for_each(|(service, title)| titles.list(*service, title)),
             Err(error) => {
                 tracing::debug!("the provider's services can't be asked for: {error}");
-                if settings.rules.terms.keys().any(|service| !by_service.contains_key(service)) {
+                if settings.rules.terms.keys().any(|service| !titles.knows(*service)) {
                     return Ok(None);
                 }
             }
         }
-        Ok(Some(by_title(&by_service)))
+        Ok(Some(titles))
     }
-}
-
-/// The other way round. A title of several services names none of them.
-fn by_title(by_service: &BTreeMap<ServiceId, BTreeSet<String>>) -> Titles {
-    let mut titles = Titles::new();
-    for (service, names) in by_service {
-        for name in names {
-            titles
-                .entry(title_key(name))
-                .and_modify(|known| *known = known.filter(|known| known == service))
-                .or_insert(Some(*service));
-        }
-    }
-    titles
 }

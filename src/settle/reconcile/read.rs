@@ -4,7 +4,6 @@
 //! in any order. Memory doesn't grow with it; a quotation mark that isn't closed draws in a record's worth at most.
 
 use std::cell::Cell;
-use std::collections::BTreeMap;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::rc::Rc;
 
@@ -13,7 +12,7 @@ use encoding_rs_io::{DecodeReaderBytes, DecodeReaderBytesBuilder};
 
 use crate::journal::{ExportRow, ExportedCells};
 use crate::result::record;
-use crate::types::{Imei, ServiceId};
+use crate::types::{Imei, TitleOf, Titles};
 
 /// The longest record, in bytes.
 const MAX_RECORD_BYTES: usize = 1 << 20;
@@ -41,16 +40,10 @@ pub(super) enum ReadRow {
     Row(Box<ExportRow>),
     /// Of a title that no service has; the line and the title.
     UnknownTitle(u64, String),
+    /// Of a title that several services have; the line and the title.
+    SharedTitle(u64, String),
     /// It can't be read: the line, and what is wrong.
     Unreadable(u64, String),
-}
-
-/// The services by their titles at the provider, as [`title_key`] reads them; `None`: of several services.
-pub(super) type Titles = BTreeMap<String, Option<ServiceId>>;
-
-/// A title in the form that is compared: capitals and blanks don't matter.
-pub(super) fn title_key(title: &str) -> String {
-    title.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase()
 }
 
 /// The places of the columns.
@@ -195,8 +188,10 @@ impl<F: Read + Seek> Export<F> {
             Err(error) => return ReadRow::Unreadable(line, error.to_string()),
         };
         let title = cell(columns.service);
-        let Some(Some(service)) = titles.get(&title_key(&title)) else {
-            return ReadRow::UnknownTitle(line, title.trim().to_owned());
+        let service = match titles.title_of(&title) {
+            TitleOf::One(service) => service,
+            TitleOf::Nobody => return ReadRow::UnknownTitle(line, title.trim().to_owned()),
+            TitleOf::Several => return ReadRow::SharedTitle(line, title.trim().to_owned()),
         };
         let date = cell(columns.date).trim().to_owned();
         let status = status(&cell(columns.status));
@@ -289,15 +284,17 @@ mod tests {
     use std::io::Cursor;
 
     use super::*;
+    use crate::types::ServiceId;
 
     const HEADER: &str =
         "SERVICE,IMEI NO.,CREDITS,STATUS,CODE,IMEI 2,CARRIER,SIMLOCK,MODEL,FMI,ORDER DATE,NOTES";
 
     fn titles() -> Titles {
-        [("iphone check", Some(ServiceId(1))), ("twice", None)]
-            .into_iter()
-            .map(|(title, service)| (title.to_owned(), service))
-            .collect()
+        let mut titles = Titles::default();
+        for (service, title) in [(1, "iPhone Check"), (1, "twice"), (2, "Twice")] {
+            titles.see(ServiceId(service), title);
+        }
+        titles
     }
 
     fn read(bytes: impl Into<Vec<u8>>) -> Vec<ReadRow> {
@@ -345,7 +342,7 @@ mod tests {
         let bad = row(3).replace(&Imei::from_parts(35_000_000, 3).to_string(), "12");
         let rows = read(format!("{HEADER}\n{other}\n{both}\n{bad}\n"));
         assert!(matches!(&rows[0], ReadRow::UnknownTitle(2, title) if title == "Samsung"));
-        assert!(matches!(&rows[1], ReadRow::UnknownTitle(3, _)), "a title of two services names neither");
+        assert!(matches!(&rows[1], ReadRow::SharedTitle(3, _)), "a title of two services names neither");
         assert!(matches!(&rows[2], ReadRow::Unreadable(4, _)));
     }
 

@@ -15,6 +15,7 @@ const MAX_SHOWN: usize = 60;
 pub(super) enum Kind {
     Unreadable,
     UnknownTitle,
+    SharedTitle,
     Unfinished,
     /// It shows another end than our order came to.
     OtherEnd,
@@ -28,6 +29,7 @@ impl Kind {
         match self {
             Self::Unreadable => "can't be read",
             Self::UnknownTitle => "are of a service that no title is known for",
+            Self::SharedTitle => "are of a title that several services have",
             Self::Unfinished => "were not ordered by imeid and have no answer yet",
             Self::OtherEnd => "show another end than imeid was told, and may be older than what it was told",
             Self::WhichOrder => {
@@ -46,6 +48,10 @@ impl Kind {
             Self::Unreadable => "Download the export again, or correct these lines, and drop it once more.",
             Self::UnknownTitle => {
                 "Nothing, unless it is one that imeid orders: then its network_id is missing in the config."
+            }
+            Self::SharedTitle => {
+                "Look those of them that are in doubt or held up at the provider, then say what became of them with \"imeid \
+                 resolve\"."
             }
             Self::Unfinished => "Drop a later export when they have ended.",
             Self::Order(Unmatched::NoDate) => {

@@ -1,5 +1,6 @@
 //! The states that a crash leaves an export in, and what the next start does about each.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
@@ -38,13 +39,16 @@ impl Provider for Names {
             return away();
         }
         Box::pin(async {
-            Ok(vec![ProviderService {
-                network_id: "1739".into(),
-                title: "iPhone Check".into(),
-                category: String::new(),
-                price: None,
-                time_taken: String::new(),
-            }])
+            let offered = [("1739", "iPhone Check"), ("1740", "iPhone Unlock")];
+            Ok(offered
+                .map(|(id, title)| ProviderService {
+                    network_id: id.into(),
+                    title: title.into(),
+                    category: String::new(),
+                    price: None,
+                    time_taken: String::new(),
+                })
+                .into())
         })
     }
 
@@ -66,7 +70,8 @@ impl Place {
         let text = "[provider]\nbase_url = \"http://127.0.0.1:1\"\nuser_id = \"tester\"\n\
              [folders]\ninbox = \"inbox\"\noutbox = \"outbox\"\nreconcile = \"reconcile\"\narchive = \"archive\"\n\
              rejected = \"rejected\"\n[journal]\npath = \"journal.db\"\n\
-             [[service]]\nname = \"check\"\nnetwork_id = \"1739\"\nprice = \"0.08\"\n";
+             [[service]]\nname = \"check\"\nnetwork_id = \"1739\"\nprice = \"0.08\"\n\
+             [[service]]\nname = \"unlock\"\nnetwork_id = \"1740\"\nprice = \"0.15\"\nfolder = \"unlock\"\n";
         fs::write(dir.path().join("imeid.toml"), text).unwrap();
         for folder in ["inbox", "outbox", "reconcile", "archive", "rejected"] {
             fs::create_dir(dir.path().join(folder)).unwrap();
@@ -143,6 +148,23 @@ async fn an_export_is_read_told_of_and_archived() {
         (vec!["export.csv".to_owned()], vec!["export.csv.reason.txt".to_owned()])
     );
     assert!(!Path::exists(&place.dir.path().join("reconcile/.taken").join(KEY)));
+}
+
+#[tokio::test]
+async fn one_answer_under_another_services_title_does_not_make_that_title_nobodys() {
+    let mut place = Place::new(true).await;
+    let settings = Arc::clone(&place.reconcile.settings.borrow());
+    let [check, unlock] =
+        ["1739", "1740"].map(|id| settings.number(&crate::types::NetworkId(id.to_owned())).unwrap());
+    // The order of the second one was told of as the first one's, before anything noticed that.
+    for (service, title) in [(check, "iPhone Check"), (unlock, "iPhone Unlock"), (unlock, "iPhone Check")] {
+        let sql = format!("INSERT INTO titles (service, title) VALUES ({}, '{title}')", service.0);
+        rusqlite::Connection::open(place.dir.path().join("journal.db")).unwrap().execute(&sql, []).unwrap();
+    }
+    assert!(place.read(place.taken(&export())).await);
+    assert!(place.remembered().await);
+    let reason = fs::read_to_string(place.dir.path().join("rejected/export.csv.reason.txt")).unwrap();
+    assert!(reason.contains("1 of its 2 rows") && reason.contains("Samsung"), "{reason}");
 }
 
 #[tokio::test]
