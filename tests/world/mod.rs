@@ -100,8 +100,9 @@ pub(crate) struct World {
     pub(crate) log: Vec<String>,
     /// A crash is a power cut.
     pub(crate) loses: bool,
-    /// The provider charges duplicates and tells nothing of its orders: no client can do right by it.
-    pub(crate) pays_twice: bool,
+    /// Charges beyond the first of an IMEI that are allowed. One of all where the provider charges duplicates and tells
+    /// nothing of its orders: until that is known no client can do right by it.
+    pub(crate) may_pay_twice: i64,
     /// A person says what isn't so: the books lack what he denies, until there is evidence of it.
     pub(crate) is_lied_to: bool,
     folder: TempDir,
@@ -140,7 +141,7 @@ impl World {
             set_ahead: 0,
             log: Vec::new(),
             loses: false,
-            pays_twice: false,
+            may_pay_twice: 0,
             is_lied_to: false,
             folder: folder_in_memory(),
             _alone: alone,

@@ -71,7 +71,7 @@ fn tell(tx: &Tx<'_>, order: &Loaded, row: &ExportRow, now: Timestamp) -> Result<
         order.id,
         order.life.state.as_str()
     );
-    if books::is_open(tx, Alarm::StatusChanged, &text)? {
+    if books::open_alarm(tx, Alarm::StatusChanged, &text)?.is_some() {
         return Ok(());
     }
     books::alarm(tx, now, Alarm::StatusChanged, &text, order)
