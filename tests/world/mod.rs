@@ -108,8 +108,9 @@ pub(crate) struct World {
     pub(crate) log: Vec<String>,
     /// A crash is a power cut.
     pub(crate) loses: bool,
-    /// The provider charges duplicates and tells nothing of its orders: no client can do right by it.
-    pub(crate) pays_twice: bool,
+    /// Charges beyond the first of an IMEI that are allowed. One of all where the provider charges duplicates and tells
+    /// nothing of its orders: until that is known no client can do right by it.
+    pub(crate) may_pay_twice: i64,
     /// Operators say something even where little else happens.
     pub(crate) has_operator: bool,
     /// A person says what isn't so: the books lack what he denies, until there is evidence of it.
@@ -154,7 +155,7 @@ impl World {
             anew: BTreeMap::new(),
             log: Vec::new(),
             loses: false,
-            pays_twice: false,
+            may_pay_twice: 0,
             has_operator: false,
             is_lied_to: false,
             folder: folder_in_memory(),

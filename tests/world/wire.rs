@@ -84,6 +84,8 @@ struct Inner {
     due: BTreeSet<(Timestamp, u64, Step)>,
     /// No connection comes about.
     unreachable: bool,
+    /// `accountinfo` tells no balance.
+    hides_balance: bool,
     /// Orders that someone placed by hand.
     foreign: BTreeSet<ProviderOrderId>,
     /// How often each order was asked after and told of.
@@ -106,6 +108,7 @@ impl Wire {
             last: 0,
             due: BTreeSet::new(),
             unreachable: false,
+            hides_balance: false,
             foreign: BTreeSet::new(),
             asked: BTreeMap::new(),
             raced: None,
@@ -123,6 +126,10 @@ impl Wire {
 
     pub(crate) fn set_unreachable(&self, unreachable: bool) {
         self.inner().unreachable = unreachable;
+    }
+
+    pub(crate) fn hide_balance(&self) {
+        self.inner().hides_balance = true;
     }
 
     /// Someone orders an IMEI by hand.
@@ -390,6 +397,10 @@ impl Provider for Client {
 
     fn account(&self) -> BoxFuture<'_, Result<AccountInfo, CallError>> {
         let answer = self.0.ask("accountinfo", &[]);
-        Box::pin(async move { read_account(&answer?) })
+        let hides = self.0.inner().hides_balance;
+        Box::pin(async move {
+            let account = read_account(&answer?)?;
+            Ok(AccountInfo { balance: account.balance.filter(|_| !hides), ..account })
+        })
     }
 }
