@@ -267,6 +267,11 @@ pub(super) fn slice(tx: &Tx<'_>, now: Timestamp, rules: &Rules) -> Result<Option
     Ok(None)
 }
 
+/// Whether it ever was found to be an older copy.
+pub(super) fn was_copy(tx: &Tx<'_>) -> Result<bool, JournalError> {
+    Ok(tx.fact(WAS_COPY)?.is_some())
+}
+
 /// What it is told by that the journal is an older copy, as long as nobody has said that it goes on.
 pub(super) fn waits(tx: &Tx<'_>) -> Result<Option<String>, JournalError> {
     let sql = "SELECT text FROM pauses WHERE reason = ?1";

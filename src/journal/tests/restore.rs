@@ -226,6 +226,27 @@ async fn what_was_taken_for_ours_unfinished_is_answered_by_what_tells_more_of_it
 }
 
 #[tokio::test]
+async fn what_the_provider_has_already_of_what_only_the_original_sent_is_answered_by_an_export() {
+    let bench = Bench::new().await;
+    bench.batch("before", &imeis(1)).await;
+    bench.order_one(10).await;
+    let bench = bench.put_back().await;
+    let made = bench.now();
+    bench.pass(Duration::from_secs(5 * 3600));
+    bench.start(None).await;
+    bench.pass(QUIET);
+    bench.read_an_export("since").await;
+    assert!(bench.said(Said::Resume, Target::Everything).await.done);
+    let batch = bench.batch("stock", &[imei(1)]).await;
+    let ticket = bench.claim(1).await.pop().unwrap();
+    bench.finish(ticket, Placed::AlreadyExists).await;
+    assert_eq!(bench.row_of(batch, 1).order.unwrap().state, State::OrderedNoId);
+    bench.export(vec![bench.row(1, COMPLETED, made)]).await;
+    assert_eq!(bench.row_of(batch, 1).order.unwrap().state, State::Completed);
+    bench.check_books();
+}
+
+#[tokio::test]
 async fn what_a_copy_takes_as_sent_counts_to_the_day_on_which_it_was_put_back() {
     let bench = Bench::new().await;
     bench.batch("before", &imeis(2)).await;
