@@ -58,9 +58,6 @@ pub enum Verdict {
     Twice(Money),
     /// It fell by exactly the known and all doubtful ones.
     AllTaken,
-    /// It fell by exactly the known ones, which attempts beside a known id are not: neither they nor any doubtful one cost
-    /// anything, unless a refund or a top-up of just that hides it.
-    Once,
     /// It fell by less than the orders without an id would have cost.
     Contradicts,
 }
@@ -86,12 +83,8 @@ pub fn judge(baseline: &Baseline, books: &Books, balance: Money) -> Verdict {
     if refund_due != 0 {
         return Verdict::Silent;
     }
-    // Beside a known id another attempt can have been taken in a doubtful one's stead.
-    if over == 0 && reserved > 0 && beside_an_id <= 0 {
+    if over == 0 && reserved > 0 {
         return Verdict::AllTaken;
-    }
-    if beside_an_id > 0 && without_id == 0 && fell == charged {
-        return Verdict::Once;
     }
     if reserved == 0 && without_id > 0 && fell >= charged && fell < explained {
         return Verdict::Contradicts;
@@ -201,7 +194,7 @@ mod tests {
     #[test]
     fn what_was_presumed_beside_an_id_and_charged_after_all_was_paid_twice() {
         let probed = Books { charged: prices(1), presumed: prices(1), ..Books::default() };
-        assert_eq!(after(1, probed), Verdict::Once);
+        assert_eq!(after(1, probed), Verdict::Silent);
         assert_eq!(after(2, probed), Verdict::Twice(prices(1)));
         assert_eq!(after(3, probed), Verdict::Unexplained(prices(1)));
     }

@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::Settle;
 use crate::balance::{self, Baseline, Books, Verdict};
 use crate::clock::local_stamp;
-use crate::journal::{Doubt, JournalError, Weighed};
-use crate::order::{Alarm, State};
+use crate::journal::JournalError;
+use crate::order::Alarm;
 use crate::types::{Money, Timestamp};
 
 /// While nothing changes, two looks are at most so far apart.
@@ -18,8 +18,6 @@ pub(super) struct Looks {
     /// The first of those that all found the same.
     same_since: Option<(Timestamp, Money, Books)>,
     last: Option<Timestamp>,
-    /// Looks in a row to which no answer came.
-    unanswered: u32,
 }
 
 /// What a round of settling knows of the balance.
@@ -28,28 +26,20 @@ pub(super) struct Seen {
     pub(super) verdict: Verdict,
     /// When another look can tell more; `None` where none is needed.
     pub(super) again_in: Option<Duration>,
-    /// It was looked at just now, at rest, or can't be: what is in doubt has nothing more to wait for there.
-    pub(super) looked: bool,
-    /// A first probe was taken, and the balance can't tell what that shows.
-    pub(super) undecided: bool,
 }
 
-const NOTHING: Seen = Seen { verdict: Verdict::Silent, again_in: None, looked: false, undecided: false };
-/// A balance that can't be read so often in a row isn't waited for.
-const GIVEN_UP_AFTER: u32 = 3;
+const NOTHING: Seen = Seen { verdict: Verdict::Silent, again_in: None };
 
 impl Settle {
-    /// One look, if all has been at rest for a quiet period, every doubt too, and it could tell something new.
+    /// One look, if all has been at rest for a quiet period and it could tell something new.
     ///
     /// # Errors
     /// The journal can't be read or written.
-    pub(super) async fn look_at_balance(&mut self, doubts: &[Doubt]) -> Result<Seen, JournalError> {
+    pub(super) async fn look_at_balance(&mut self) -> Result<Seen, JournalError> {
         let now = self.clock.now();
         let quiet = self.settings.borrow().rules.quiet;
         let Some(rest) = self.meter.at_rest_since(self.started) else { return Ok(NOTHING) };
-        // A doubt begins a moment after its call has ended.
-        let in_doubt = doubts.iter().filter(|doubt| doubt.state == State::InDoubt);
-        let rested = now.since(in_doubt.map(|doubt| doubt.since).fold(rest, Timestamp::max));
+        let rested = now.since(rest);
         if rested < quiet {
             return Ok(Seen { again_in: Some(quiet.saturating_sub(rested)), ..NOTHING });
         }
@@ -71,43 +61,27 @@ impl Settle {
         if waited < pause {
             return Ok(Seen { again_in: Some(pause.saturating_sub(waited)), ..NOTHING });
         }
-        self.looks.last = Some(now);
         let Some(balance) = self.read_balance().await else {
-            let seen = Seen { again_in: Some(quiet), ..NOTHING };
-            if self.looks.unanswered > 0 && self.looks.unanswered < GIVEN_UP_AFTER {
-                return Ok(seen);
-            }
-            let weighed = self.journal.weigh_first_probe(account, Verdict::Silent, None, now).await?;
-            return Ok(Seen { looked: true, undecided: weighed == Weighed::Undecided, ..seen });
+            self.looks.last = Some(now);
+            return Ok(Seen { again_in: Some(quiet), ..NOTHING });
         };
+        self.looks.last = Some(now);
         let verdict = baseline.map_or(Verdict::Silent, |baseline| balance::judge(&baseline, &books, balance));
-        self.tell(&account, verdict, baseline, shared, now).await?;
+        self.tell(verdict, baseline, shared, now).await?;
         // What others order or pay in says nothing of ours.
         let refunds_missing = baseline
             .filter(|_| !shared)
             .map_or(Money::ZERO, |baseline| balance::refunds_missing(&baseline, &books, balance));
         let next = Baseline { at_ms: now.millis(), balance, books, refunds_missing };
+        self.keep_if_stable(account, next, now).await?;
         // An account that others order with too shows nothing about ours.
-        let (verdict, since) =
-            if shared { (Verdict::Silent, None) } else { (verdict, baseline.map(|baseline| baseline.at())) };
-        let weighed = self.journal.weigh_first_probe(account.clone(), verdict, since, now).await?;
-        // What a later look can still tell is told against the same baseline.
-        if weighed != Weighed::Later {
-            self.keep_if_stable(account, next, now).await?;
-        }
-        let undecided = weighed == Weighed::Undecided;
-        Ok(Seen { verdict, again_in: Some(quiet), looked: true, undecided })
+        Ok(Seen { verdict: if shared { Verdict::Silent } else { verdict }, again_in: Some(quiet) })
     }
 
-    /// What the provider tells, if it tells one.
-    async fn read_balance(&mut self) -> Option<Money> {
+    async fn read_balance(&self) -> Option<Money> {
         match self.provider.account().await {
-            Ok(account) => {
-                self.looks.unanswered = 0;
-                account.balance
-            }
+            Ok(account) => account.balance,
             Err(error) => {
-                self.looks.unanswered = self.looks.unanswered.saturating_add(1);
                 tracing::debug!("the balance can't be read: {error}");
                 None
             }
@@ -116,7 +90,6 @@ impl Settle {
 
     async fn tell(
         &self,
-        account: &str,
         verdict: Verdict,
         baseline: Option<Baseline>,
         shared: bool,
@@ -134,13 +107,13 @@ impl Settle {
                     "since {since} {over} was charged for attempts beside a known id: the provider charges duplicates"
                 ),
             ),
-            Verdict::Silent | Verdict::AllTaken | Verdict::Once | Verdict::Contradicts => return Ok(()),
+            Verdict::Silent | Verdict::AllTaken | Verdict::Contradicts => return Ok(()),
         };
         if shared {
             tracing::warn!("{text} (the account is shared)");
             return Ok(());
         }
-        self.journal.balance_accuses(account.to_owned(), name, text, now).await
+        self.journal.balance_accuses(name, text, now).await
     }
 
     /// A balance that a charge may still be missing from is no baseline: it must be the same a quiet period later.

@@ -108,9 +108,8 @@ pub(crate) struct World {
     pub(crate) log: Vec<String>,
     /// A crash is a power cut.
     pub(crate) loses: bool,
-    /// Charges beyond the first of an IMEI that are allowed. One of all where the provider charges duplicates and tells
-    /// nothing of its orders: until that is known no client can do right by it.
-    pub(crate) may_pay_twice: i64,
+    /// The provider charges duplicates and tells nothing of its orders: no client can do right by it.
+    pub(crate) pays_twice: bool,
     /// Operators say something even where little else happens.
     pub(crate) has_operator: bool,
     /// A person says what isn't so: the books lack what he denies, until there is evidence of it.
@@ -155,7 +154,7 @@ impl World {
             anew: BTreeMap::new(),
             log: Vec::new(),
             loses: false,
-            may_pay_twice: 0,
+            pays_twice: false,
             has_operator: false,
             is_lied_to: false,
             folder: folder_in_memory(),

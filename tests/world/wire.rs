@@ -84,8 +84,6 @@ struct Inner {
     due: BTreeSet<(Timestamp, u64, Step)>,
     /// No connection comes about.
     unreachable: bool,
-    /// `accountinfo` tells no balance.
-    hides_balance: bool,
     /// Orders that someone placed by hand.
     foreign: BTreeSet<ProviderOrderId>,
     /// How often each order was asked after and told of.
@@ -108,7 +106,6 @@ impl Wire {
             last: 0,
             due: BTreeSet::new(),
             unreachable: false,
-            hides_balance: false,
             foreign: BTreeSet::new(),
             asked: BTreeMap::new(),
             raced: None,
@@ -126,10 +123,6 @@ impl Wire {
 
     pub(crate) fn set_unreachable(&self, unreachable: bool) {
         self.inner().unreachable = unreachable;
-    }
-
-    pub(crate) fn hide_balance(&self) {
-        self.inner().hides_balance = true;
     }
 
     /// Someone orders an IMEI by hand.
@@ -397,10 +390,6 @@ impl Provider for Client {
 
     fn account(&self) -> BoxFuture<'_, Result<AccountInfo, CallError>> {
         let answer = self.0.ask("accountinfo", &[]);
-        let hides = self.0.inner().hides_balance;
-        Box::pin(async move {
-            let account = read_account(&answer?)?;
-            Ok(AccountInfo { balance: account.balance.filter(|_| !hides), ..account })
-        })
+        Box::pin(async move { read_account(&answer?) })
     }
 }

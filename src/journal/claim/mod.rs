@@ -10,7 +10,6 @@ use std::sync::Arc;
 use super::books;
 use super::orders::{self, Loaded, Rules, Telling};
 use super::pause;
-use super::probing;
 use super::rest;
 use super::start::Start;
 use super::ticket::{AttemptTicket, Claim};
@@ -43,10 +42,8 @@ pub struct ClaimRequest {
 }
 
 /// When a doubt may be probed.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct ProbeTerms {
-    /// The account that orders go to.
-    pub account: String,
     /// Not older than this, in milliseconds.
     pub within_ms: i64,
 }
@@ -274,8 +271,7 @@ impl<'a, 't> Claiming<'a, 't> {
         if let Some(canary) = self.canaries.get_mut(&order.service) {
             canary.free = canary.free.saturating_sub(1);
         }
-        let first_probe = self.request.probe.as_ref().filter(|_| kind == Kind::FirstProbe);
-        let claim = Claim {
+        self.draft.claims.push(Claim {
             order: order.id,
             n: AttemptNo(order.attempts),
             service: order.service,
@@ -287,15 +283,11 @@ impl<'a, 't> Claiming<'a, 't> {
             price: terms.price,
             probe,
             canary: !canary.proven,
-            first_probe_of: first_probe.map(|terms| terms.account.clone()),
+            alone: kind == Kind::FirstProbe,
             finds_out: brake == Some(Brake::One),
             clock: self.clock.clone(),
             rules,
-        };
-        if let Some(account) = &claim.first_probe_of {
-            probing::first_goes(self.tx, account, &claim, self.now)?;
-        }
-        self.draft.claims.push(claim);
+        });
         Ok(true)
     }
 

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::super::JournalError;
+use super::super::balance::{self, Probing};
 use super::super::orders::{COLUMNS, Loaded};
-use super::super::probing::{Probing, probing};
 use super::super::settle;
 use super::{Blocked, Claiming, Kind, ProbeTerms, count};
 use crate::gate;
@@ -13,15 +13,13 @@ use crate::types::{ServiceId, Timestamp};
 
 impl Claiming<'_, '_> {
     pub(super) fn probes(&mut self) -> Result<(), JournalError> {
-        let Some(terms) = &self.request.probe else { return Ok(()) };
+        let Some(terms) = self.request.probe else { return Ok(()) };
         if self.left == 0 {
             return Ok(());
         }
         // Until one probe has shown what the provider does with a duplicate they go one at a time, and alone.
-        let alone = match probing(self.tx, &terms.account)? {
-            // Another one could cost a second price.
-            Probing::Spent(_) | Probing::Unsafe => return Ok(()),
-            Probing::Asked => return self.stand_aside(),
+        let alone = match balance::probing(self.tx)? {
+            Probing::Unsafe => return Ok(()),
             Probing::Unproven => true,
             Probing::Proven => false,
         };
@@ -77,7 +75,7 @@ impl Claiming<'_, '_> {
     }
 
     /// Probes one doubt. False: nothing of its service can go now.
-    fn probe(&mut self, mut order: Loaded, terms: &ProbeTerms, alone: bool) -> Result<bool, JournalError> {
+    fn probe(&mut self, mut order: Loaded, terms: ProbeTerms, alone: bool) -> Result<bool, JournalError> {
         let facts = ProbeFacts {
             quiet_over: order.rested_after.is_some(),
             can_list: false,
