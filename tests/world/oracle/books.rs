@@ -133,8 +133,10 @@ pub(super) fn owners(world: &World, view: &Connection) {
 pub(super) fn books(view: &Connection) {
     let mut lines = BTreeMap::<(i64, i64), (i64, i64, i64, &'static str)>::new();
     let mut refunds = BTreeMap::<(&'static str, i64), i64>::new();
-    let mut statement =
-        view.prepare_cached("SELECT order_id, n, batch, day, kind, micros FROM ledger ORDER BY id").unwrap();
+    // An order's money stands where the order belongs now: the first row that comes for one of an older copy adopts it.
+    let sql = "SELECT order_id, n, orders.batch, day, kind, micros FROM ledger JOIN orders ON orders.id = order_id \
+               ORDER BY ledger.id";
+    let mut statement = view.prepare_cached(sql).unwrap();
     let mut rows = statement.query([]).unwrap();
     while let Some(row) = rows.next().unwrap() {
         let number = |at| row.get::<_, i64>(at).unwrap();
