@@ -201,7 +201,7 @@ impl Pool {
         let canary = (ticket.is_canary() && !shared_account).then(|| (ticket.service(), ticket.price()));
         // Until the balance was looked at again nothing else goes, or it would be charged in between.
         let alone = canary.is_some() && self.out.load(Ordering::Acquire) == 1;
-        let _held = alone.then(|| Held::new(&self.pausing));
+        let _held = (alone || first_probe).then(|| Held::new(&self.pausing));
         let before =
             if !shared_account && (first_probe || canary.is_some()) { self.balance().await } else { None };
         let imei = ticket.imei();
