@@ -2,6 +2,7 @@
 
 mod again;
 mod backup;
+mod brought;
 mod claims;
 mod cleared;
 mod doubts;

@@ -1,20 +1,19 @@
 //! A journal that is an older copy of itself.
 
-use super::exports::{COMPLETED, PENDING};
 use super::*;
 use crate::gate::Scope;
 use crate::order::PauseReason;
 
 impl Bench {
     /// What `imeid backup` makes of it, in the place of the journal: a bench of its own, with the same clock.
-    async fn put_back(self) -> Self {
+    pub(super) async fn put_back(self) -> Self {
         let to = self.path.with_file_name("copy.db");
         std::fs::write(&to, "").unwrap();
         back_up(&self.path, &to, self.now()).unwrap();
         Self { journal: started(&to), path: to, ..self }
     }
 
-    async fn start(&self, stamp: Option<Stamp>) -> Option<u64> {
+    pub(super) async fn start(&self, stamp: Option<Stamp>) -> Option<u64> {
         self.start_beside(InArchive { stamp, has_originals: false }).await
     }
 
@@ -25,20 +24,20 @@ impl Bench {
         found.map(|found| found.orders)
     }
 
-    fn stamp(&self) -> Stamp {
+    pub(super) fn stamp(&self) -> Stamp {
         self.journal.read_here(View::stamp).unwrap()
     }
 
-    async fn read_an_export(&self, key: &str) {
+    pub(super) async fn read_an_export(&self, key: &str) {
         let (key, name, none) = (key.to_owned(), "export.csv".to_owned(), BTreeSet::new());
         self.journal.enter_export(key, name, "{}".to_owned(), None, none, self.now()).await.unwrap();
     }
 
-    fn waits(&self) -> bool {
+    pub(super) fn waits(&self) -> bool {
         self.journal.read_here(View::waits_as_older_copy).unwrap()
     }
 
-    fn alarm_names(&self) -> Vec<String> {
+    pub(super) fn alarm_names(&self) -> Vec<String> {
         self.journal.read_here(View::alarms).unwrap().into_iter().map(|alarm| alarm.name).collect()
     }
 }
@@ -86,192 +85,6 @@ async fn a_copy_that_is_put_back_sends_nothing_of_what_it_knows_until_a_person_s
     assert_eq!(bench.number("SELECT count(*) FROM facts WHERE key = 'was_copy'"), 1);
     assert_eq!(bench.start(None).await, None);
     drop(in_flight);
-}
-
-#[tokio::test]
-async fn what_was_ordered_since_the_copy_and_is_not_finished_is_taken_for_ours() {
-    let bench = Bench::new().await;
-    let before = bench.batch("before", &imeis(1)).await;
-    bench.said_of(Said::Cancel, 0).await;
-    let bench = bench.put_back().await;
-    let rows = |ns: std::ops::Range<u32>| ns.map(|n| bench.row(n, PENDING, bench.now())).collect::<Vec<_>>();
-    assert_eq!(bench.sort(rows(0..1)).await, [Sorted::Unfinished], "it isn't known yet that it is a copy");
-    bench.start(None).await;
-    // One that the copy knows as never sent, and one that it never heard of; read again they change nothing.
-    assert_eq!(bench.sort(rows(0..2)).await, [Sorted::Ours(None), Sorted::Ours(None)]);
-    let picture = bench.picture();
-    for again in rows(0..2) {
-        bench.export(vec![again]).await;
-    }
-    assert_eq!(bench.picture(), picture);
-    bench.pass(QUIET);
-    assert!(bench.said(Said::Resume, Target::Everything).await.done);
-    let service = ShownService { id: bench.service, name: "check".to_owned() };
-    let shown = bench.journal.read_here(|view| view.shown_orders(&service, imei(1))).unwrap();
-    let told = bench.now().minus(QUIET);
-    assert_eq!(shown[0].attempts[0].claimed_at, told, "when it was told of, not the earliest that it can be");
-    let ordered = || bench.journal.read_here(View::order_counts).unwrap().ordered;
-    assert_eq!(ordered(), 2, "no row has them, and they are open");
-    let batch = bench.batch("stock", &imeis(3)).await;
-    assert_eq!(ordered(), 2);
-    let sent: Vec<Imei> =
-        bench.claim(9).await.iter().map(|ticket| ticket.place_order().unwrap().imei).collect();
-    assert_eq!(sent, [imei(2)]);
-    let [first, second] = [1, 2].map(|n| bench.row_of(batch, n).order.unwrap());
-    assert_eq!([first.state, second.state], [State::OrderedNoId; 2]);
-    assert_eq!((first.charged, second.charges), (PRICE, 1));
-    assert_eq!(
-        (first.batch_name.as_str(), second.first_row),
-        ("stock", 2),
-        "its cost stands in the row that came for it"
-    );
-    assert!(first.is_taken_for_ours && second.is_taken_for_ours);
-    // The third's answer is lost, now or in a moment.
-    assert!(bench.tallies(batch).contains(&(TallyState::Order(State::OrderedNoId), Link::Own, 2)));
-    let work = bench.journal.read_here(|view| view.batch(batch)).unwrap().unwrap();
-    assert_eq!(work.charged, PRICE.checked_mul(2).unwrap());
-    bench.check_books();
-    assert_eq!(bench.row_of(before, 1).order.unwrap().state, State::Cancelled);
-    assert_eq!(bench.sort(rows(3..4)).await, [Sorted::Unfinished], "a person has said that it goes on");
-}
-
-#[tokio::test]
-async fn what_no_row_had_belongs_to_the_first_that_comes_and_to_none_again_where_its_file_is_taken_back() {
-    let bench = Bench::new().await;
-    let bench = bench.put_back().await;
-    bench.start(None).await;
-    bench.sort(vec![bench.row(0, PENDING, bench.now())]).await;
-    bench.pass(QUIET);
-    bench.said(Said::Resume, Target::Everything).await;
-    let (batch, _) = bench.journal.begin_batch(bench.new_batch("gone", 2), bench.now()).await.unwrap();
-    let link = async || {
-        let wanted = vec![OrderFor { imei: imei(0), row: 1 }, OrderFor { imei: imei(0), row: 2 }];
-        bench.journal.link_orders(batch, bench.service, wanted, None).await.unwrap()
-    };
-    let linked = link().await;
-    let links: Vec<(Link, bool)> = linked.iter().map(|row| (row.link, row.is_known)).collect();
-    assert_eq!(links, [(Link::Own, true), (Link::Joined, true)], "a repeat in the file shares it");
-    assert_eq!(link().await, linked, "as after a crash before its rows were written");
-    let charged = |batch: BatchId| {
-        bench.number(&format!(
-            "SELECT coalesce(sum(charged), 0) FROM totals WHERE scope = 'batch' AND key = {batch}"
-        ))
-    };
-    assert_eq!((charged(batch), charged(BatchId(0))), (PRICE.micros(), 0));
-    bench.fill(batch, &[imei(0), imei(0)]).await;
-    bench.recount();
-    // Its file is gone.
-    bench.journal.take_back_without_file(BTreeSet::new(), bench.now()).await.unwrap();
-    assert_eq!((charged(batch), charged(BatchId(0))), (0, PRICE.micros()));
-    assert_eq!(bench.journal.read_here(View::order_counts).unwrap().ordered, 1);
-    bench.check_books();
-    let again = bench.batch("again", &[imei(0)]).await;
-    assert_eq!(bench.row_of(again, 1).order.unwrap().batch_name, "again");
-    assert_eq!(bench.tallies(again), [(TallyState::Order(State::OrderedNoId), Link::Own, 1)]);
-    bench.recount();
-    bench.check_books();
-}
-
-#[tokio::test]
-async fn a_word_about_what_no_row_has_says_what_is_so() {
-    let bench = Bench::new().await;
-    let bench = bench.put_back().await;
-    bench.start(None).await;
-    bench.sort(vec![bench.row(0, PENDING, bench.now())]).await;
-    bench
-        .tell(
-            bench.current(0),
-            crate::order::Event::HoldNoId(crate::order::NoIdFacts {
-                balance_contradicts: false,
-                can_list: false,
-                too_old: false,
-            }),
-        )
-        .await;
-    assert_eq!(bench.journal.read_here(View::order_counts).unwrap().held, 1);
-    let said = bench.said_of(Said::Cancel, 0).await;
-    assert!(said.done && said.text.ends_with("it is not ordered again"), "{said:?}");
-    let said = bench.said_of(Said::Retry, 0).await;
-    assert!(!said.done && said.text.ends_with("it was charged: it would be paid twice"), "{said:?}");
-    bench.pass(QUIET);
-    bench.said(Said::Resume, Target::Everything).await;
-    let batch = bench.batch("stock", &[imei(0)]).await;
-    let row = bench.row_of(batch, 1);
-    assert_eq!((row.link, row.order.unwrap().charged), (Link::Own, PRICE));
-}
-
-#[tokio::test]
-async fn what_was_taken_for_ours_unfinished_is_answered_by_what_tells_more_of_it() {
-    let bench = Bench::new().await;
-    bench.batch("before", &[imei(0), imei(3)]).await;
-    bench.order_one(10).await;
-    let bench = bench.put_back().await;
-    let made = bench.now();
-    // The copy is put back a good while after they were made, and a list finds one that it knows before the export does.
-    bench.pass(Duration::from_secs(5 * 3600));
-    bench.start(None).await;
-    let ours = bench.told(10, imei(0), ProviderStatus::Pending);
-    bench.judge(vec![bench.told(900, imei(3), ProviderStatus::Pending), ours.clone()]).await;
-    let unfinished = [1, 2].map(|n| bench.row(n, PENDING, made)).to_vec();
-    assert_eq!(bench.sort(unfinished).await, [Sorted::Ours(None), Sorted::Ours(None)]);
-    bench.pass(QUIET);
-    assert!(bench.said(Said::Resume, Target::Everything).await.done);
-    let batch = bench.batch("stock", &[imei(1), imei(2)]).await;
-    bench.export(vec![bench.row(1, COMPLETED, made)]).await;
-    bench.judge(vec![bench.told(890, imei(2), ProviderStatus::Pending), ours]).await;
-    let [exported, listed] = [1, 2].map(|n| bench.row_of(batch, n).order.unwrap());
-    assert_eq!((exported.state, listed.state), (State::Completed, State::Ordered));
-    assert_eq!(listed.provider_id, Some(ProviderOrderId(890)));
-    bench.check_books();
-}
-
-#[tokio::test]
-async fn what_the_provider_has_already_of_what_only_the_original_sent_is_answered_by_an_export() {
-    let bench = Bench::new().await;
-    bench.batch("before", &imeis(1)).await;
-    bench.order_one(10).await;
-    let bench = bench.put_back().await;
-    let made = bench.now();
-    bench.pass(Duration::from_secs(5 * 3600));
-    bench.start(None).await;
-    bench.pass(QUIET);
-    bench.read_an_export("since").await;
-    assert!(bench.said(Said::Resume, Target::Everything).await.done);
-    let batch = bench.batch("stock", &[imei(1)]).await;
-    let ticket = bench.claim(1).await.pop().unwrap();
-    bench.finish(ticket, Placed::AlreadyExists).await;
-    assert_eq!(bench.row_of(batch, 1).order.unwrap().state, State::OrderedNoId);
-    bench.export(vec![bench.row(1, COMPLETED, made)]).await;
-    assert_eq!(bench.row_of(batch, 1).order.unwrap().state, State::Completed);
-    bench.check_books();
-}
-
-#[tokio::test]
-async fn what_a_copy_takes_as_sent_counts_to_the_day_on_which_it_was_put_back() {
-    let bench = Bench::new().await;
-    bench.batch("before", &imeis(2)).await;
-    let bench = bench.put_back().await;
-    bench.pass(Duration::from_secs(3 * 86_400));
-    bench.start(None).await;
-    let today = |bench: &Bench| {
-        let day = bench.clock().local_day(bench.now());
-        let money = bench.journal.read_here(|view| view.day_money(day)).unwrap();
-        [money.in_doubt, money.presumed, money.charged].map(|money| money.micros() / PRICE.micros())
-    };
-    assert_eq!(today(&bench), [2, 0, 0]);
-    // One that the copy knew, and one that it never heard of, are found at the provider.
-    bench.export(vec![bench.row(0, PENDING, bench.now())]).await;
-    assert_eq!(bench.sort(vec![bench.row(9, PENDING, bench.now())]).await, [Sorted::Ours(None)]);
-    assert_eq!(today(&bench), [1, 0, 2]);
-    bench.recount();
-    bench.pass(QUIET);
-    assert!(bench.said(Said::Resume, Target::Everything).await.done);
-    bench.batch("stock", &[imei(3), imei(4), imei(5)]).await;
-    let request = ClaimRequest { per_day: PRICE.checked_mul(4), ..bench.request(9) };
-    let claimed = bench.journal.begin_attempts(request, bench.clock()).await.unwrap();
-    assert_eq!((claimed.tickets.len(), claimed.blocked), (1, Some(Blocked::Cap)));
-    drop(claimed);
-    bench.check_books();
 }
 
 #[tokio::test]
