@@ -6,8 +6,8 @@
 //!
 //! An export has no order ids, and its absence of an order proves nothing: nothing here releases anything.
 //!
-//! - [`beyond`]: rows of an IMEI beyond our orders of it. [`row`]: a row. [`elsewhere`]: orders that aren't ours. [`settle`]: orders of ours that wait for evidence.
-//!   [`turned`]: orders of ours that had ended otherwise.
+//! - [`row`]: a row. [`elsewhere`]: orders that aren't ours. [`settle`]: orders of ours that wait for evidence.
+//!   [`turned`]: orders of ours that had ended otherwise. [`beyond`]: rows of an IMEI beyond our orders of it.
 
 mod beyond;
 mod elsewhere;

@@ -63,8 +63,8 @@ impl Journal {
         self.write(move |tx| find(tx, &key)).await
     }
 
-    /// Enters an export that was read to the end, its reason file's name reserved, and lets come out what it changed. Repeated, it gives what was entered
-    /// before. `occupied`: names that files in `rejected/` have.
+    /// Enters an export that was read to the end, its reason file's name reserved, and lets come out what it changed.
+    /// Repeated, it gives what was entered before. `occupied`: names that files in `rejected/` have.
     ///
     /// # Errors
     /// The journal can't be written.
