@@ -239,8 +239,15 @@ fn answer_text(answer: &ShownAnswer) -> String {
     if line.trim().chars().count() > MOST {
         shown.push('…');
     }
-    let http = answer.http.map(|http| format!(", HTTP {http}")).unwrap_or_default();
-    format!("answer ({}{http}): {shown}", answer.kind)
+    let http = answer.http.map(|http| format!(" (HTTP {http})")).unwrap_or_default();
+    let what = match answer.kind.as_str() {
+        "placed" => "answer to the order",
+        "status" => "answer to a look at its status",
+        "listed" => "as a list of orders has it",
+        "export" => "as an export has it",
+        other => other,
+    };
+    format!("{what}{http}: {shown}")
 }
 
 fn imei_text(imei: Imei, orders: &[ShownOrder]) -> String {
@@ -359,7 +366,7 @@ mod tests {
             (10, "stock.csv taken as stock: row 17, the order is made for it"),
             (15, "word: anna: cancel"),
             (20, "attempt 1 begun: 0.08 reserved"),
-            (25, "answer (status): <imeis> <id>1</id>"),
+            (25, "answer to a look at its status: <imeis> <id>1</id>"),
             (30, "attempt 1 ended; as it stands now: it was taken, its price is charged"),
         ];
         let told = told.map(|(seconds, text)| format!("{}  {text}", local_stamp(at(seconds))));

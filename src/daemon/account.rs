@@ -53,7 +53,7 @@ impl fmt::Display for Remembered {
             ),
             Self::Moves { account, known, now } => write!(
                 f,
-                "the account \"{account}\" is remembered for {known}; from the next start on its orders count as those of {now}"
+                "the account \"{account}\" is remembered for {known}: once the daemon has started with this address its orders count as those of {now}"
             ),
             Self::OtherProvider { account, known, now } => write!(
                 f,
