@@ -30,16 +30,18 @@ pub struct Sent {
     pub had_room: bool,
 }
 
-/// Sends a durable attempt, once, and hands its answer to the journal, where it takes up a permit of `room`, if there is
+/// Sends a durable attempt, once, over a connection apart if `apart` says so, and hands its answer to the journal, where it takes up a permit of `room`, if there is
 /// one, until it is committed. If this future is dropped before the answer is there, so is the ticket, and the order is in
 /// doubt at once.
 pub async fn send(
     ticket: AttemptTicket,
+    apart: bool,
     provider: &dyn Provider,
     journal: &Journal,
     room: &Arc<Semaphore>,
 ) -> Option<Sent> {
-    let order = ticket.place_order()?.clone();
+    let mut order = ticket.place_order()?.clone();
+    order.apart |= apart;
     crash_point("attempt.send.before");
     let began = Instant::now();
     let reply = provider.place(&order).await;

@@ -1,6 +1,6 @@
 //! Connections for orders, opened a little ahead.
 //!
-//! Each order has a connection of its own, which takes one round trip to open, with TLS two or three: much of a call, where
+//! Where an order has a connection of its own, that takes one round trip to open, with TLS two or three: much of a call, where
 //! the provider is far away. So while answers come in, the connections of the next orders are opened. One that has never
 //! carried a request is as good as new: no answer to another order can be on it.
 //!
@@ -34,7 +34,7 @@ pub(super) const WORTH: Duration = Duration::from_millis(5);
 /// One that wasn't used within this time is closed.
 const KEPT_FOR: Duration = Duration::from_secs(1);
 
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
+pub(super) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Opens connections ahead of the orders that use them.
 pub(super) struct Ahead {
@@ -50,14 +50,14 @@ pub(super) struct Ahead {
 }
 
 impl Ahead {
-    /// The client that sends orders, and what opens its connections ahead where that takes at least `worth`; of two
+    /// What opens connections ahead where that takes at least `worth`, and the builder of the client that uses them; of two
     /// builders that are alike.
     pub(super) fn of(
         sends: ClientBuilder,
         opens: ClientBuilder,
         endpoint: Url,
         worth: Duration,
-    ) -> Result<(Client, Self), reqwest::Error> {
+    ) -> Result<(ClientBuilder, Self), reqwest::Error> {
         let stock = Arc::default();
         let sends =
             sends.connector_layer(Connector { inner: (), stock: Arc::clone(&stock), role: Role::Sends });
@@ -71,7 +71,7 @@ impl Ahead {
             answered: Mutex::default(),
             worth,
         };
-        Ok((sends.build()?, ahead))
+        Ok((sends, ahead))
     }
 
     /// An order was answered: where others were a moment ago, the next one is near.
@@ -102,7 +102,7 @@ impl Ahead {
     }
 
     fn open(&self) {
-        let under_way = UnderWay::one_more(&self.opening);
+        let under_way = Counted::one_more(&self.opening);
         // Never sent, see `Connector`; were it, it would ask for nothing, without a key.
         let call = Box::pin(self.opens.head(self.endpoint.clone()).send());
         let stock = Arc::clone(&self.stock);
@@ -118,17 +118,17 @@ impl Ahead {
     }
 }
 
-/// One of those that are being opened, until it is dropped.
-struct UnderWay(Arc<AtomicUsize>);
+/// One of those that are counted, until it is dropped.
+pub(super) struct Counted(Arc<AtomicUsize>);
 
-impl UnderWay {
-    fn one_more(count: &Arc<AtomicUsize>) -> Self {
+impl Counted {
+    pub(super) fn one_more(count: &Arc<AtomicUsize>) -> Self {
         count.fetch_add(1, Ordering::AcqRel);
         Self(Arc::clone(count))
     }
 }
 
-impl Drop for UnderWay {
+impl Drop for Counted {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::AcqRel);
     }
@@ -273,7 +273,7 @@ where
 }
 
 /// What a panic left there is whole.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

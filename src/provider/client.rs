@@ -9,17 +9,16 @@ use secrecy::SecretString;
 use tokio::sync::watch;
 
 use super::ahead::{self, Ahead};
+use super::kept::Kept;
 use super::secret::Key;
-use super::wire::{self, Answer, ProviderTimes};
-use super::{BoxFuture, PlaceOrder, Provider, listing, place};
+use super::wire::{self, Answer, Heard, ProviderTimes};
+use super::{BoxFuture, PlaceOrder, Provider, listing};
 use crate::clock::Clock;
 use crate::config::ProviderConfig;
-use crate::types::{
-    AccountInfo, CallError, NotTaken, Placed, ProviderOrder, ProviderOrderId, ProviderService, Reply,
-};
+use crate::types::{AccountInfo, CallError, Placed, ProviderOrder, ProviderOrderId, ProviderService, Reply};
 
 /// Bytes of one answer that are read, but for lists.
-const ANSWER_LIMIT_BYTES: usize = 1 << 20;
+pub(super) const ANSWER_LIMIT_BYTES: usize = 1 << 20;
 /// Bytes of a list (`getimeis`, `imeiservices`) that are read.
 const LIST_LIMIT_BYTES: usize = 64 << 20;
 
@@ -57,14 +56,16 @@ pub enum ClientError {
 /// GSM Fusion's ordering API at one reseller's site, for one account.
 ///
 /// Holds two HTTP clients: one for the paid call, one for those that only read. Neither ever sends a request twice,
-/// follows a redirect or asks the environment for a proxy. A third opens connections for the first, and sends nothing.
+/// follows a redirect or asks the environment for a proxy. A third opens connections for the first, and sends nothing. Where
+/// answers come fast, orders go over connections that are used again, each by a client of its own.
 pub struct GsmFusion {
-    paid: Client,
-    ahead: Option<Ahead>,
+    pub(super) paid: Client,
+    pub(super) ahead: Option<Ahead>,
+    pub(super) kept: Option<Kept>,
     reading: Client,
     endpoint: Url,
     user_id: String,
-    key: Key,
+    pub(super) key: Key,
     times: ProviderTimes,
     clock: Clock,
     /// Rings with each call that found the provider at work, and the account taken.
@@ -92,7 +93,7 @@ impl GsmFusion {
     }
 
     /// With another client for the paid call: the tests plant a bad one, to see that they would notice. `opens`: what opens
-    /// connections for it, and where; `None`: it opens them itself.
+    /// connections for it, and where; `None`: it opens them itself, one for each order.
     pub(super) fn with_paid(
         config: &ProviderConfig,
         api_key: &SecretString,
@@ -103,18 +104,21 @@ impl GsmFusion {
         let setup = |error: reqwest::Error| ClientError::Setup(wire::chain(&error));
         let key = Key::new(api_key).ok_or(ClientError::Key)?;
         let endpoint = endpoint(&config.base_url)?;
-        let (paid, ahead) = match opens {
+        let (paid, ahead, kept) = match opens {
             Some((opens, worth)) => {
                 let (paid, ahead) = Ahead::of(paid, opens, endpoint.clone(), worth).map_err(setup)?;
-                (paid, Some(ahead))
+                let like = config.clone();
+                let (paid, kept) = Kept::of(paid, move || wire::without_roots(&like).ok());
+                (paid, Some(ahead), Some(kept))
             }
-            None => (paid.build().map_err(setup)?, None),
+            None => (paid, None, None),
         };
         Ok(Self {
             key,
             endpoint,
-            paid,
+            paid: paid.build().map_err(setup)?,
             ahead,
+            kept,
             reading: wire::reading(config)?.build().map_err(setup)?,
             user_id: config.user_id.clone(),
             times: ProviderTimes { connect: config.connect_timeout, request: config.timeout },
@@ -130,13 +134,13 @@ impl GsmFusion {
     }
 
     /// Sends one request and reads what comes, `Err` where no answer began.
-    async fn call(
+    pub(super) async fn call(
         &self,
         client: &Client,
         action: &str,
         params: &[(&str, &str)],
         limit_bytes: usize,
-    ) -> Result<Answer, reqwest::Error> {
+    ) -> Result<Heard, reqwest::Error> {
         // A slow provider isn't a stage that hangs.
         crate::pulse::within(self.times.request);
         let mut form =
@@ -152,10 +156,11 @@ impl GsmFusion {
                 return Err(error);
             }
         };
+        let stays_open = wire::stays_open(&response);
         let answer = wire::read(response, limit_bytes, self.times.request, self.clock.now(), &self.key).await;
         let (http, bytes) = (answer.http, answer.body.len());
         tracing::debug!(action, http, ms = millis(began), bytes, end = %answer.end, "call");
-        Ok(answer)
+        Ok(Heard { answer, stays_open })
     }
 
     /// How many connections wait for orders, and how many are being opened.
@@ -164,34 +169,11 @@ impl GsmFusion {
         self.ahead.as_ref().map_or((0, 0), Ahead::there_are)
     }
 
-    async fn place_one(&self, order: &PlaceOrder) -> Reply<Placed> {
-        if let Some((name, _)) = order.params.iter().find(|(name, _)| !is_free(name)) {
-            let why = format!("nothing was sent: {name:?} can't be a parameter of a service");
-            return no_answer(Placed::NotTaken(NotTaken::NotSent(self.key.redact(&why))));
-        }
-        let imei = order.imei.to_string();
-        let mut params = vec![("imei", imei.as_str()), ("networkId", order.network_id.0.as_str())];
-        params.extend(order.params.iter().map(|(name, value)| (name.as_str(), value.as_str())));
-        match self.call(&self.paid, "placeorder", &params, ANSWER_LIMIT_BYTES).await {
-            Ok(answer) => {
-                if let Some(ahead) = self.ahead.as_ref().filter(|_| answer.http == 200) {
-                    ahead.answered();
-                }
-                let outcome = place::sort(order.imei, &answer);
-                self.tell_passed(matches!(outcome, Placed::Taken(_) | Placed::AlreadyExists));
-                Reply { outcome, http: Some(answer.http), body: answer.body }
-            }
-            // A builder's error comes before there is a connection, a connection's before there is a request on it.
-            Err(error) if error.is_connect() || error.is_builder() => {
-                no_answer(Placed::NotTaken(NotTaken::NotSent(self.describe(error))))
-            }
-            Err(error) => no_answer(place::unclear(self.describe(error), Vec::new(), None)),
-        }
-    }
-
     async fn read(&self, action: &str, params: &[(&str, &str)], limit: usize) -> Result<Answer, CallError> {
-        let answer = self.call(&self.reading, action, params, limit).await;
-        answer.map_err(|error| CallError::Unreachable(self.describe(error)))
+        match self.call(&self.reading, action, params, limit).await {
+            Ok(heard) => Ok(heard.answer),
+            Err(error) => Err(CallError::Unreachable(self.describe(error))),
+        }
     }
 
     async fn list(&self, params: &[(&str, &str)]) -> Result<Vec<ProviderOrder>, CallError> {
@@ -213,13 +195,13 @@ impl GsmFusion {
         }
     }
 
-    fn tell_passed(&self, passed: bool) {
+    pub(super) fn tell_passed(&self, passed: bool) {
         if passed {
             self.passed.send_replace(());
         }
     }
 
-    fn describe(&self, error: reqwest::Error) -> String {
+    pub(super) fn describe(&self, error: reqwest::Error) -> String {
         wire::describe(error, &self.times, &self.key)
     }
 }
@@ -276,10 +258,6 @@ fn millis(began: Instant) -> u64 {
     u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 
-fn no_answer(outcome: Placed) -> Reply<Placed> {
-    Reply { outcome, http: None, body: Vec::new() }
-}
-
 fn endpoint(base_url: &str) -> Result<Url, ClientError> {
     let wrong = |why: &str| ClientError::BaseUrl(why.to_owned());
     let mut url = Url::parse(base_url).map_err(|error| wrong(&error.to_string()))?;
@@ -309,7 +287,7 @@ fn is_placeholder(url: &Url) -> bool {
 
 /// Whether a service may set this parameter. PHP reads `imei[]`, `imei.` or ` imei` as `imei`, so nothing but
 /// letters, digits and `_` is let through, and the client's own names in no case.
-fn is_free(name: &str) -> bool {
+pub(super) fn is_free(name: &str) -> bool {
     !name.is_empty()
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
         && !RESERVED.contains(&name.to_ascii_lowercase().as_str())

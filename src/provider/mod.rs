@@ -7,7 +7,9 @@
 mod ahead;
 mod amount;
 mod client;
+mod kept;
 mod listing;
+mod paid;
 mod place;
 mod retry_after;
 mod secret;
@@ -41,6 +43,8 @@ pub struct PlaceOrder {
     pub imei: Imei,
     /// Further parameters of the service (`[[service]] params`), as the provider names them.
     pub params: Vec<(String, String)>,
+    /// It goes over a connection that has carried no other order, whatever that costs.
+    pub apart: bool,
 }
 
 /// What imeid asks of a provider.

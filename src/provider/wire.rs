@@ -5,9 +5,9 @@ use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
-use reqwest::header::RETRY_AFTER;
+use reqwest::header::{CONNECTION, HeaderValue, RETRY_AFTER};
 use reqwest::redirect::Policy;
-use reqwest::{Certificate, Client, ClientBuilder, Proxy, Response};
+use reqwest::{Certificate, Client, ClientBuilder, Proxy, Response, Version};
 
 use super::client::ClientError;
 use super::retry_after;
@@ -23,6 +23,25 @@ const READING_IDLE: Duration = Duration::from_secs(30);
 /// No redirects (a followed 307 sends the body again), no retries, no HTTP/2 (whose refused streams a library may send
 /// again), no proxy but the configured one. `TCP_USER_TIMEOUT` keeps the kernel from sending on after we gave up.
 fn builder(config: &ProviderConfig) -> Result<ClientBuilder, ClientError> {
+    let builder = common(config)?;
+    let Some(path) = &config.ca_file else { return Ok(builder) };
+    let wrong = |reason: String| ClientError::CaFile { path: path.clone(), reason };
+    let pem = std::fs::read(path).map_err(|error| wrong(error.to_string()))?;
+    let roots = Certificate::from_pem_bundle(&pem).map_err(|error| wrong(chain(&error)))?;
+    if roots.is_empty() {
+        return Err(wrong("there is no certificate in it".to_owned()));
+    }
+    Ok(builder.tls_certs_merge(roots))
+}
+
+/// A client like the others that trusts nobody, for it connects by another's means: root certificates are read from the disk,
+/// and are large.
+pub(super) fn without_roots(config: &ProviderConfig) -> Result<ClientBuilder, ClientError> {
+    Ok(common(config)?.tls_certs_only([]))
+}
+
+/// What they have in common but for whom they trust.
+fn common(config: &ProviderConfig) -> Result<ClientBuilder, ClientError> {
     let mut builder = Client::builder()
         .redirect(Policy::none())
         .retry(reqwest::retry::never())
@@ -43,24 +62,12 @@ fn builder(config: &ProviderConfig) -> Result<ClientBuilder, ClientError> {
         let proxy = Proxy::all(proxy).map_err(|error| ClientError::Proxy(chain(&error.without_url())))?;
         builder = builder.proxy(proxy);
     }
-    if let Some(path) = &config.ca_file {
-        let wrong = |reason: String| ClientError::CaFile { path: path.clone(), reason };
-        let pem = std::fs::read(path).map_err(|error| wrong(error.to_string()))?;
-        let roots = Certificate::from_pem_bundle(&pem).map_err(|error| wrong(chain(&error)))?;
-        if roots.is_empty() {
-            return Err(wrong("there is no certificate in it".to_owned()));
-        }
-        builder = builder.tls_certs_merge(roots);
-    }
     Ok(builder)
 }
 
-/// The client for `placeorder`, before it is built: each order has a connection of its own.
-///
-/// On a kept one, what arrives counts for the order that waits there, whatever it was meant for. The end of a connection
-/// that the server was closing anyhow is then a doubt, though the order never got there; and a second answer to the order
-/// before, if it refuses, closes an order that is taken, or sends it again. The price is a handshake an order, most of it
-/// made [`ahead`](super::ahead).
+/// The client for `placeorder`, before it is built: each order has a connection of its own, so that what arrives there is its
+/// answer and no other's. The price is a handshake an order, most of it made [`ahead`](super::ahead). Where that is too dear,
+/// connections are used again by the rules of [`kept`](super::kept).
 pub(super) fn paid(config: &ProviderConfig) -> Result<ClientBuilder, ClientError> {
     Ok(builder(config)?.pool_max_idle_per_host(0))
 }
@@ -81,6 +88,13 @@ pub struct Answer {
     pub body: Vec<u8>,
     /// How it ended.
     pub end: BodyEnd,
+}
+
+/// An answer, and what it says of its connection.
+pub(super) struct Heard {
+    pub(super) answer: Answer,
+    /// The connection may carry another request.
+    pub(super) stays_open: bool,
 }
 
 /// How a body ended.
@@ -105,6 +119,26 @@ impl fmt::Display for BodyEnd {
             Self::TimedOut(after) => write!(f, "the body wasn't there within {after:?}"),
         }
     }
+}
+
+/// Whether the server means to leave the connection open behind this answer, as far as its head tells.
+pub(super) fn stays_open(response: &Response) -> bool {
+    let closes =
+        |value: &HeaderValue| value.to_str().is_ok_and(|text| text.to_ascii_lowercase().contains("close"));
+    response.version() == Version::HTTP_11 && !response.headers().get_all(CONNECTION).iter().any(closes)
+}
+
+/// Whether no byte of a request has left over a connection that was there already: it was gone, or was found ended before it
+/// took the request.
+pub(super) fn never_left(error: &reqwest::Error) -> bool {
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        if error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_canceled) {
+            return true;
+        }
+        cause = error.source();
+    }
+    error.is_connect()
 }
 
 /// Reads an answer, at most `limit` bytes of its body.

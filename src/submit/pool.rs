@@ -207,7 +207,8 @@ impl Pool {
         let imei = ticket.imei();
         let Some(call) = OnItsWay::begin(self) else { return };
         self.meter.began(self.clock.now());
-        let sent = attempt::send(ticket, &*self.provider, &self.journal, &self.uncommitted).await;
+        let sent =
+            attempt::send(ticket, call.finds_out, &*self.provider, &self.journal, &self.uncommitted).await;
         let Some(sent) = sent else { return };
         self.meter.ended(self.clock.now(), sent.took);
         call.ended(&sent.outcome, sent.http, sent.took);

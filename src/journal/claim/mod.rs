@@ -265,6 +265,7 @@ impl<'a, 't> Claiming<'a, 't> {
         }
         let known_id = self.known_id(order.service)?;
         let probe = kind != Kind::Order;
+        let finds_out = brake == Some(Brake::One);
         books::begin(self.tx, &order, probe, terms.price, self.request.day, known_id, self.now)?;
         self.used = self.used.checked_add(terms.price).unwrap_or(self.used);
         self.left = self.left.saturating_sub(1);
@@ -279,12 +280,13 @@ impl<'a, 't> Claiming<'a, 't> {
                 network_id: terms.network_id.clone(),
                 imei: order.imei,
                 params: terms.params.clone(),
+                apart: probe || !canary.proven || finds_out || order.attempts > 1,
             },
             price: terms.price,
             probe,
             canary: !canary.proven,
             alone: kind == Kind::FirstProbe,
-            finds_out: brake == Some(Brake::One),
+            finds_out,
             clock: self.clock.clone(),
             rules,
         });

@@ -90,7 +90,7 @@ async fn without_listings_a_doubt_is_probed_after_its_quiet_period_and_not_befor
     bench.pass(Duration::from_millis(1));
     bench.tend(vec![doubt]).await;
     let probe = bench.claim(1).await.pop().unwrap();
-    assert!(probe.is_probe());
+    assert!(probe.is_probe() && goes_apart(&probe));
     bench.finish(probe, Placed::AlreadyExists).await;
     assert_eq!(bench.state(doubt), State::OrderedNoId);
     bench.tend(vec![doubt]).await;

@@ -60,6 +60,11 @@ struct Bench {
 const QUIET: Duration = Duration::from_secs(120);
 const PRICE: Money = Money::from_micros(80_000);
 
+/// Whether no other order's connection is used for it.
+fn goes_apart(ticket: &AttemptTicket) -> bool {
+    ticket.place_order().unwrap().apart
+}
+
 impl Bench {
     async fn new() -> Self {
         Self::with_canary(0).await

@@ -45,7 +45,7 @@ async fn one_that_waited_through_a_pause_does_not_pass_for_the_one_that_finds_ou
     let tickets = bench.claim(9).await;
     assert_eq!(tickets.len(), 1);
     for ticket in tickets {
-        assert!(bench.journal.lets_go(&ticket));
+        assert!(bench.journal.lets_go(&ticket) && goes_apart(&ticket));
         bench.finish(ticket, Placed::Taken(ProviderOrderId(7))).await;
     }
     assert!(bench.reasons().await.is_empty());

@@ -94,12 +94,17 @@ fn client(server: &Server, worth: Duration) -> GsmFusion {
     GsmFusion::opening_ahead(&at(server.address), &KEY.into(), clock(), worth).unwrap()
 }
 
+/// An order that uses no connection again.
+fn apart() -> PlaceOrder {
+    PlaceOrder { apart: true, ..order() }
+}
+
 /// Two orders, one after the other, so that a third one's connection is opened; returns once the server has it.
 async fn third_is_opened(doors: &'static [Door]) -> (GsmFusion, Server) {
     let mut server = Server::start(doors).await;
     let client = client(&server, Duration::ZERO);
     for nth in 0..2 {
-        assert_eq!(client.place(&order()).await.outcome, Placed::Taken(id(nth + 1)));
+        assert_eq!(client.place(&apart()).await.outcome, Placed::Taken(id(nth + 1)));
     }
     while server.next().await != Told::Open(2) {}
     while client.ahead().0 == 0 {
@@ -110,7 +115,7 @@ async fn third_is_opened(doors: &'static [Door]) -> (GsmFusion, Server) {
 
 /// The order that goes now: its connection's number.
 async fn place(client: &GsmFusion, server: &mut Server) -> usize {
-    let placed = client.place(&order()).await.outcome;
+    let placed = client.place(&apart()).await.outcome;
     loop {
         if let Told::Asked(nth) = server.next().await {
             assert_eq!(placed, Placed::Taken(id(u64::try_from(nth).unwrap() + 1)));
@@ -171,7 +176,7 @@ async fn none_is_opened_for_an_order_alone_nor_without_answers_nor_for_a_server_
         let server = Server::start(doors).await;
         let client = client(&server, worth);
         for _ in 0..orders {
-            client.place(&order()).await;
+            client.place(&apart()).await;
             assert_eq!(client.ahead(), (0, 0), "{doors:?} {orders} {worth:?}");
         }
     }
@@ -184,7 +189,7 @@ async fn the_client_of_the_daemon_opens_none_ahead_on_the_same_machine() {
     let client = GsmFusion::new(&at(server.address), KEY.into(), clock()).unwrap();
     let mut ahead = 0;
     for _ in 0..ORDERS {
-        client.place(&order()).await;
+        client.place(&apart()).await;
         ahead += usize::from(client.ahead() != (0, 0));
     }
     // A busy machine may once in a while need so long that one is opened.

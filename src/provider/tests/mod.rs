@@ -3,6 +3,7 @@
 mod ahead;
 mod answers;
 mod calls;
+mod kept;
 mod leaves;
 mod once;
 mod properties;
@@ -65,7 +66,7 @@ fn client(config: &ProviderConfig) -> GsmFusion {
 }
 
 fn order() -> PlaceOrder {
-    PlaceOrder { network_id: NetworkId("1739".to_owned()), imei: ours(), params: Vec::new() }
+    PlaceOrder { network_id: NetworkId("1739".to_owned()), imei: ours(), params: Vec::new(), apart: false }
 }
 
 /// PROVIDER's example of an order taken, for this IMEI.

@@ -12,12 +12,15 @@ use crate::types::{NotTaken, Placed};
 pub(super) struct OnItsWay<'a> {
     pool: &'a Pool,
     call: Option<CallNo>,
+    /// It finds out whether an outage is over.
+    pub(super) finds_out: bool,
 }
 
 impl<'a> OnItsWay<'a> {
     pub(super) fn begin(pool: &'a Pool) -> Option<Self> {
-        let call = pool.state.lock().ok()?.pace.began();
-        Some(Self { pool, call: Some(call) })
+        let mut state = pool.state.lock().ok()?;
+        let finds_out = state.pace.is_out();
+        Some(Self { pool, call: Some(state.pace.began()), finds_out })
     }
 
     pub(super) fn ended(mut self, outcome: &Placed, http: Option<u16>, took: Duration) {

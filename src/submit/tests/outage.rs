@@ -1,5 +1,6 @@
 //! What the workers do, and what people are shown, while the provider answers nothing.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicI64};
 
 use super::super::retry;
@@ -8,14 +9,20 @@ use crate::meter::Cause;
 use crate::types::Unclear;
 
 /// Answers no order. Whether it answers questions is the test's.
-struct Out(AtomicBool);
+#[derive(Default)]
+struct Out {
+    answers: AtomicBool,
+    /// Which of the orders went apart.
+    apart: Mutex<Vec<bool>>,
+}
 
 fn away<T>() -> Result<T, CallError> {
     Err(CallError::Http(502))
 }
 
 impl Provider for Out {
-    fn place<'a>(&'a self, _order: &'a PlaceOrder) -> BoxFuture<'a, Reply<Placed>> {
+    fn place<'a>(&'a self, order: &'a PlaceOrder) -> BoxFuture<'a, Reply<Placed>> {
+        self.apart.lock().unwrap().push(order.apart);
         let what = "HTTP 502".to_owned();
         let outcome = Placed::Unclear(Unclear { what, ids: Vec::new(), retry_after: None });
         Box::pin(async { Reply { outcome, http: Some(502), body: Vec::new() } })
@@ -37,7 +44,7 @@ impl Provider for Out {
     }
 
     fn account(&self) -> BoxFuture<'_, Result<AccountInfo, CallError>> {
-        let answers = self.0.load(Ordering::SeqCst);
+        let answers = self.answers.load(Ordering::SeqCst);
         let account = AccountInfo { balance: None, credits_raw: String::new() };
         Box::pin(async move { if answers { Ok(account) } else { away() } })
     }
@@ -50,7 +57,7 @@ async fn an_outage_is_shown_with_its_reason_and_ends_with_the_first_question_tha
     let of = Arc::clone(&now);
     let clock = Clock::from_fn(move || Timestamp::from_millis(of.load(Ordering::SeqCst)));
     let (journal, request) = journal_with(folder.path(), 8, clock.now()).await;
-    let provider = Arc::new(Out(false.into()));
+    let provider = Arc::new(Out::default());
     let meter = Arc::new(Meter::default());
     let shared: Arc<dyn Provider> = Arc::clone(&provider) as Arc<dyn Provider>;
     let pool = Pool::new(journal.clone(), shared, clock.clone(), Arc::clone(&meter));
@@ -67,12 +74,15 @@ async fn an_outage_is_shown_with_its_reason_and_ends_with_the_first_question_tha
         pool.take_in();
         pool.work(ticket, true).await;
     }
+    let apart = std::mem::take(&mut *provider.apart.lock().unwrap());
+    assert_eq!(apart[..4], [false, false, false, true], "three fail, and it is an outage");
+    assert!(apart[3..].iter().all(|apart| *apart), "{apart:?}");
     pool.look_if_due().await;
     let shown = meter.standstill(clock.now()).unwrap();
     assert_eq!((shown.cause, shown.why.as_str()), (Cause::Outage, "HTTP 502"));
     assert!(shown.since.is_some() && shown.next_try.is_some(), "{shown:?}");
     assert_eq!(pool.want(&one_worker(), clock.now()), 0, "it is out for questions too");
-    provider.0.store(true, Ordering::SeqCst);
+    provider.answers.store(true, Ordering::SeqCst);
     pool.look_if_due().await;
     assert_eq!(pool.want(&one_worker(), clock.now()), 0, "one every few seconds");
     now.fetch_add(5_000, Ordering::SeqCst);
@@ -113,7 +123,7 @@ async fn a_provider_that_is_away_is_an_alarm_after_a_minute_and_not_only_at_the_
         Clock::from_fn(move || Timestamp::from_millis(of.load(Ordering::SeqCst)).plus(began.elapsed()));
     let (journal, request) = journal_with(folder.path(), 8, clock.now()).await;
     let settings = watch::channel(settings_with(&journal, 1).await).1;
-    let provider: Arc<dyn Provider> = Arc::new(Out(false.into()));
+    let provider: Arc<dyn Provider> = Arc::new(Out::default());
     let meter = Arc::new(Meter::default());
     let pool = Arc::new(Pool::new(journal.clone(), Arc::clone(&provider), clock.clone(), meter));
     send_until_out(&pool, &journal, &request, &clock).await;

@@ -1,0 +1,129 @@
+//! The paid call: over which connection it goes, and when the answer is believed.
+
+use std::time::{Duration, Instant};
+
+use super::client::{ANSWER_LIMIT_BYTES, GsmFusion, is_free};
+use super::kept::{Kept, Lane};
+use super::wire::{self, Heard};
+use super::xml::shorten;
+use super::{PlaceOrder, listing, place};
+use crate::types::{NotTaken, Placed, ProviderOrderId, Reply};
+
+/// How long the account may take that is asked behind an answer which is to be believed.
+const FENCE: Duration = Duration::from_secs(5);
+
+type Params<'a> = [(&'a str, &'a str)];
+
+impl GsmFusion {
+    /// Sends one order, once.
+    pub(super) async fn place_one(&self, order: &PlaceOrder) -> Reply<Placed> {
+        if let Some((name, _)) = order.params.iter().find(|(name, _)| !is_free(name)) {
+            let why = format!("nothing was sent: {name:?} can't be a parameter of a service");
+            return no_answer(Placed::NotTaken(NotTaken::NotSent(self.key.redact(&why))));
+        }
+        let imei = order.imei.to_string();
+        let mut params = vec![("imei", imei.as_str()), ("networkId", order.network_id.0.as_str())];
+        params.extend(order.params.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+        let began = Instant::now();
+        let (reply, kept) = match self.over_kept(order, &params).await {
+            Some(done) => done,
+            None => {
+                let heard = self.call(&self.paid, "placeorder", &params, ANSWER_LIMIT_BYTES).await;
+                (self.judge(order, heard).0, false)
+            }
+        };
+        self.answered(&reply, kept, began.elapsed());
+        reply
+    }
+
+    /// What follows from an answer for the connections of the next orders.
+    fn answered(&self, reply: &Reply<Placed>, kept: bool, took: Duration) {
+        if let Some(kept) = self.kept.as_ref().filter(|_| reply.http.is_some()) {
+            kept.answered(took);
+        }
+        if let Some(ahead) = self.ahead.as_ref().filter(|_| reply.http == Some(200) && !kept) {
+            ahead.answered();
+        }
+        self.tell_passed(matches!(reply.outcome, Placed::Taken(_) | Placed::AlreadyExists));
+    }
+
+    /// Sends an order over a connection that may have carried another, and keeps it for the next one: the reply, and whether it
+    /// is kept. `None`: nothing was sent, and it goes over a connection of its own.
+    async fn over_kept(&self, order: &PlaceOrder, params: &Params<'_>) -> Option<(Reply<Placed>, bool)> {
+        let kept = self.kept.as_ref().filter(|_| !order.apart)?;
+        let lane = kept.lane(order.imei)?;
+        let is_reused = lane.is_reused();
+        if is_reused {
+            // What has arrived is heard of as the runtime goes on: the server's end, too.
+            tokio::task::yield_now().await;
+        }
+        let heard = self.call(lane.client(), "placeorder", params, ANSWER_LIMIT_BYTES).await;
+        if is_reused && heard.as_ref().is_err_and(wire::never_left) {
+            return None;
+        }
+        let (mut reply, stays_open) = self.judge(order, heard);
+        let mut is_good = stays_open && reply.http == Some(200);
+        if is_reused {
+            is_good &= matches!(reply.outcome, Placed::Taken(_));
+            self.believe(kept, &lane, order, &mut reply).await;
+        }
+        let is_good = is_good && !matches!(reply.outcome, Placed::Unclear(_));
+        if is_good {
+            kept.keep(lane, order.imei);
+        }
+        Some((reply, is_good))
+    }
+
+    /// Whether what was heard over a connection that had carried another order is this order's answer. Where that isn't known,
+    /// it is unclear.
+    async fn believe(&self, kept: &Kept, lane: &Lane, order: &PlaceOrder, reply: &mut Reply<Placed>) {
+        if !matches!(reply.outcome, Placed::Taken(_) | Placed::Unclear(_))
+            && let Err((why, ids)) = self.fence(lane, order).await
+        {
+            let heard = String::from_utf8_lossy(&reply.body);
+            let what = format!(
+                "an answer that may be another order's, {:?}, over a connection that had carried one: behind it {why}",
+                shorten(&heard)
+            );
+            reply.outcome = place::unclear(what, ids, None);
+        }
+        kept.reused(!matches!(reply.outcome, Placed::Unclear(_)));
+    }
+
+    /// Asks for the account over this connection: its answer comes behind the order's own. If another comes, the one before
+    /// wasn't the order's, and this one may be: `Err` with the orders that it names.
+    async fn fence(&self, lane: &Lane, order: &PlaceOrder) -> Result<(), (String, Vec<ProviderOrderId>)> {
+        let call = self.call(lane.client(), "accountinfo", &[], ANSWER_LIMIT_BYTES);
+        let answer = match tokio::time::timeout(FENCE, call).await {
+            Ok(Ok(Heard { answer, .. })) => answer,
+            Ok(Err(error)) => return Err((self.describe(error), Vec::new())),
+            Err(_) => return Err((format!("no answer of the account's within {FENCE:?}"), Vec::new())),
+        };
+        let Err(error) = listing::account(&answer) else { return Ok(()) };
+        let ids = match place::sort(order.imei, &answer) {
+            Placed::Taken(id) => vec![id],
+            Placed::Unclear(unclear) => unclear.ids,
+            Placed::AlreadyExists | Placed::NotTaken(_) => Vec::new(),
+        };
+        Err((error.to_string(), ids))
+    }
+
+    /// What was heard proves this about the order; and whether its connection stays open.
+    fn judge(&self, order: &PlaceOrder, heard: Result<Heard, reqwest::Error>) -> (Reply<Placed>, bool) {
+        match heard {
+            Ok(Heard { answer, stays_open }) => {
+                let outcome = place::sort(order.imei, &answer);
+                (Reply { outcome, http: Some(answer.http), body: answer.body }, stays_open)
+            }
+            // A builder's error comes before there is a connection, a connection's before there is a request on it.
+            Err(error) if error.is_connect() || error.is_builder() => {
+                (no_answer(Placed::NotTaken(NotTaken::NotSent(self.describe(error)))), false)
+            }
+            Err(error) => (no_answer(place::unclear(self.describe(error), Vec::new(), None)), false),
+        }
+    }
+}
+
+fn no_answer(outcome: Placed) -> Reply<Placed> {
+    Reply { outcome, http: None, body: Vec::new() }
+}
