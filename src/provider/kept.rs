@@ -9,16 +9,16 @@
 //!
 //! So this is what holds:
 //!
-//! * A [`Lane`] has a client of its own, which gets one connection in its life ([`OneConnection`]). What was sent over it before
-//!   is known, and no two calls are on it at once. An order for which its connection is gone was not sent.
-//! * It is kept only behind a good answer, for [`IDLE`] at most, for [`MOST`] orders, no two of them for one IMEI.
+//! * A [`Lane`] has a client of its own, which gets one connection in its life ([`Once`]). What was sent over it before is known,
+//!   and no two calls are on it at once. An order for which its connection is gone was not sent, and goes over one of its own.
+//! * It is kept only behind a good answer, for [`IDLE`] at most, and for as many orders as [`MOST`] says, no two of them for one IMEI.
 //! * Over one that has carried an order, "taken" with the order's own IMEI is believed. Whoever hears something else asks the
 //!   account over the same connection before he believes it: answers come in the order of their requests, so that an answer too
 //!   many would show there. Then the connection is closed.
 //! * It is done only while answers come within [`FAST`] on the average: where a call takes longer, an order's own connection
 //!   costs nothing that counts.
-//! * It begins with one connection, until [`TRIED`] orders went well. Once one that was used again left an order unclear, there is
-//!   no more of it in this process: so many such doubts as there are calls at once, and no more.
+//! * It begins with one connection, until as many orders went well as [`TRIED`] says. Once an order over one that was used again is
+//!   unclear, there is no more of it in this process: as many such doubts as there are calls at once, and no more.
 
 use std::future::Future;
 use std::pin::Pin;

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::client::{ANSWER_LIMIT_BYTES, GsmFusion, is_free};
 use super::kept::{Kept, Lane};
-use super::wire::{self, Heard};
+use super::wire::Heard;
 use super::xml::shorten;
 use super::{PlaceOrder, listing, place};
 use crate::types::{NotTaken, Placed, ProviderOrderId, Reply};
@@ -58,7 +58,8 @@ impl GsmFusion {
             tokio::task::yield_now().await;
         }
         let heard = self.call(lane.client(), "placeorder", params, ANSWER_LIMIT_BYTES).await;
-        if is_reused && heard.as_ref().is_err_and(wire::never_left) {
+        if is_reused && heard.as_ref().is_err_and(reqwest::Error::is_connect) {
+            // It was gone, and nothing was sent.
             return None;
         }
         let (mut reply, stays_open) = self.judge(order, heard);

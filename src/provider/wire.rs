@@ -128,19 +128,6 @@ pub(super) fn stays_open(response: &Response) -> bool {
     response.version() == Version::HTTP_11 && !response.headers().get_all(CONNECTION).iter().any(closes)
 }
 
-/// Whether no byte of a request has left over a connection that was there already: it was gone, or was found ended before it
-/// took the request.
-pub(super) fn never_left(error: &reqwest::Error) -> bool {
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        if error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_canceled) {
-            return true;
-        }
-        cause = error.source();
-    }
-    error.is_connect()
-}
-
 /// Reads an answer, at most `limit` bytes of its body.
 pub(super) async fn read(
     response: Response,

@@ -302,6 +302,19 @@ async fn a_refusal_too_many_is_not_believed_and_the_order_that_was_taken_is_name
 }
 
 #[tokio::test]
+async fn a_refusal_over_one_that_is_gone_behind_it_is_a_doubt_and_no_other_connection_is_asked() {
+    let own = ok(&taken(77, order_no(802).imei));
+    // Both are there before the account can be asked; the server says that it closes.
+    for refusal in [ok(EXISTS) + &own, http("200 OK", "connection: close\r\n", EXISTS)] {
+        let mut server = Server::start().await;
+        let (placed, fenced) = server.refuses(&refusal, Some(&ok(ACCOUNT))).await;
+        doubt(placed);
+        assert_eq!(fenced, None);
+        server.keeps_none().await;
+    }
+}
+
+#[tokio::test]
 async fn what_tells_nothing_of_this_order_is_a_doubt_and_the_account_is_not_asked() {
     let another = ok(&taken(1, order_no(801).imei));
     for answer in [another, http("502 Bad Gateway", "", ""), ok("<error>What?</error>"), ok("<html></html>")]
