@@ -14,7 +14,8 @@
 //! * It is kept only behind a good answer, for [`IDLE`] at most, and for as many orders as [`MOST`] says, no two of them for one IMEI.
 //! * Over one that has carried an order, "taken" with the order's own IMEI is believed. Whoever hears something else asks the
 //!   account over the same connection before he believes it: answers come in the order of their requests, so that an answer too
-//!   many would show there. Then the connection is closed.
+//!   many would show there. Where the account is refused alike (its key, maintenance, 429), the order was, whichever of the two
+//!   answers is its own. Then the connection is closed.
 //! * It is done only while answers come within [`FAST`] on the average: where a call takes longer, an order's own connection
 //!   costs nothing that counts.
 //! * It begins with one connection, until as many orders went well as [`TRIED`] says. Once an order over one that was used again is

@@ -79,7 +79,7 @@ impl GsmFusion {
     /// it is unclear.
     async fn believe(&self, kept: &Kept, lane: &Lane, order: &PlaceOrder, reply: &mut Reply<Placed>) {
         if !matches!(reply.outcome, Placed::Taken(_) | Placed::Unclear(_))
-            && let Err((why, ids)) = self.fence(lane, order).await
+            && let Err((why, ids)) = self.fence(lane, order, &reply.outcome).await
         {
             let heard = String::from_utf8_lossy(&reply.body);
             let what = format!(
@@ -92,8 +92,14 @@ impl GsmFusion {
     }
 
     /// Asks for the account over this connection: its answer comes behind the order's own. If another comes, the one before
-    /// wasn't the order's, and this one may be: `Err` with the orders that it names.
-    async fn fence(&self, lane: &Lane, order: &PlaceOrder) -> Result<(), (String, Vec<ProviderOrderId>)> {
+    /// wasn't the order's, and this one may be: `Err` with the orders that it names. Where the account is refused alike, the order
+    /// was refused, whichever of the two is its answer.
+    async fn fence(
+        &self,
+        lane: &Lane,
+        order: &PlaceOrder,
+        refused: &Placed,
+    ) -> Result<(), (String, Vec<ProviderOrderId>)> {
         let call = self.call(lane.client(), "accountinfo", &[], ANSWER_LIMIT_BYTES);
         let answer = match tokio::time::timeout(FENCE, call).await {
             Ok(Ok(Heard { answer, .. })) => answer,
@@ -102,6 +108,7 @@ impl GsmFusion {
         };
         let Err(error) = listing::account(&answer) else { return Ok(()) };
         let ids = match place::sort(order.imei, &answer) {
+            behind if refuse_every_call_alike(refused, &behind) => return Ok(()),
             Placed::Taken(id) => vec![id],
             Placed::Unclear(unclear) => unclear.ids,
             Placed::AlreadyExists | Placed::NotTaken(_) => Vec::new(),
@@ -123,6 +130,16 @@ impl GsmFusion {
             Err(error) => (no_answer(place::unclear(self.describe(error), Vec::new(), None)), false),
         }
     }
+}
+
+/// Whether both are the same refusal, of a kind that every call gets while it lasts.
+const fn refuse_every_call_alike(one: &Placed, other: &Placed) -> bool {
+    use NotTaken::{Account, Maintenance, Throttled};
+    let (Placed::NotTaken(one), Placed::NotTaken(other)) = (one, other) else { return false };
+    matches!(
+        (one, other),
+        (Account(_), Account(_)) | (Maintenance(_), Maintenance(_)) | (Throttled(_), Throttled(_))
+    )
 }
 
 fn no_answer(outcome: Placed) -> Reply<Placed> {

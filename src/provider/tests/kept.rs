@@ -302,6 +302,24 @@ async fn a_refusal_too_many_is_not_believed_and_the_order_that_was_taken_is_name
 }
 
 #[tokio::test]
+async fn a_refusal_that_the_account_gets_too_is_believed_and_another_isnt() {
+    let refusals = [
+        ok("<error>Invalid API Key!</error>"),
+        ok("<error>Website is in maintenance, please try again later!</error>"),
+        http("429 Too Many Requests", "", ""),
+        ok(CREDIT),
+    ];
+    for (at, first) in refusals.iter().enumerate() {
+        for (behind, fence) in refusals.iter().enumerate() {
+            let mut server = Server::start().await;
+            let (placed, _) = server.refuses(first, Some(fence)).await;
+            let is_believed = matches!(placed, Placed::NotTaken(_));
+            assert_eq!(is_believed, at == behind && at < 3, "{first} {fence} {placed:?}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_refusal_over_one_that_is_gone_behind_it_is_a_doubt_and_no_other_connection_is_asked() {
     let own = ok(&taken(77, order_no(802).imei));
     // Both are there before the account can be asked; the server says that it closes.
