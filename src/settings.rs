@@ -60,7 +60,8 @@ impl Settings {
     }
 }
 
-/// What waits to be sent for services that this configuration doesn't have: it waits for ever.
+/// What waits to be sent for services that this configuration doesn't have, or for an answer of another account than its:
+/// it waits for ever.
 ///
 /// # Errors
 /// The journal can't be read.
@@ -70,12 +71,21 @@ pub fn left_waiting(view: &View, config: &Config) -> Result<Vec<ServiceQueue>, J
     };
     let mut queues = view.queues()?;
     queues.retain(|queue| !is_configured(queue));
+    queues.extend(view.unanswered_elsewhere(&config.provider.account)?);
     Ok(queues)
 }
 
 /// That it waits, and what to do, in a sentence.
 #[must_use]
 pub fn why_left_waiting(queue: &ServiceQueue, config: &Config) -> String {
+    if queue.are_sent {
+        let (orders, wait) = if queue.orders == 1 { ("order", "waits") } else { ("orders", "wait") };
+        return format!(
+            "{} {orders} of the account {} {wait} (network_id {}): that account isn't the configured one, so nobody asks what \
+             became of them. Set account in [provider] back to it, with its user_id and key, until they are settled",
+            queue.orders, queue.account, queue.network_id
+        );
+    }
     let whose = if queue.account == config.provider.account {
         String::new()
     } else {

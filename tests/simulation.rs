@@ -10,6 +10,8 @@
     reason = "a harness: what can't be is a failure"
 )]
 
+#[path = "simulation/accounts.rs"]
+mod accounts;
 #[path = "simulation/copies.rs"]
 mod copies;
 #[path = "simulation/cut.rs"]
@@ -90,6 +92,7 @@ fn knobs(rng: &mut Rng, lists: bool) -> Knobs {
         per_day: (rng.u8(0..5) == 0).then_some("1.50"),
         // Not drawn either.
         keep_answers: if workers.is_multiple_of(2) { "10m" } else { "forever" },
+        ..Knobs::default()
     }
 }
 
@@ -208,8 +211,8 @@ fn act(world: &mut World, rng: &mut Rng, kind: Kind) -> Result<(), Crashed> {
             world.start()?;
         }
         9 => {
-            let Knobs { canary, list_recent, per_day, .. } = world.knobs.clone();
-            world.knobs = Knobs { canary, list_recent, per_day, ..knobs(rng, false) };
+            let Knobs { canary, list_recent, per_day, account, .. } = world.knobs.clone();
+            world.knobs = Knobs { canary, list_recent, per_day, account, ..knobs(rng, false) };
             world.note(format!("reload {:?}", world.knobs));
             let config = world.config();
             world.life.as_mut().map_or(Ok(()), |life| life.reload(config))?;
@@ -327,7 +330,7 @@ fn run(seed: u64, kinds: &mut BTreeMap<String, u64>) -> u64 {
     in_world(seed, |world, rng, kind| {
         let more = if kind == Kind::Listings { 20 } else { 0 };
         let acts = rng.usize(15..50) + more;
-        live(world, rng, kind, acts);
+        live(world, rng, kind, acts, World::check);
         come_to_rest(world, World::check, oracle::is_at_rest);
         oracle::check_rest(world);
         if !kind.is_calm() {
@@ -344,18 +347,18 @@ fn run(seed: u64, kinds: &mut BTreeMap<String, u64>) -> u64 {
 }
 
 /// So many random things happen.
-fn live(world: &mut World, rng: &mut Rng, kind: Kind, acts: usize) {
+fn live(world: &mut World, rng: &mut Rng, kind: Kind, acts: usize, check: fn(&mut World)) {
     for _ in 0..acts {
         if act(world, rng, kind).is_err() {
             crash(world);
         }
-        world.check();
+        check(world);
     }
 }
 
 /// A world in which things go on until the process is gone: stopped, or killed.
-fn live_and_end(world: &mut World, rng: &mut Rng, kind: Kind, acts: usize) {
-    live(world, rng, kind, acts);
+fn live_and_end(world: &mut World, rng: &mut Rng, kind: Kind, acts: usize, check: fn(&mut World)) {
+    live(world, rng, kind, acts, check);
     points::stop_nowhere();
     if rng.bool() {
         assert_eq!(world.stop(seconds(130)), Ok(()));

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::books;
 use super::listing::proof::waits_for_newer;
 use super::listing::{Judging, OUT_OF_REACH};
-use super::orders::{self, COLUMNS, Loaded, Rules, Telling};
+use super::orders::{self, COLUMNS, Loaded, OF_ACCOUNT, Rules, Telling};
 use super::rest;
 use super::tx::Tx;
 use super::view::View;
@@ -70,15 +70,16 @@ pub struct DoubtTerms {
 }
 
 impl View {
-    /// The orders whose outcome isn't known.
+    /// This account's orders whose outcome isn't known.
     ///
     /// # Errors
     /// What SQLite says.
-    pub fn doubts(&self) -> Result<Vec<Doubt>, JournalError> {
+    pub fn doubts(&self, account: &str) -> Result<Vec<Doubt>, JournalError> {
         let sql = format!(
-            "SELECT {COLUMNS}, probe_ok, held_for FROM orders WHERE state IN (1, 2, 4, 5) AND state IN (2, 4, 5) AND provider_id IS NULL ORDER BY id"
+            "SELECT {COLUMNS}, probe_ok, held_for FROM orders WHERE state IN (1, 2, 4, 5) AND state IN (2, 4, 5) \
+             AND provider_id IS NULL AND {OF_ACCOUNT} ORDER BY id"
         );
-        let mut doubts = self.all(&sql, [], |row| {
+        let mut doubts = self.all(&sql, [account], |row| {
             let order = orders::read(row)?;
             let since = order.doubt_since.or(order.ordered_at).unwrap_or_default();
             let why = row.get::<_, Option<String>>(25)?;
@@ -108,28 +109,31 @@ impl View {
         Ok(doubts)
     }
 
-    /// The latest beginning of a doubt of which a charge is presumed beside its order's id: a listing can clear it.
+    /// The latest beginning of a doubt of this account of which a charge is presumed beside its order's id: a listing can
+    /// clear it.
     ///
     /// # Errors
     /// What SQLite says.
-    pub fn presumed_since(&self) -> Result<Option<Timestamp>, JournalError> {
+    pub fn presumed_since(&self, account: &str) -> Result<Option<Timestamp>, JournalError> {
         let latest = self.find(
-            "SELECT max(doubt_since) FROM orders WHERE presumed > 0 AND provider_id IS NOT NULL",
-            [],
+            "SELECT max(doubt_since) FROM orders WHERE presumed > 0 AND provider_id IS NOT NULL \
+             AND service IN (SELECT id FROM services WHERE account = ?1)",
+            [account],
             |row| row.get::<_, Option<i64>>(0),
         )?;
         Ok(latest.flatten().map(Timestamp::from_millis))
     }
 
-    /// The latest beginning of a doubt, after `after`, of whose order an attempt was released and another one got an id: a
+    /// The latest beginning of a doubt of this account, after `after`, of whose order an attempt was released and another one got an id: a
     /// listing can still show the first.
     ///
     /// # Errors
     /// What SQLite says.
-    pub fn released_since(&self, after: Timestamp) -> Result<Option<Timestamp>, JournalError> {
+    pub fn released_since(&self, account: &str, after: Timestamp) -> Result<Option<Timestamp>, JournalError> {
         let latest = self.find(
-            "SELECT max(doubt_since) FROM orders WHERE inferred > 0 AND provider_id IS NOT NULL AND doubt_since > ?1",
-            [after.millis()],
+            "SELECT max(doubt_since) FROM orders WHERE inferred > 0 AND provider_id IS NOT NULL AND doubt_since > ?1 \
+             AND service IN (SELECT id FROM services WHERE account = ?2)",
+            (after.millis(), account),
             |row| row.get::<_, Option<i64>>(0),
         )?;
         Ok(latest.flatten().map(Timestamp::from_millis))

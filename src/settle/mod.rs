@@ -142,7 +142,8 @@ impl Settle {
     /// # Errors
     /// The journal can't be read or written.
     pub async fn unit(&mut self) -> Result<Duration, JournalError> {
-        let doubts = self.journal.read(|view| view.doubts()).await?;
+        let account = self.account();
+        let doubts = self.journal.read(move |view| view.doubts(&account)).await?;
         let looked_for = self.looked_for_since().await?;
         let seen = self.look_at_balance().await?;
         self.tell_look(&doubts, looked_for, seen.verdict);
@@ -186,6 +187,11 @@ impl Settle {
             .min(seen.again_in.unwrap_or(interval))
             .min(hanging.soonest())
             .clamp(SHORTEST_WAIT, LOOK_AGAIN))
+    }
+
+    /// The account that is asked: what it tells shows nothing of another one's orders.
+    fn account(&self) -> String {
+        self.settings.borrow().config.provider.account.clone()
     }
 
     /// What a look at the doubts finds, for whoever wonders why one isn't settled.
@@ -248,7 +254,10 @@ impl Settle {
     /// known id, or, for a day, an attempt that was released.
     async fn looked_for_since(&self) -> Result<Option<Timestamp>, JournalError> {
         let after = self.clock.now().minus(RELEASED_FOR);
-        self.journal.read(move |view| Ok(view.presumed_since()?.max(view.released_since(after)?))).await
+        let account = self.account();
+        self.journal
+            .read(move |view| Ok(view.presumed_since(&account)?.max(view.released_since(&account, after)?)))
+            .await
     }
 
     /// Whether it is time to ask for a listing that may clear what is presumed beside a known id, or show what was
@@ -303,7 +312,7 @@ impl Settle {
         if mode == ListRecent::Auto && listing.is_empty() {
             return Ok(());
         }
-        let account = self.settings.borrow().config.provider.account.clone();
+        let account = self.account();
         if mode == ListRecent::Auto && *self.can_list.borrow() != Some(true) {
             self.journal.set_fact(LISTS_FACT, account.clone()).await?;
         }
@@ -323,7 +332,7 @@ impl Settle {
     async fn recall_listing(&self) -> Result<(), JournalError> {
         if self.can_list.borrow().is_none() {
             let listed = self.journal.read(|view| view.fact(LISTS_FACT)).await?;
-            if listed.as_ref() == Some(&self.settings.borrow().config.provider.account) {
+            if listed == Some(self.account()) {
                 self.found_out(Some(true));
             } else if self.was_found_empty().await? {
                 self.found_out(Some(false));

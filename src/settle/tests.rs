@@ -110,7 +110,7 @@ impl Bench {
         let mut settle =
             Settle::new(self.journal.clone(), provider, self.clock.clone(), settings, tell, Arc::default());
         settle.unit().await.unwrap();
-        let doubts = self.journal.read(|view| view.doubts()).await.unwrap();
+        let doubts = self.journal.read(|view| view.doubts("reseller")).await.unwrap();
         let known = *can_list.borrow();
         (known, doubts.iter().any(|doubt| doubt.probe_asked))
     }
@@ -194,7 +194,7 @@ async fn a_provider_that_lists_no_more_is_told_of_and_never_probed_by_that() {
         assert!(text.contains("reconcile/"), "{text}");
         assert_eq!(text.contains("list_recent = \"no\""), says_what_to_set, "{text}");
         assert_eq!(*can_list.borrow(), Some(true), "nothing is concluded from it");
-        let doubts = bench.journal.read(|view| view.doubts()).await.unwrap();
+        let doubts = bench.journal.read(|view| view.doubts("reseller")).await.unwrap();
         assert!(doubts.iter().all(|doubt| !doubt.probe_asked && doubt.state == State::InDoubt));
         look_on(&bench, &mut settle, &now, Ok(vec![told(1)]), 1).await;
         assert!(bench.alarms("listing").is_empty(), "{fails:?}: it lists again");

@@ -6,7 +6,7 @@ use std::time::Instant;
 use imeid::simulator::{Change, Delay};
 
 use super::world::copies::{First, LATER, Recovery};
-use super::world::{oracle, points};
+use super::world::{World, oracle, points};
 use super::{come_to_rest, crash, end_faults, in_world, live_and_end, number, seconds};
 
 /// How many of them there are.
@@ -27,7 +27,7 @@ struct PutBack {
 fn run_with_a_copy(seed: u64) -> PutBack {
     in_world(seed, |world, rng, kind| {
         let acts = rng.usize(5..40);
-        live_and_end(world, rng, kind, acts);
+        live_and_end(world, rng, kind, acts, World::check);
         let (copy, sent) = (world.copy_state(), world.wire.sent());
         if rng.bool() {
             let completion = Some(Delay::Uniform(seconds(60), seconds(7_200)));
@@ -35,7 +35,7 @@ fn run_with_a_copy(seed: u64) -> PutBack {
         }
         crash(world);
         let acts = rng.usize(1..20);
-        live_and_end(world, rng, kind, acts);
+        live_and_end(world, rng, kind, acts, World::check);
         let has_sent = world.wire.sent() > sent;
         end_faults(world);
         assert_eq!(world.pass(LATER), Ok(()), "nobody is there who could die");

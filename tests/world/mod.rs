@@ -8,6 +8,7 @@
 //! - [`wire`]: the provider. [`files`]: what people drop. [`life`]: one process, from start to end.
 //! - [`clearing`], [`restored`], [`late`], [`empty`], [`turned`]: stories of their own.
 //! - [`copies`]: the state directory copied, and put back.
+//! - [`accounts`]: another account of the provider's, and moving between the two.
 //! - [`exports`]: what the provider's website tells a person, dropped into `reconcile/`.
 //! - [`words`]: what operators say, and what each word may change.
 //! - [`oracle`]: what must hold after every step, and at rest. [`outbox`]: the part of it that reads results.
@@ -20,6 +21,7 @@
     reason = "a harness: what can't be is a failure, and each of its users needs another part"
 )]
 
+pub(crate) mod accounts;
 pub(crate) mod clearing;
 pub(crate) mod copies;
 pub(crate) mod empty;
@@ -64,6 +66,8 @@ pub(crate) struct Knobs {
     pub(crate) list_recent: &'static str,
     pub(crate) per_day: Option<&'static str>,
     pub(crate) keep_answers: &'static str,
+    /// What paid orders are remembered under.
+    pub(crate) account: &'static str,
 }
 
 impl Default for Knobs {
@@ -76,6 +80,7 @@ impl Default for Knobs {
             list_recent: "auto",
             per_day: None,
             keep_answers: "forever",
+            account: "reseller",
         }
     }
 }
@@ -179,11 +184,12 @@ impl World {
     }
 
     pub(crate) fn config(&self) -> Config {
-        let Knobs { workers, max_attempts, canary, hold, list_recent, per_day, keep_answers } = &self.knobs;
+        let Knobs { workers, max_attempts, canary, hold, list_recent, per_day, keep_answers, account } =
+            &self.knobs;
         let policy = if *hold { "hold" } else { "probe" };
         let budget = per_day.map_or(String::new(), |cap| format!("per_day = \"{cap}\""));
         let mut text = format!(
-            "[provider]\nbase_url = \"https://provider.test\"\nuser_id = \"reseller\"\nlist_recent = \"{list_recent}\"\n\
+            "[provider]\nbase_url = \"https://provider.test\"\nuser_id = \"{account}\"\nlist_recent = \"{list_recent}\"\n\
              [folders]\ninbox = \"inbox\"\noutbox = \"outbox\"\nreconcile = \"reconcile\"\narchive = \"archive\"\n\
              rejected = \"rejected\"\n[journal]\npath = \"state/journal.db\"\nkeep_answers = \"{keep_answers}\"\n\
              [submit]\nworkers = {workers}\nmax_attempts = {max_attempts}\ncanary = {canary}\n\

@@ -86,7 +86,9 @@ impl World {
     /// An operator says something true.
     pub(crate) fn say_something(&mut self, rng: &mut Rng) -> Result<(), Crashed> {
         let life = self.life.as_ref().unwrap();
-        let all = orders(&life.view);
+        let of_account = SERVICES.map(|service| life.service(service.network_id).0);
+        let mut all = orders(&life.view);
+        all.retain(|_, order| of_account.contains(&order.key.0));
         let submission = |rng: &mut Rng| match rng.usize(0..=SERVICES.len()) {
             0 => Target::Everything,
             n => Target::service(life.service(SERVICES[n - 1].network_id)),
@@ -157,9 +159,9 @@ fn is_not_ordered(world: &World, id: i64, order: &Shown) -> bool {
     let is_it = |service: &&super::files::ServiceOf| life.service(service.network_id).0 == order.key.0;
     let network_id = NetworkId(SERVICES.iter().find(is_it).unwrap().network_id.to_owned());
     let is_anothers = |told: ProviderOrderId| {
-        let sql = "SELECT EXISTS (SELECT 1 FROM charges WHERE provider_id = ?1 AND order_id <> ?2)";
+        let sql = "SELECT EXISTS (SELECT 1 FROM charges WHERE account = ?1 AND provider_id = ?2 AND order_id <> ?3)";
         let told = i64::try_from(told.0).unwrap();
-        life.view.query_row(sql, [told, id], |row| row.get::<_, bool>(0)).unwrap()
+        life.view.query_row(sql, (world.knobs.account, told, id), |row| row.get::<_, bool>(0)).unwrap()
     };
     !world.wire.may_still_come(imei(order), &network_id.0)
         && world
@@ -254,9 +256,9 @@ pub(crate) fn standstill(world: &mut World) {
 pub(crate) fn count_anew(world: &mut World) {
     let Some(life) = &world.life else { return };
     let sql = "SELECT orders.imei, services.network_id, count(*) FROM orders JOIN services ON services.id = orders.service \
-               WHERE retried = 1 GROUP BY 1, 2";
+               WHERE retried = 1 AND account = ?1 GROUP BY 1, 2";
     let mut statement = life.view.prepare_cached(sql).unwrap();
-    let counted = statement.query_map([], |row| {
+    let counted = statement.query_map([world.knobs.account], |row| {
         let imei: i64 = row.get(0)?;
         Ok(((u64::try_from(imei).unwrap(), row.get(1)?), row.get::<_, i64>(2)?))
     });

@@ -23,7 +23,7 @@ pub(crate) struct ToldOf {
 pub(crate) fn check_recovered(world: &World, told: &ToldOf) {
     let view = &world.life.as_ref().unwrap().view;
     nothing_is_stuck(view);
-    let booked = booked(view);
+    let booked = booked(world, view);
     let newest = newest(view);
     // Of an IMEI that someone ordered by hand too, his row may be the one that is remembered.
     let of_others = world.wire.orders().into_iter().filter(|order| world.wire.is_foreign(order.id));
