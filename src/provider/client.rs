@@ -63,6 +63,7 @@ pub struct GsmFusion {
     ahead: Option<Ahead>,
     reading: Client,
     endpoint: Url,
+    base_url: String,
     user_id: String,
     key: Key,
     times: ProviderTimes,
@@ -113,6 +114,7 @@ impl GsmFusion {
         Ok(Self {
             key,
             endpoint,
+            base_url: config.base_url.clone(),
             paid,
             ahead,
             reading: wire::reading(config)?.build().map_err(setup)?,
@@ -225,6 +227,10 @@ impl GsmFusion {
 }
 
 impl Provider for GsmFusion {
+    fn address(&self) -> Option<&str> {
+        Some(&self.base_url)
+    }
+
     fn place<'a>(&'a self, order: &'a PlaceOrder) -> BoxFuture<'a, Reply<Placed>> {
         Box::pin(self.place_one(order))
     }

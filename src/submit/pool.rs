@@ -266,9 +266,9 @@ impl Pool {
         state.latency.add(took);
         let (is_out, limit) = (state.pace.is_out(), state.pace.limit());
         self.open(&state);
-        let (why, opens_at) = (state.why.clone(), state.pace.closed_until(now));
         let ended = match (was_out, is_out) {
             (false, true) => {
+                let why = state.why.clone();
                 state.away.begins(now, &why);
                 false
             }
@@ -280,10 +280,7 @@ impl Pool {
             self.few.store(usize::MAX, Ordering::Release);
         }
         match (was_out, is_out) {
-            (false, true) => {
-                self.outage.notify_one();
-                away::say_begin(&why, opens_at.map(|at| at.since(now)));
-            }
+            (false, true) => self.outage.notify_one(),
             (true, false) => self.say_end(ended),
             _ if limit < before => tracing::debug!(limit, before, "fewer orders at once"),
             _ => {}
@@ -306,7 +303,7 @@ impl Pool {
     pub(super) fn tell_if_away(&self) {
         let Ok(mut state) = self.state.lock() else { return };
         let ended = !state.pace.is_out() && state.away.ends();
-        let alarm = state.away.alarm(self.clock.now());
+        let alarm = state.away.alarm(self.provider.address(), self.clock.now());
         drop(state);
         match alarm {
             Some(text) if self.journal.keep_unrecorded(away::ALARM, &text) => {
