@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::config::{Config, Service};
+use crate::config::{Config, ListRecent, Service};
 use crate::journal::{Journal, JournalError, Rules, ServiceQueue, ServiceTerms, View};
 use crate::types::{NetworkId, ProviderService, ServiceId};
 
@@ -58,6 +58,25 @@ impl Settings {
     pub fn service(&self, id: ServiceId) -> Option<&Service> {
         self.rules.terms.get(&id).and_then(|terms| self.config.service(&terms.network_id))
     }
+}
+
+/// The account whose provider was seen to list its orders, among the journal's facts: that isn't forgotten over a restart.
+pub const LISTS_FACT: &str = "lists";
+/// The account whose provider was found to list nothing, likewise.
+pub const LISTS_NOTHING_FACT: &str = "lists_nothing";
+
+/// Whether the provider lists recent orders, by the configuration, or as it was found out; `None`: it isn't known.
+///
+/// # Errors
+/// The journal can't be read.
+pub fn can_list(view: &View, config: &Config) -> Result<Option<bool>, JournalError> {
+    let is_of = |fact| Ok::<_, JournalError>(view.fact(fact)?.as_ref() == Some(&config.provider.account));
+    Ok(match config.provider.list_recent {
+        ListRecent::Yes => Some(true),
+        ListRecent::No => Some(false),
+        ListRecent::Auto if is_of(LISTS_FACT)? => Some(true),
+        ListRecent::Auto => is_of(LISTS_NOTHING_FACT)?.then_some(false),
+    })
 }
 
 /// What waits to be sent for services that this configuration doesn't have, or for an answer of another account than its:

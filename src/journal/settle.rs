@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use rusqlite::Params;
+
 use super::books;
 use super::listing::proof::waits_for_newer;
 use super::listing::{Judging, OUT_OF_REACH};
@@ -12,7 +14,7 @@ use super::view::View;
 use super::{Journal, JournalError};
 use crate::balance::Verdict;
 use crate::order::{BalanceFacts, Event, HoldFacts, NoIdFacts, State};
-use crate::schedule::Waited;
+use crate::schedule::{self, Waited};
 use crate::types::{Imei, OrderId, ProviderOrder, ProviderOrderId, ServiceId, Timestamp};
 
 /// An order without a known outcome.
@@ -38,9 +40,8 @@ pub struct Doubt {
     pub probe_asked: bool,
     /// It is held because no listing reaches back to it any more.
     pub out_of_reach: bool,
-    /// It is in doubt, and the provider's list doesn't show whether it was taken: what it lacks is noted, and more than
-    /// newer orders, which come by themselves.
-    pub lacks_proof: bool,
+    /// It is in doubt, and the provider's list doesn't show whether it was taken: why not.
+    pub lacks: Option<String>,
     /// Attempts that count.
     pub counted: u32,
 }
@@ -69,17 +70,45 @@ pub struct DoubtTerms {
     pub balance: Verdict,
 }
 
+impl Doubt {
+    /// The provider's list lacks newer orders of ours, which come by themselves: that is all it waits for.
+    #[must_use]
+    pub fn waits_for_newer(&self) -> bool {
+        self.lacks.as_deref().is_some_and(waits_for_newer)
+    }
+
+    /// The list lacks more than that.
+    #[must_use]
+    pub fn lacks_proof(&self) -> bool {
+        self.lacks.is_some() && !self.waits_for_newer()
+    }
+}
+
 impl View {
     /// This account's orders whose outcome isn't known.
     ///
     /// # Errors
     /// What SQLite says.
     pub fn doubts(&self, account: &str) -> Result<Vec<Doubt>, JournalError> {
+        self.doubts_where(
+            &format!("state IN (2, 4, 5) AND provider_id IS NULL AND {OF_ACCOUNT} ORDER BY id"),
+            [account],
+        )
+    }
+
+    /// The first `most` orders that are in doubt, of whatever account.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn first_in_doubt(&self, most: u32) -> Result<Vec<Doubt>, JournalError> {
+        self.doubts_where("state = 2 AND provider_id IS NULL ORDER BY id LIMIT ?1", [most])
+    }
+
+    fn doubts_where(&self, which: &str, params: impl Params) -> Result<Vec<Doubt>, JournalError> {
         let sql = format!(
-            "SELECT {COLUMNS}, probe_ok, held_for FROM orders WHERE state IN (1, 2, 4, 5) AND state IN (2, 4, 5) \
-             AND provider_id IS NULL AND {OF_ACCOUNT} ORDER BY id"
+            "SELECT {COLUMNS}, probe_ok, held_for FROM orders WHERE state IN (1, 2, 4, 5) AND {which}"
         );
-        let mut doubts = self.all(&sql, [account], |row| {
+        let mut doubts = self.all(&sql, params, |row| {
             let order = orders::read(row)?;
             let since = order.doubt_since.or(order.ordered_at).unwrap_or_default();
             let why = row.get::<_, Option<String>>(25)?;
@@ -94,8 +123,7 @@ impl View {
                 told: Vec::new(),
                 probe_asked: row.get(24)?,
                 out_of_reach: order.life.state == State::Held && why.as_deref() == Some(OUT_OF_REACH),
-                lacks_proof: order.life.state == State::InDoubt
-                    && why.as_deref().is_some_and(|why| !waits_for_newer(why)),
+                lacks: why.filter(|_| order.life.state == State::InDoubt),
                 counted: order.life.counted,
             })
         })?;
@@ -272,7 +300,7 @@ fn tend(
 ) -> Result<(), JournalError> {
     let since = order.doubt_since.unwrap_or(now);
     let age = terms.waited.since(order.doubt_first.unwrap_or(since));
-    let patience = if terms.can_list { terms.probe_within.saturating_mul(3) } else { terms.probe_within };
+    let patience = schedule::doubt_patience(terms.probe_within, terms.can_list);
     let quiet_over = order.rested_after.is_some();
     match order.life.state {
         State::OrderedNoId => {

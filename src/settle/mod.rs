@@ -36,7 +36,7 @@ use crate::order::{Alarm, State};
 use crate::provider::Provider;
 use crate::pulse;
 use crate::schedule::LONGEST_WAIT;
-use crate::settings::Settings;
+use crate::settings::{self, LISTS_FACT, Settings};
 use crate::types::{CallError, ProviderOrderId, ServiceId, Timestamp};
 
 pub use reconcile::{Fault, OnceTold, Reconcile};
@@ -46,8 +46,6 @@ const FIRST_LOOK: u32 = 12;
 /// It looks again after this long by itself.
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
 const SHORTEST_WAIT: Duration = Duration::from_millis(20);
-/// The account whose provider was seen to list its orders: that isn't forgotten over a restart.
-const LISTS_FACT: &str = "lists";
 /// The spans in which doubts were looked at.
 const LOOKED_FACT: &str = "doubts_looked_at";
 /// A listing that may clear what is presumed is asked for at least so often.
@@ -331,11 +329,10 @@ impl Settle {
     /// Whether the provider was seen to list its orders, or never to, by this process or an earlier one.
     async fn recall_listing(&self) -> Result<(), JournalError> {
         if self.can_list.borrow().is_none() {
-            let listed = self.journal.read(|view| view.fact(LISTS_FACT)).await?;
-            if listed == Some(self.account()) {
-                self.found_out(Some(true));
-            } else if self.was_found_empty().await? {
-                self.found_out(Some(false));
+            let settings = Arc::clone(&self.settings.borrow());
+            let known = self.journal.read(move |view| settings::can_list(view, &settings.config)).await?;
+            if known.is_some() {
+                self.found_out(known);
             }
         }
         Ok(())

@@ -2,7 +2,7 @@
 
 use serde::{Serialize, Serializer};
 
-use super::Batch;
+use super::{Batch, DoubtLine};
 use crate::daemon::Unrecorded;
 use crate::inbox::Waiting;
 use crate::journal::{AlarmLine, BatchState, OrderCounts};
@@ -28,6 +28,8 @@ pub struct Status {
     pub alarms: Vec<Alarm>,
     /// Orders in work.
     pub orders: Orders,
+    /// What is in doubt, and what it waits for: the first twenty.
+    pub doubts: Vec<DoubtLine>,
     /// Calls at once.
     pub workers: Workers,
     /// Calls that ended a second, over the last minute.

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use comfy_table::Table;
 use comfy_table::presets::NOTHING;
 
-use super::{Batch, DaemonState, PauseLine, Status};
+use super::{Batch, DaemonState, DoubtLine, PauseLine, Status, WaitsFor};
 use crate::inbox::{Waiting, Why};
 use crate::journal::BatchState;
 use crate::meter::Cause;
@@ -32,6 +32,7 @@ pub fn text(status: &Status) -> String {
             format!("{}: {} (for {ago}; {gone})", alarm.name, alarm.text)
         }),
     ));
+    parts.extend(list("In doubt", doubts(status).into_iter()));
     parts.extend(list("In the inbox", status.inbox.iter().map(|waiting| self::waiting(waiting, status))));
     parts.push(figures(status));
     parts.join("\n\n")
@@ -140,6 +141,32 @@ fn until(reason: &str) -> &'static str {
     } else {
         "until its cause is gone"
     }
+}
+
+fn doubts(status: &Status) -> Vec<String> {
+    let mut lines: Vec<String> = status.doubts.iter().map(|line| doubt(line, status.at)).collect();
+    let told = u64::try_from(lines.len()).unwrap_or(u64::MAX);
+    let more = status.orders.in_doubt.saturating_sub(told);
+    if more > 0 && told > 0 {
+        lines.push(format!("and {more} more"));
+    }
+    lines
+}
+
+fn doubt(doubt: &DoubtLine, now: Timestamp) -> String {
+    let until = doubt.until.map(|at| words::span(at.since(now)));
+    let until = match (until, doubt.waits_for) {
+        (Some(left), WaitsFor::QuietPeriod) => format!("{left} more, "),
+        (Some(left), _) => format!("else held in {left}, "),
+        (None, _) => String::new(),
+    };
+    format!(
+        "{} ({}): waits for {} ({until}in doubt for {})",
+        doubt.imei,
+        doubt.service,
+        doubt.text,
+        words::span(now.since(doubt.since))
+    )
 }
 
 fn waiting(waiting: &Waiting, status: &Status) -> String {

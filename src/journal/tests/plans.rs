@@ -52,7 +52,7 @@ const RARE: [&str; 3] = [
     "FROM orders WHERE batch = ?1 AND attempts > 0",
 ];
 /// How many statements have other parts: whoever adds one adds what it comes to below.
-const OTHERS: usize = 10;
+const OTHERS: usize = 11;
 
 /// Those, as they are run.
 const PUT_TOGETHER: &[&str] = &[
@@ -64,6 +64,7 @@ const PUT_TOGETHER: &[&str] = &[
     "SELECT id FROM orders WHERE state IN (1, 2, 4, 5) AND state = 2 AND rested_after IS NULL AND doubt_since <= 5",
     "SELECT id FROM orders WHERE state IN (1, 2, 4, 5) AND state = 2 AND doubt_since > 5",
     "SELECT id FROM orders WHERE service IN (SELECT id FROM services WHERE account = 'a') AND state IN (1, 2, 4, 5) AND state IN (2, 4, 5) AND provider_id IS NULL ORDER BY id",
+    "SELECT id FROM orders WHERE state IN (1, 2, 4, 5) AND state = 2 AND provider_id IS NULL ORDER BY id LIMIT 3",
     "SELECT id FROM orders WHERE presumed > 0 AND provider_id IS NOT NULL AND state <> 1 AND rested_after IS NULL AND doubt_since <= 5",
     "SELECT id FROM orders WHERE presumed > 0 AND provider_id IS NOT NULL AND rested_after IS NULL AND doubt_since > 5",
     "SELECT id FROM orders WHERE service IN (SELECT id FROM services WHERE account = 'a') AND presumed > 0 AND provider_id IS NOT NULL AND state <> 1 ORDER BY rested_after, id",

@@ -52,7 +52,7 @@ impl Bench {
         let doubts = self.journal.read_here(|view| view.doubts("main")).unwrap();
         (
             self.row_of(BatchId(1), row).order.unwrap().held_for,
-            doubts.iter().filter(|doubt| doubt.lacks_proof).count(),
+            doubts.iter().filter(|doubt| doubt.lacks_proof()).count(),
             self.number("SELECT count(*) FROM events WHERE what = 'waits'"),
         )
     }
