@@ -12,6 +12,8 @@
 
 #[path = "simulation/accounts.rs"]
 mod accounts;
+#[path = "simulation/charging.rs"]
+mod charging;
 #[path = "simulation/copies.rs"]
 mod copies;
 #[path = "simulation/cut.rs"]
@@ -376,7 +378,7 @@ fn in_world<T>(seed: u64, happens: impl FnOnce(&mut World, &mut Rng, Kind) -> T)
     let knobs = kind.knobs(knobs(&mut rng, options.listing));
     let mut world = World::new(options.clone(), knobs);
     let lists = options.listing && options.listing_limit > 0 && world.knobs.list_recent != "no";
-    world.pays_twice = options.duplicates == Duplicates::Charge && !lists;
+    world.may_pay_twice = if options.duplicates == Duplicates::Charge && !lists { 6 } else { 0 };
     world.has_operator = !(seed / 4).is_multiple_of(2);
     let told = catch_unwind(AssertUnwindSafe(|| {
         crash(&mut world);

@@ -8,6 +8,7 @@ use super::books;
 use super::listing::proof::waits_for_newer;
 use super::listing::{Judging, OUT_OF_REACH};
 use super::orders::{self, COLUMNS, Loaded, OF_ACCOUNT, Rules, Telling};
+use super::probing::{self, Probes, Weighed};
 use super::rest;
 use super::tx::Tx;
 use super::view::View;
@@ -68,6 +69,12 @@ pub struct DoubtTerms {
     pub waited: Waited,
     /// What the balance said at rest.
     pub balance: Verdict,
+    /// The account that orders go to.
+    pub account: String,
+    /// The balance was looked at just now, at rest, or can't be: a probe may go alone, if nothing has come in between.
+    pub looked: bool,
+    /// What that look makes of a probe that went alone and was taken.
+    pub weighed: Weighed,
 }
 
 impl Doubt {
@@ -281,9 +288,14 @@ impl Journal {
     ) -> Result<(), JournalError> {
         self.write(move |tx| {
             rest::note(tx, now, rules.quiet)?;
+            let mut loaded = Vec::with_capacity(doubts.len());
             for order in &doubts {
-                let mut loaded = orders::load(tx, *order)?;
-                tend(tx, &mut loaded, &terms, now, &rules)?;
+                loaded.push(orders::load(tx, *order)?);
+            }
+            let probes = probing::probes(tx, &loaded, &terms, now)?;
+            for order in &mut loaded {
+                let probes = probes.of(order);
+                tend(tx, order, &terms, probes, now, &rules)?;
             }
             Ok(())
         })
@@ -295,6 +307,7 @@ fn tend(
     tx: &Tx<'_>,
     order: &mut Loaded,
     terms: &DoubtTerms,
+    probes: Probes,
     now: Timestamp,
     rules: &Rules,
 ) -> Result<(), JournalError> {
@@ -327,25 +340,29 @@ fn tend(
         }
         State::InDoubt if quiet_over => {
             order.life.max_attempts = rules.max_attempts;
+            let policy_hold = terms.policy_hold || probes == Probes::Hold;
             let facts = HoldFacts {
                 quiet_over,
                 can_list: terms.can_list,
-                policy_hold: terms.policy_hold,
+                policy_hold,
                 too_old: age > patience,
                 listed_since: listed_since(tx, since.plus(rules.quiet))?,
                 out_of_reach: false,
             };
             let used_up = !order.life.attempts_left() && (!terms.can_list || facts.listed_since);
-            if facts.too_old || used_up || (!terms.can_list && terms.policy_hold) {
+            if facts.too_old || used_up || (!terms.can_list && policy_hold) {
                 let text = match (facts.too_old, used_up) {
                     (true, _) => "nothing settled it in time",
                     (_, true) => "its attempts are used up",
+                    _ if probes == Probes::Hold => {
+                        "sent again it could be paid twice: an alarm tells why (imeid status)"
+                    }
                     _ => "the policy is to hold what is in doubt",
                 };
                 let telling = Telling { what: "held", text, via: "", quiet: false };
                 orders::advance(tx, order, &Event::Hold(facts), now, rules, &telling)?;
                 orders::held_for(tx, order.id, None)?;
-            } else if !terms.can_list && !has_older(tx, order)? && !has_told(tx, order)? {
+            } else if probes == Probes::Ask && !has_older(tx, order)? && !has_told(tx, order)? {
                 let asked = tx.execute(
                     "UPDATE orders SET probe_ok = 1 WHERE id = ?1 AND state = 2 AND probe_ok = 0",
                     [order.id.0],

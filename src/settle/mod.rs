@@ -21,7 +21,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use balance::Looks;
+use balance::{Looks, Seen};
 use empty::Empty;
 use failing::Failing;
 use hanging::Hanging;
@@ -73,7 +73,8 @@ pub struct Settle {
     failing: Failing,
     empty: Empty,
     meter: Arc<Meter>,
-    started: Timestamp,
+    /// When this process began, by the steady clock.
+    started: Duration,
     looks: Looks,
     /// How long doubts were really waited for.
     waited: KeptWait,
@@ -92,7 +93,7 @@ impl Settle {
         can_list: watch::Sender<Option<bool>>,
         meter: Arc<Meter>,
     ) -> Self {
-        let started = clock.now();
+        let started = clock.steady();
         Self {
             journal,
             provider,
@@ -143,7 +144,8 @@ impl Settle {
         let account = self.account();
         let doubts = self.journal.read(move |view| view.doubts(&account)).await?;
         let looked_for = self.looked_for_since().await?;
-        let seen = self.look_at_balance().await?;
+        self.begin_with_balance().await?;
+        let seen = self.look_at_balance(&doubts).await?;
         self.tell_look(&doubts, looked_for, seen.verdict);
         self.tell_unsettled(&doubts).await?;
         let waits = doubts.iter().any(|doubt| doubt.state != State::Held);
@@ -169,7 +171,7 @@ impl Settle {
         if is_due || is_hanging || (ripe && self.listed_at.is_none_or(|at| now.since(at) >= interval)) {
             self.list(waits).await?;
         }
-        self.tend(&doubts, seen.verdict).await?;
+        self.tend(&doubts, seen).await?;
         let next_look = doubts
             .iter()
             .flat_map(|doubt| [first_look(doubt), doubt.since.plus(quiet)])
@@ -363,7 +365,7 @@ impl Settle {
         }
     }
 
-    async fn tend(&mut self, doubts: &[Doubt], balance: Verdict) -> Result<(), JournalError> {
+    async fn tend(&mut self, doubts: &[Doubt], seen: Seen) -> Result<(), JournalError> {
         let settings = Arc::clone(&self.settings.borrow());
         let can_list = match settings.config.provider.list_recent {
             ListRecent::Yes => true,
@@ -380,10 +382,12 @@ impl Settle {
         let terms = DoubtTerms {
             can_list,
             waited: self.waited.look(&self.journal, &self.clock, limit).await?.clone(),
-            policy_hold: settings.config.in_doubt.policy == DoubtPolicy::Hold
-                || self.journal.probes_are_unsafe().await?,
-            balance,
+            policy_hold: settings.config.in_doubt.policy == DoubtPolicy::Hold,
+            balance: seen.verdict,
             probe_within: limit,
+            account: settings.config.provider.account.clone(),
+            looked: seen.looked,
+            weighed: seen.weighed,
         };
         self.journal.tend_doubts(open, terms, self.clock.now(), (*settings.rules).clone()).await
     }

@@ -6,7 +6,7 @@
 //!
 //! - [`points`]: where a crash can come, and dying there. [`loss`]: what a power cut loses.
 //! - [`wire`]: the provider. [`files`]: what people drop. [`life`]: one process, from start to end.
-//! - [`clearing`], [`restored`], [`late`], [`empty`], [`turned`]: stories of their own.
+//! - [`clearing`], [`restored`], [`late`], [`empty`], [`turned`], [`probed`]: stories of their own.
 //! - [`copies`]: the state directory copied, and put back.
 //! - [`accounts`]: another account of the provider's, and moving between the two.
 //! - [`exports`]: what the provider's website tells a person, dropped into `reconcile/`.
@@ -33,6 +33,7 @@ pub(crate) mod loss;
 pub(crate) mod oracle;
 pub(crate) mod outbox;
 pub(crate) mod points;
+pub(crate) mod probed;
 pub(crate) mod restored;
 pub(crate) mod turned;
 pub(crate) mod wire;
@@ -113,8 +114,9 @@ pub(crate) struct World {
     pub(crate) log: Vec<String>,
     /// A crash is a power cut.
     pub(crate) loses: bool,
-    /// The provider charges duplicates and tells nothing of its orders: no client can do right by it.
-    pub(crate) pays_twice: bool,
+    /// Charges beyond the first of an IMEI that are allowed. One of all where the provider charges duplicates and tells
+    /// nothing of its orders: until that is known no client can do right by it.
+    pub(crate) may_pay_twice: i64,
     /// Operators say something even where little else happens.
     pub(crate) has_operator: bool,
     /// A person says what isn't so: the books lack what he denies, until there is evidence of it.
@@ -159,7 +161,7 @@ impl World {
             anew: BTreeMap::new(),
             log: Vec::new(),
             loses: false,
-            pays_twice: false,
+            may_pay_twice: 0,
             has_operator: false,
             is_lied_to: false,
             folder: folder_in_memory(),

@@ -182,7 +182,7 @@ fn tell_which(tx: &Tx<'_>, which: &[&Loaded], row: &ExportRow, now: Timestamp) -
 
 /// Once, until someone has seen it: an export is read again after a crash.
 fn tell(tx: &Tx<'_>, order: &Loaded, text: &str, now: Timestamp) -> Result<(), JournalError> {
-    if books::is_open(tx, Alarm::StatusChanged, text)? {
+    if books::open_alarm(tx, Alarm::StatusChanged, text)?.is_some() {
         return Ok(());
     }
     books::alarm(tx, now, Alarm::StatusChanged, text, order)

@@ -229,7 +229,7 @@ async fn a_paused_services_doubt_keeps_no_other_service_from_its_probe() {
         bench.pass(QUIET);
         bench.tend(doubts).await;
         if proven {
-            bench.journal.probes_are_refused(bench.now()).await.unwrap();
+            bench.journal.probes_are_refused("main".to_owned(), bench.now()).await.unwrap();
         }
         if braked == "pause" {
             let pause = |scope| bench.journal.pause(scope, PauseReason::Operator, String::new(), bench.now());

@@ -35,7 +35,7 @@ pub(crate) fn check_recovered(world: &World, told: &ToldOf) {
         }
         let books = booked.get(&key).copied().unwrap_or_default();
         // Where a probe pays twice its rows can't be told apart.
-        let is_in_books = if world.pays_twice { 1 } else { paid } <= books.all();
+        let is_in_books = if world.may_pay_twice > 0 { 1 } else { paid } <= books.all();
         let was_taken = told.unfinished.contains(&key) && !of_others.contains(&key);
         assert!(is_in_books || !was_taken, "{} was shown unfinished, and isn't in the books", shown(&key));
         let is_remembered = newest.get(&key).is_some_and(|(state, has_result, _)| *state == 9 && *has_result);
