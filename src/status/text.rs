@@ -1,6 +1,7 @@
 //! A status for people.
 
 use std::fmt::Write;
+use std::time::Duration;
 
 use comfy_table::Table;
 use comfy_table::presets::NOTHING;
@@ -123,6 +124,7 @@ fn pause(pause: &PauseLine, now: Timestamp) -> String {
     };
     let ago = pause.since.map(|since| format!("for {}, ", words::span(now.since(since))));
     let next = match pause.next_try {
+        Some(at) if at.since(now) < Duration::from_secs(1) => "tried again now".to_owned(),
         Some(at) => format!("tried again in {}", words::span(at.since(now))),
         None => until(pause.reason).to_owned(),
     };
@@ -265,6 +267,8 @@ mod tests {
         assert_eq!(told(PauseReason::Disk, None, None), "everything: disk: why (until its cause is gone)");
         let credit = told(PauseReason::Credit, Some(at(60)), Some(at(110)));
         assert_eq!(credit, "everything: credit: why (for 40s, tried again in 10s)");
+        let due = told(PauseReason::Credit, Some(at(60)), Some(at(90)));
+        assert_eq!(due, "everything: credit: why (for 40s, tried again now)");
     }
 
     #[test]
