@@ -34,7 +34,9 @@ pub fn text(status: &Status) -> String {
         }),
     ));
     parts.extend(list("In doubt", doubts(status).into_iter()));
-    parts.extend(list("In the inbox", status.inbox.iter().map(|waiting| self::waiting(waiting, status))));
+    let waiting = |folder, waiting: &Waiting| self::waiting(folder, waiting, status);
+    parts.extend(list("In the inbox", status.inbox.iter().map(|file| waiting("the inbox", file))));
+    parts.extend(list("In reconcile", status.reconcile.iter().map(|file| waiting("reconcile", file))));
     parts.push(figures(status));
     parts.join("\n\n")
 }
@@ -171,7 +173,8 @@ fn doubt(doubt: &DoubtLine, now: Timestamp) -> String {
     )
 }
 
-fn waiting(waiting: &Waiting, status: &Status) -> String {
+/// `folder`: what people call it.
+fn waiting(folder: &str, waiting: &Waiting, status: &Status) -> String {
     // Of what can't be looked at the time isn't known either.
     let is_known = waiting.since != Timestamp::default();
     let ago = if is_known {
@@ -181,7 +184,7 @@ fn waiting(waiting: &Waiting, status: &Status) -> String {
     };
     if waiting.is_the_folder() {
         return format!(
-            "the inbox itself: it is gone or can't be looked into{ago}; what is dropped is taken once it is back"
+            "{folder} itself: it is gone or can't be looked into{ago}; what is dropped is taken once it is back"
         );
     }
     let why = match waiting.why {
