@@ -106,7 +106,7 @@ impl Doing {
         if !self.alarms.is_empty() {
             let names: BTreeSet<&str> = self.alarms.iter().map(String::as_str).collect();
             let names = names.into_iter().collect::<Vec<_>>().join(", ");
-            parts.push(format!("{} ({names})", counted_word(self.alarms.len(), "alarm")));
+            parts.push(format!("{} ({names})", words::counted(self.alarms.len(), "alarm")));
         }
         if refused {
             parts.push("a changed configuration was refused, see the log".to_owned());
@@ -120,7 +120,7 @@ impl Doing {
         let standstill = live.standstill.as_ref().filter(|_| self.orders.queued > 0);
         pauses.extend(standstill.map(stands_still));
         if live.draining {
-            format!("stopping, {} in flight waited for", counted_word(live.busy, "call"))
+            format!("stopping, {} in flight waited for", words::counted(live.busy, "call"))
         } else if standstill.is_some() || self.pauses.iter().any(|pause| pause.scope == Scope::All) {
             format!("paused ({})", pauses.join("; "))
         } else if !pauses.is_empty() {
@@ -160,7 +160,7 @@ impl Doing {
         let [batch] = &self.batches[..] else {
             let Some((orders, unsent)) = self.sent() else { return format!("no file open{waiting}") };
             let sent = orders.saturating_sub(unsent);
-            let files = counted_word(self.batches.len(), "file");
+            let files = words::counted(self.batches.len(), "file");
             return format!("{files}, {sent}/{orders} sent, {}{waiting}", self.rows());
         };
         let (orders, unsent) = (own(batch), unsent(batch));
@@ -214,10 +214,6 @@ fn unsent(batch: &BatchWork) -> u64 {
     batch.count(|tally| {
         tally.link == Link::Own && matches!(tally.state, TallyState::Order(State::Queued | State::Submitting))
     })
-}
-
-fn counted_word(n: usize, word: &str) -> String {
-    if n == 1 { format!("1 {word}") } else { format!("{n} {word}s") }
 }
 
 #[cfg(test)]

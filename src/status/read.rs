@@ -136,7 +136,9 @@ fn put_together(
 ) -> Status {
     let live = told.live.as_ref();
     let moving = live.filter(|live| live.per_1000_s > 0);
-    let survey = |config| inbox::survey(&inbox::Settings::of_inbox(config));
+    let survey = |of: fn(&Config) -> inbox::Settings| {
+        config.map(|config| inbox::survey(&of(config))).unwrap_or_default()
+    };
     Status {
         schema: 1,
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -152,7 +154,11 @@ fn put_together(
         money: money(&told.today, config.and_then(|config| config.budget.per_day), told.balance),
         inbox: match live {
             Some(live) => live.inbox.clone(),
-            None => config.map(survey).unwrap_or_default(),
+            None => survey(inbox::Settings::of_inbox),
+        },
+        reconcile: match live {
+            Some(live) => live.reconcile.clone(),
+            None => survey(inbox::Settings::of_reconcile),
         },
         disk,
         pauses: told.pauses,

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::*;
 use crate::balance::{Baseline, Books};
 use crate::gate::Scope;
+use crate::inbox::{Waiting, Why};
 use crate::meter::{Cause, Standstill};
 use crate::order::PauseReason;
 use crate::types::{BatchId, Money, NetworkId, Placed, ProviderOrderId, Unclear};
@@ -93,6 +94,23 @@ async fn fewer_workers_than_are_allowed_are_shown_beside_those_that_are() {
     assert_eq!((status.workers.limit, status.workers.ceiling), (Some(12), Some(30)));
     let text = text::text(&status);
     assert!(text.contains("Workers  1 of 12 busy (30 are allowed), "), "{text}");
+}
+
+#[tokio::test]
+async fn an_export_that_waits_and_a_reconcile_that_is_gone_are_shown() {
+    let bench = Bench::new().await;
+    let _lock = bench.lock();
+    let lies = |name: &str| Waiting { name: name.to_owned(), why: Why::BeingWritten, since: NOW };
+    bench.note(|live| live.reconcile = vec![lies("export.csv")]).await;
+    let status = bench.read();
+    assert!(!status.needs_attention());
+    let text = text::text(&status);
+    assert!(text.contains("In reconcile\n  export.csv: being written, for 0s\n"), "{text}");
+    bench.note(|live| live.reconcile = vec![lies(".")]).await;
+    let status = bench.read();
+    assert!(status.needs_attention());
+    let text = text::text(&status);
+    assert!(text.contains("  reconcile itself: it is gone or can't be looked into, for 0s; "), "{text}");
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! A status for people.
 
 use std::fmt::Write;
+use std::time::Duration;
 
 use comfy_table::Table;
 use comfy_table::presets::NOTHING;
@@ -33,7 +34,9 @@ pub fn text(status: &Status) -> String {
         }),
     ));
     parts.extend(list("In doubt", doubts(status).into_iter()));
-    parts.extend(list("In the inbox", status.inbox.iter().map(|waiting| self::waiting(waiting, status))));
+    let waiting = |folder, waiting: &Waiting| self::waiting(folder, waiting, status);
+    parts.extend(list("In the inbox", status.inbox.iter().map(|file| waiting("the inbox", file))));
+    parts.extend(list("In reconcile", status.reconcile.iter().map(|file| waiting("reconcile", file))));
     parts.push(figures(status));
     parts.join("\n\n")
 }
@@ -123,6 +126,7 @@ fn pause(pause: &PauseLine, now: Timestamp) -> String {
     };
     let ago = pause.since.map(|since| format!("for {}, ", words::span(now.since(since))));
     let next = match pause.next_try {
+        Some(at) if at.since(now) < Duration::from_secs(1) => "tried again now".to_owned(),
         Some(at) => format!("tried again in {}", words::span(at.since(now))),
         None => until(pause.reason).to_owned(),
     };
@@ -169,7 +173,8 @@ fn doubt(doubt: &DoubtLine, now: Timestamp) -> String {
     )
 }
 
-fn waiting(waiting: &Waiting, status: &Status) -> String {
+/// `folder`: what people call it.
+fn waiting(folder: &str, waiting: &Waiting, status: &Status) -> String {
     // Of what can't be looked at the time isn't known either.
     let is_known = waiting.since != Timestamp::default();
     let ago = if is_known {
@@ -179,7 +184,7 @@ fn waiting(waiting: &Waiting, status: &Status) -> String {
     };
     if waiting.is_the_folder() {
         return format!(
-            "the inbox itself: it is gone or can't be looked into{ago}; what is dropped is taken once it is back"
+            "{folder} itself: it is gone or can't be looked into{ago}; what is dropped is taken once it is back"
         );
     }
     let why = match waiting.why {
@@ -265,6 +270,8 @@ mod tests {
         assert_eq!(told(PauseReason::Disk, None, None), "everything: disk: why (until its cause is gone)");
         let credit = told(PauseReason::Credit, Some(at(60)), Some(at(110)));
         assert_eq!(credit, "everything: credit: why (for 40s, tried again in 10s)");
+        let due = told(PauseReason::Credit, Some(at(60)), Some(at(90)));
+        assert_eq!(due, "everything: credit: why (for 40s, tried again now)");
     }
 
     #[test]
