@@ -38,6 +38,7 @@ const IN_DOUBT: u8 = 2;
 const ORDERED: u8 = 3;
 const HELD: u8 = 5;
 const COMPLETED: u8 = 6;
+const REJECTED: u8 = 7;
 const CANCELLED: u8 = 10;
 
 fn orders(view: &Connection) -> Orders {
@@ -142,6 +143,17 @@ impl World {
             Some((said, target)) => self.tell(said, target).map(drop),
             None => Ok(()),
         }
+    }
+}
+
+impl World {
+    /// An operator has all made anew that was given back.
+    pub(crate) fn make_anew_what_was_given_back(&mut self) -> Result<(), Crashed> {
+        let all = orders(&self.life.as_ref().unwrap().view);
+        for order in all.values().filter(|order| order.is_current && order.state == REJECTED) {
+            self.tell(Said::Retry, of_key(order))?;
+        }
+        Ok(())
     }
 }
 
