@@ -27,6 +27,7 @@ use imeid::journal::Said;
 use imeid::simulator::{Account, Change, Delay, Duplicates, Entry, EntryKind, Options, Share};
 use imeid::types::Money;
 
+use world::clearing::file;
 use world::life::Units;
 use world::points::{self, Crashed};
 use world::{Knobs, World, files, oracle};
@@ -457,10 +458,7 @@ fn minutes(world: &mut World, n: u64) {
 /// A file of three orders, the answer to the first of which is lost.
 fn doubt_one(world: &mut World, first: u32) {
     world.wire.change(&Change { faults: Some("drop-after=1x".parse().unwrap()), ..Change::default() });
-    let line = |n| files::Line { cell: files::imei(n).to_string(), imei: Some(files::imei(n)) };
-    let lines = (first..first + 3).map(line).collect();
-    let file = files::written(format!("from {first}.csv"), 0, usize::try_from(first).unwrap(), lines);
-    world.drop_file(file);
+    world.drop_file(file("from", first, first..first + 3));
 }
 
 /// How many doubts are open, and how many alarms say that the list is always empty.
@@ -551,8 +549,7 @@ fn a_clock_that_is_weeks_ahead_for_one_start_gives_up_no_order_and_holds_no_doub
         fastrand::seed(1);
         let mut world = World::new(options, Knobs::default());
         assert_eq!(world.start(), Ok(()));
-        let line = |n| files::Line { cell: files::imei(n).to_string(), imei: Some(files::imei(n)) };
-        world.drop_file(files::written("older.csv".to_owned(), 0, 40, (40..42).map(line).collect()));
+        world.drop_file(file("older", 40, 40..42));
         minutes(&mut world, 180);
         doubt_one(&mut world, 0);
         world.wire.change(&Change { faults: Some("drop-before=1x".parse().unwrap()), ..Change::default() });
@@ -568,7 +565,7 @@ fn a_clock_that_is_weeks_ahead_for_one_start_gives_up_no_order_and_holds_no_doub
         assert_eq!((orders_in(&world, 2), orders_in(&world, 3), orders_in(&world, 5)), (1, 2, 0));
         start_with(&mut world, -21 * 24);
         // What comes later shows what isn't there.
-        world.drop_file(files::written("later.csv".to_owned(), 0, 50, (50..55).map(line).collect()));
+        world.drop_file(file("later", 50, 50..55));
         minutes(&mut world, 360);
         assert_eq!(orders_in(&world, 6), 10, "listing {listing}");
     }
