@@ -29,6 +29,7 @@ use imeid::journal::Said;
 use imeid::simulator::{Account, Change, Delay, Duplicates, Entry, EntryKind, Options, Share};
 use imeid::types::Money;
 
+use world::clearing::file;
 use world::life::Units;
 use world::points::{self, Crashed};
 use world::{Knobs, World, files, oracle};
@@ -327,8 +328,19 @@ fn is_at_rest_and_read(world: &World) -> bool {
     oracle::is_at_rest(world) && world.are_exports_read()
 }
 
+/// What happened in many worlds.
+#[derive(Debug, Default)]
+struct Told {
+    /// The kinds of things that happened to orders, and in how many worlds.
+    kinds: BTreeMap<String, u64>,
+    /// Alarms that an operator saw while orders were held.
+    seen: usize,
+    /// Orders that may have been taken, and that he wanted made anew.
+    refused: usize,
+}
+
 /// One world from its beginning to its end. Gives what happened, as a number, and counts the kinds of it.
-fn run(seed: u64, kinds: &mut BTreeMap<String, u64>) -> u64 {
+fn run(seed: u64, told: &mut Told) -> u64 {
     in_world(seed, |world, rng, kind| {
         let more = if kind == Kind::Listings { 20 } else { 0 };
         let acts = rng.usize(15..50) + more;
@@ -341,8 +353,14 @@ fn run(seed: u64, kinds: &mut BTreeMap<String, u64>) -> u64 {
             come_to_rest(world, World::check, is_at_rest_and_read);
             oracle::check_rest(world);
         }
+        let said = world.say_what_changes_nothing();
+        let (seen, refused) = said.unwrap_or_else(|_| panic!("nothing crashes any more"));
+        told.seen += seen;
+        told.refused += refused;
+        come_to_rest(world, World::check, oracle::is_at_rest);
+        oracle::check_rest(world);
         for kind in oracle::kinds(world) {
-            *kinds.entry(kind).or_default() += 1;
+            *told.kinds.entry(kind).or_default() += 1;
         }
         oracle::digest(world)
     })
@@ -401,25 +419,31 @@ fn number(name: &str) -> Option<u64> {
 #[test]
 fn nothing_is_lost_and_nothing_paid_twice_in_any_world() {
     if let Some(seed) = number("IMEID_SEED") {
-        run(seed, &mut BTreeMap::new());
+        run(seed, &mut Told::default());
         return;
     }
     let (seeds, began) = (number("IMEID_SEEDS").unwrap_or(SEEDS), Instant::now());
     let from = number("IMEID_FROM").unwrap_or(0);
-    let mut kinds = BTreeMap::new();
+    let mut told = Told::default();
     for seed in from..from + seeds {
-        run(seed, &mut kinds);
+        run(seed, &mut told);
     }
-    eprintln!("{seeds} worlds in {:?}: {kinds:#?}", began.elapsed());
+    eprintln!("{seeds} worlds in {:?}: {told:#?}", began.elapsed());
     for kind in OFTEN.into_iter().filter(|_| seeds >= SEEDS) {
-        assert!(kinds.contains_key(kind), "in none of {seeds} worlds was an order {kind:?}");
+        assert!(told.kinds.contains_key(kind), "in none of {seeds} worlds was an order {kind:?}");
     }
+    assert!(
+        seeds < SEEDS || (told.seen > 50 && told.refused > 100),
+        "{} alarms, {} orders",
+        told.seen,
+        told.refused
+    );
 }
 
 #[test]
 fn the_same_seed_gives_the_same_world() {
     for seed in [1, 2, 3, 17] {
-        let run = || run(seed, &mut BTreeMap::new());
+        let run = || run(seed, &mut Told::default());
         assert_eq!(run(), run(), "seed {seed}");
     }
 }
@@ -436,10 +460,7 @@ fn minutes(world: &mut World, n: u64) {
 /// A file of three orders, the answer to the first of which is lost.
 fn doubt_one(world: &mut World, first: u32) {
     world.wire.change(&Change { faults: Some("drop-after=1x".parse().unwrap()), ..Change::default() });
-    let line = |n| files::Line { cell: files::imei(n).to_string(), imei: Some(files::imei(n)) };
-    let lines = (first..first + 3).map(line).collect();
-    let file = files::written(format!("from {first}.csv"), 0, usize::try_from(first).unwrap(), lines);
-    world.drop_file(file);
+    world.drop_file(file("from", first, first..first + 3));
 }
 
 /// How many doubts are open, and how many alarms say that the list is always empty.
@@ -530,8 +551,7 @@ fn a_clock_that_is_weeks_ahead_for_one_start_gives_up_no_order_and_holds_no_doub
         fastrand::seed(1);
         let mut world = World::new(options, Knobs::default());
         assert_eq!(world.start(), Ok(()));
-        let line = |n| files::Line { cell: files::imei(n).to_string(), imei: Some(files::imei(n)) };
-        world.drop_file(files::written("older.csv".to_owned(), 0, 40, (40..42).map(line).collect()));
+        world.drop_file(file("older", 40, 40..42));
         minutes(&mut world, 180);
         doubt_one(&mut world, 0);
         world.wire.change(&Change { faults: Some("drop-before=1x".parse().unwrap()), ..Change::default() });
@@ -547,7 +567,7 @@ fn a_clock_that_is_weeks_ahead_for_one_start_gives_up_no_order_and_holds_no_doub
         assert_eq!((orders_in(&world, 2), orders_in(&world, 3), orders_in(&world, 5)), (1, 2, 0));
         start_with(&mut world, -21 * 24);
         // What comes later shows what isn't there.
-        world.drop_file(files::written("later.csv".to_owned(), 0, 50, (50..55).map(line).collect()));
+        world.drop_file(file("later", 50, 50..55));
         minutes(&mut world, 360);
         assert_eq!(orders_in(&world, 6), 10, "listing {listing}");
     }

@@ -159,8 +159,8 @@ impl View {
         Ok(latest.flatten().map(Timestamp::from_millis))
     }
 
-    /// The latest beginning of a doubt of this account, after `after`, of whose order an attempt was released and another one got an id: a
-    /// listing can still show the first.
+    /// The latest beginning of a doubt of this account, after `after`, of whose order an attempt was released and another
+    /// one got an id: a listing can still show the first.
     ///
     /// # Errors
     /// What SQLite says.

@@ -3,7 +3,8 @@
 use imeid::simulator::Change;
 
 use super::world::accounts::Other;
-use super::world::{World, files, oracle};
+use super::world::clearing::file;
+use super::world::{World, oracle};
 use super::{change, come_to_rest, crash, end_faults, in_world, live_and_end, number, seconds};
 
 /// How many of them there are.
@@ -46,14 +47,7 @@ fn run_with_two_accounts(seed: u64) -> usize {
 fn leave_some_open(world: &mut World, stint: u32) {
     change(world, "drop-after=1x,drop-before=1x", Change::default());
     let first = 10_000 + 10 * stint;
-    let line = |n| files::Line { cell: files::imei(n).to_string(), imei: Some(files::imei(n)) };
-    let file = files::written(
-        format!("{} {stint}.csv", world.knobs.account),
-        0,
-        usize::try_from(first).unwrap(),
-        (first..first + 6).map(line).collect(),
-    );
-    world.drop_file(file);
+    world.drop_file(file(world.knobs.account, stint, first..first + 6));
     for _ in 0..6 {
         assert_eq!(world.turn().and_then(|()| world.pass(seconds(2))), Ok(()));
     }

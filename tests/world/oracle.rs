@@ -18,7 +18,7 @@ use super::outbox;
 use super::{World, points, words};
 pub(crate) use books::Key;
 use books::{books, cost_of, money, owners, paid_once, tallies};
-pub(crate) use recovered::{ToldOf, can_place};
+pub(crate) use recovered::{ToldOf, can_place, can_place_but, given_back};
 
 /// Everything that must hold while a process runs.
 pub(crate) fn check(world: &mut World) {
