@@ -5,6 +5,10 @@
 //! a fall that is too large shows a charge that the books don't have, or one that was only presumed.
 //!
 //! Of refunds it can show that they are missing, never that they came: a top-up of the same amount would look the same.
+//!
+//! - [`missed`]: whether it is only chance that probes met no order that was taken.
+
+pub mod missed;
 
 use serde::{Deserialize, Serialize};
 
@@ -83,7 +87,8 @@ pub fn judge(baseline: &Baseline, books: &Books, balance: Money) -> Verdict {
     if refund_due != 0 {
         return Verdict::Silent;
     }
-    if over == 0 && reserved > 0 {
+    // Beside a known id another attempt can have been taken in a doubtful one's stead.
+    if over == 0 && reserved > 0 && beside_an_id <= 0 {
         return Verdict::AllTaken;
     }
     if reserved == 0 && without_id > 0 && fell >= charged && fell < explained {
@@ -100,6 +105,17 @@ pub fn refunds_missing(baseline: &Baseline, books: &Books, balance: Money) -> Mo
     let due = baseline.refunds_missing.micros().saturating_add(change.refund_due).max(0);
     let came = change.charged.saturating_add(change.without_id).saturating_sub(change.fell);
     Money::from_micros(due.saturating_sub(came.max(0)).max(0))
+}
+
+/// The most that was charged beyond what is known to be: for what is in doubt, presumed, or that the books lack. Every refund
+/// that is due is counted as come, so that none can hide a charge. `None`: it fell by less than is known, as after a top-up, or
+/// when a charge isn't in it yet.
+#[must_use]
+pub fn beyond_known_at_most(baseline: &Baseline, books: &Books, balance: Money) -> Option<Money> {
+    let change = Change::since(baseline, books, balance);
+    let refunds = baseline.refunds_missing.micros().saturating_add(change.refund_due.max(0));
+    let beyond = change.fell.saturating_sub(change.charged).saturating_add(refunds);
+    (beyond >= 0).then(|| Money::from_micros(beyond))
 }
 
 /// What changed since a baseline, in micro-dollars.
@@ -197,6 +213,31 @@ mod tests {
         assert_eq!(after(1, probed), Verdict::Silent);
         assert_eq!(after(2, probed), Verdict::Twice(prices(1)));
         assert_eq!(after(3, probed), Verdict::Unexplained(prices(1)));
+    }
+
+    #[test]
+    fn beside_a_known_id_a_fall_by_all_in_doubt_does_not_show_that_they_were_taken() {
+        let probed =
+            Books { charged: prices(1), presumed: prices(1), reserved: prices(2), ..Books::default() };
+        assert_eq!(after(3, probed), Verdict::Silent);
+    }
+
+    #[test]
+    fn no_refund_that_may_have_come_hides_a_charge() {
+        let beyond = |fell: i64, missing: i64, books: Books| {
+            let baseline = Baseline { refunds_missing: prices(missing), ..baseline() };
+            beyond_known_at_most(&baseline, &since_then(books), prices(1000 - fell))
+                .map(|most| most.micros() / PRICE)
+        };
+        let doubts = Books { charged: prices(5), reserved: prices(3), ..Books::default() };
+        assert_eq!([beyond(5, 0, doubts), beyond(7, 0, doubts)], [Some(0), Some(2)]);
+        assert_eq!([beyond(4, 0, doubts), beyond(-90, 0, doubts)], [None, None], "late, or topped up");
+        let refunded = Books { refund_due: prices(2), ..doubts };
+        assert_eq!(beyond(3, 0, refunded), Some(0), "both came, and nothing was taken");
+        assert_eq!(beyond(5, 0, refunded), Some(2), "none came, or two hide two charges");
+        assert_eq!(beyond(5, 1, doubts), Some(1), "one of before can have come");
+        let taken_back = Books { refund_due: prices(-1), ..doubts };
+        assert_eq!(beyond(5, 0, taken_back), Some(0), "a refund that was to come back hides nothing either");
     }
 
     #[test]

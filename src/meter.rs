@@ -21,8 +21,8 @@ struct Inner {
     limit: Option<usize>,
     standstill: Option<Standstill>,
     began: Option<Timestamp>,
-    /// When the last call ended.
-    last_ended: Option<Timestamp>,
+    /// When the last call ended, by the steady clock.
+    last_ended: Option<Duration>,
     /// When calls ended, and how long they took: those of the last minute, at most [`KEPT`].
     ended: VecDeque<(Timestamp, Duration)>,
 }
@@ -108,21 +108,22 @@ impl Meter {
         }
     }
 
-    /// A call ended.
-    pub fn ended(&self, now: Timestamp, took: Duration) {
+    /// A call ended: when, by the wall clock and by the steady one.
+    pub fn ended(&self, now: Timestamp, steady: Duration, took: Duration) {
         if let Ok(mut inner) = self.0.lock() {
             inner.busy = inner.busy.saturating_sub(1);
-            inner.last_ended = Some(now);
+            inner.last_ended = Some(steady);
             inner.ended.push_back((now, took));
             inner.forget(now);
         }
     }
 
-    /// Since when no call of ours is on the wire, where it is known: `started` before the first. `None` while one is.
+    /// How long no call of ours has been on the wire; `None` while one is. `started`, `now`: when this process began, and now,
+    /// by the steady clock.
     #[must_use]
-    pub fn at_rest_since(&self, started: Timestamp) -> Option<Timestamp> {
+    pub fn at_rest_for(&self, started: Duration, now: Duration) -> Option<Duration> {
         let Ok(inner) = self.0.lock() else { return None };
-        (inner.busy == 0).then(|| inner.last_ended.unwrap_or(started))
+        (inner.busy == 0).then(|| now.saturating_sub(inner.last_ended.unwrap_or(started)))
     }
 
     /// What it shows.
@@ -166,7 +167,7 @@ mod tests {
         for _ in 0..17 {
             (0..30).for_each(|_| meter.began(now));
             now = now.plus(Duration::from_millis(3600));
-            (0..30).for_each(|_| meter.ended(now, Duration::from_millis(3600)));
+            (0..30).for_each(|_| meter.ended(now, Duration::ZERO, Duration::from_millis(3600)));
         }
         let reading = meter.read(now);
         assert_eq!(

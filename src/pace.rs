@@ -16,6 +16,7 @@ use limit::Limit;
 
 use crate::types::Timestamp;
 
+pub use free_looks::LOOK_TIMEOUT;
 pub use limit::CallNo;
 
 /// How many attempts are claimed beyond the free workers, so that none waits for a commit: twice what is sent during one

@@ -23,6 +23,12 @@ pub fn longest_risk(age: Duration) -> Duration {
     (age / 5).clamp(LONGEST_YOUNG_WAIT, LONGEST_WAIT)
 }
 
+/// How long a doubt is waited for until it is held: `probe_within`, three times that where the provider lists its orders.
+#[must_use]
+pub const fn doubt_patience(probe_within: Duration, can_list: bool) -> Duration {
+    if can_list { probe_within.saturating_mul(3) } else { probe_within }
+}
+
 const FIRST_BACK_OFF_MS: u64 = 500;
 
 /// How long something waits that failed, the `tries`-th time: half a second, doubling, at most `longest`, of which up to

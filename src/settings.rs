@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::config::{Config, Service};
+use crate::config::{Config, ListRecent, Service};
 use crate::journal::{Journal, JournalError, Rules, ServiceQueue, ServiceTerms, View};
 use crate::types::{NetworkId, ProviderService, ServiceId};
 
@@ -60,7 +60,27 @@ impl Settings {
     }
 }
 
-/// What waits to be sent for services that this configuration doesn't have: it waits for ever.
+/// The account whose provider was seen to list its orders, among the journal's facts: that isn't forgotten over a restart.
+pub const LISTS_FACT: &str = "lists";
+/// The account whose provider was found to list nothing, likewise.
+pub const LISTS_NOTHING_FACT: &str = "lists_nothing";
+
+/// Whether the provider lists recent orders, by the configuration, or as it was found out; `None`: it isn't known.
+///
+/// # Errors
+/// The journal can't be read.
+pub fn can_list(view: &View, config: &Config) -> Result<Option<bool>, JournalError> {
+    let is_of = |fact| Ok::<_, JournalError>(view.fact(fact)?.as_ref() == Some(&config.provider.account));
+    Ok(match config.provider.list_recent {
+        ListRecent::Yes => Some(true),
+        ListRecent::No => Some(false),
+        ListRecent::Auto if is_of(LISTS_FACT)? => Some(true),
+        ListRecent::Auto => is_of(LISTS_NOTHING_FACT)?.then_some(false),
+    })
+}
+
+/// What waits to be sent for services that this configuration doesn't have, or for an answer of another account than its:
+/// it waits for ever.
 ///
 /// # Errors
 /// The journal can't be read.
@@ -70,12 +90,21 @@ pub fn left_waiting(view: &View, config: &Config) -> Result<Vec<ServiceQueue>, J
     };
     let mut queues = view.queues()?;
     queues.retain(|queue| !is_configured(queue));
+    queues.extend(view.unanswered_elsewhere(&config.provider.account)?);
     Ok(queues)
 }
 
 /// That it waits, and what to do, in a sentence.
 #[must_use]
 pub fn why_left_waiting(queue: &ServiceQueue, config: &Config) -> String {
+    if queue.are_sent {
+        let (orders, wait) = if queue.orders == 1 { ("order", "waits") } else { ("orders", "wait") };
+        return format!(
+            "{} {orders} of the account {} {wait} (network_id {}): that account isn't the configured one, so nobody asks what \
+             became of them. Set account in [provider] back to it, with its user_id and key, until they are settled",
+            queue.orders, queue.account, queue.network_id
+        );
+    }
     let whose = if queue.account == config.provider.account {
         String::new()
     } else {

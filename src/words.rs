@@ -1,5 +1,6 @@
 //! Numbers in words, as people and FORMATS write them.
 
+use std::fmt;
 use std::time::Duration;
 
 use crate::types::{Money, Timestamp};
@@ -15,6 +16,13 @@ pub fn span(span: Duration) -> String {
         (0, _, _) => format!("{hours}h{minutes:02}m"),
         _ => format!("{days}d{hours:02}h"),
     }
+}
+
+/// So many of them, where an `s` makes more of one: `1 file`, `2 files`.
+#[must_use]
+pub fn counted<N: fmt::Display + PartialEq + From<u8>>(n: N, word: &str) -> String {
+    let ending = if n == N::from(1) { "" } else { "s" };
+    format!("{n} {word}{ending}")
 }
 
 /// A rate a second, given as that of a thousand seconds: `8.3`.
@@ -100,6 +108,11 @@ mod tests {
         let (eight, sixteen) = (Money::from_micros(80_000), Money::from_micros(160_000));
         assert_eq!(charged(eight, Money::ZERO), "0.08");
         assert_eq!(charged(eight, sixteen), "0.08, 0.16 presumed");
+    }
+
+    #[test]
+    fn one_of_them_is_no_plural() {
+        assert_eq!([0u64, 1, 2].map(|n| counted(n, "file")), ["0 files", "1 file", "2 files"]);
     }
 
     #[test]

@@ -27,7 +27,7 @@ use world::empty;
 use world::files::{self, Dropped, Line};
 use world::points::{self, Crashed};
 use world::restored;
-use world::{Knobs, World, late, oracle, turned};
+use world::{Knobs, World, late, oracle, probed, turned};
 
 /// Twelve rows: eight orders, two repeats, two that are no IMEI.
 fn small_file() -> Dropped {
@@ -291,6 +291,20 @@ fn a_crash_while_an_export_turns_an_order_books_one_refund_and_publishes_it_once
         die_at(turned::world(power_cut, 1), &[point], &format!("power cut {power_cut}"), |world| {
             story.live(world)
         });
+    }
+}
+
+#[test]
+fn a_crash_while_it_is_found_out_what_a_duplicate_costs_costs_no_more_than_one_probe() {
+    let mut count = 0;
+    die_at(probed::world(false, 1), &[], "no crash", |world| {
+        probed::live(world)?;
+        count = points::passed();
+        Ok(())
+    });
+    for point in points_of_a_long_story(1..=count) {
+        let power_cut = point % 2 == 0;
+        die_at(probed::world(power_cut, 1), &[point], &format!("power cut {power_cut}"), probed::live);
     }
 }
 

@@ -9,7 +9,7 @@ use rustix::fs::{Access, AtFlags, CWD};
 
 use super::filesystem::{self, Kind};
 use super::{Finding, Grade, ok, rights, warning, wrong};
-use crate::config::{Config, Folders};
+use crate::config::{self, Config, Folders};
 use crate::durable::{self, User, how_to_make, how_to_share, user_name};
 use crate::inbox;
 
@@ -21,6 +21,9 @@ const SETGID: u32 = 0o2000;
 const GROUP_WRITES: u32 = 0o020;
 /// The group or anyone may.
 const OTHERS_WRITE: u32 = 0o022;
+
+/// What `LogsDirectory=` of the unit makes.
+const UNITS_LOGS: &str = "/var/log/imeid";
 
 /// What others do with a folder.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -54,7 +57,7 @@ pub(super) fn check(config: &Config) -> Vec<Finding> {
     findings.push(folder("rejected", rejected, Use::Own));
     findings.extend(journal(config, units.as_ref()));
     if let Some(parent) = config.log.file.as_deref().and_then(Path::parent) {
-        findings.push(log_folder(parent));
+        findings.push(log_folder(parent, config.path == Path::new(config::USUAL_PATH)));
     }
     findings
 }
@@ -242,9 +245,15 @@ fn unfit(kind: Kind, journal: &Path) -> Option<Finding> {
     }
 }
 
-/// The log file's folder isn't made by the daemon.
-fn log_folder(path: &Path) -> Finding {
+/// The log file's folder isn't made by the daemon, but its unit makes the usual one. `is_units`: it is the unit's
+/// configuration.
+fn log_folder(path: &Path, is_units: bool) -> Finding {
     match usable(path) {
+        Err(error)
+            if error.kind() == io::ErrorKind::NotFound && is_units && path == Path::new(UNITS_LOGS) =>
+        {
+            ok(format!("folder of the log file {}: not there yet, the unit makes it", path.display()))
+        }
         Ok(()) => ok(format!("folder of the log file {}", path.display())),
         Err(error) => wrong(format!("folder of the log file {}: {error}", path.display())),
     }
@@ -267,6 +276,18 @@ mod tests {
             let finding = unfit(kind, path).unwrap();
             assert_eq!(finding.grade, Grade::Warning);
             assert!(finding.text.contains(word), "{finding}");
+        }
+    }
+
+    #[test]
+    fn a_missing_folder_of_the_log_file_is_wrong_unless_the_unit_makes_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let grade = |path: &Path, is_units| log_folder(path, is_units).grade;
+        assert_eq!(grade(dir.path(), false), Grade::Ok);
+        assert_eq!(grade(&dir.path().join("logs"), true), Grade::Wrong);
+        if !Path::new(UNITS_LOGS).exists() {
+            assert_eq!(grade(Path::new(UNITS_LOGS), true), Grade::Ok);
+            assert_eq!(grade(Path::new(UNITS_LOGS), false), Grade::Wrong);
         }
     }
 

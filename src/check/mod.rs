@@ -7,6 +7,7 @@ mod provider;
 mod rights;
 #[cfg(test)]
 mod tests;
+mod visitor;
 
 use std::fmt;
 use std::os::unix::fs::PermissionsExt;
@@ -112,11 +113,19 @@ pub fn offline(config: &Config) -> Vec<Finding> {
                 .to_owned(),
         ));
     }
-    findings.extend(folders::check(config));
-    findings.extend(account(config));
+    let visitor = visitor::Visitor::of(config);
+    match &visitor {
+        Some(visitor) => findings.extend(visitor.check(config)),
+        None => {
+            findings.extend(folders::check(config));
+            findings.extend(account(config));
+        }
+    }
     findings.extend(credential(config));
     findings.push(cap(config));
-    findings.push(daemon_line(config));
+    if visitor.is_none() {
+        findings.push(daemon_line(config));
+    }
     findings
 }
 

@@ -10,11 +10,11 @@ pub async fn online(config: &Config, provider: &dyn Provider) -> Vec<Finding> {
     let mut findings = match provider.account().await {
         Ok(account) => vec![balance(&account, config)],
         // It is the same for every call: the services needn't be asked for.
-        Err(error) => return vec![failed(&error)],
+        Err(error) => return vec![failed(config, &error)],
     };
     match provider.services().await {
         Ok(offered) => findings.extend(config.services.iter().map(|service| price(service, &offered))),
-        Err(error) => findings.push(failed(&error)),
+        Err(error) => findings.push(failed(config, &error)),
     }
     findings
 }
@@ -25,8 +25,8 @@ pub fn not_asked() -> Finding {
     unknown("the provider was not asked: see above; root can read the API key".to_owned())
 }
 
-fn failed(error: &CallError) -> Finding {
-    let told = format!("provider: {error}; {}", error.mend());
+fn failed(config: &Config, error: &CallError) -> Finding {
+    let told = format!("provider at {}: {error}; {}", config.provider.base_url, error.mend());
     match error {
         CallError::Account(_)
         | CallError::Http(404 | 301 | 302 | 307 | 308 | 403)

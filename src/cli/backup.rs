@@ -11,6 +11,7 @@ use super::{Exit, say};
 use crate::clock::Clock;
 use crate::durable;
 use crate::journal::{Copied, back_up};
+use crate::words;
 
 const EXAMPLES: &str = "Beside a running daemon too: it goes on. The copy is checked before it gets its name, and \
 marked as one: a daemon that is started on it knows that orders may have been sent since, and sends nothing before \
@@ -40,7 +41,9 @@ pub(super) fn run(config: &Path, args: &BackupArgs) -> Exit {
             let Copied { batches, rows, orders, bytes } = copied;
             let mebibytes = bytes.div_ceil(1024 * 1024);
             let path = args.file.display();
-            say(&format!("{path}: {batches} files, {rows} rows, {orders} orders, {mebibytes} MiB; checked"));
+            let [batches, rows, orders] = [(batches, "file"), (rows, "row"), (orders, "order")]
+                .map(|(n, word)| words::counted(n, word));
+            say(&format!("{path}: {batches}, {rows}, {orders}, {mebibytes} MiB; checked"));
             Exit::Done
         }
         Err(trouble) => trouble.tell(),

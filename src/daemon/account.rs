@@ -95,7 +95,11 @@ pub(super) async fn check(journal: &Journal, config: &Config) -> Result<(), Daem
     match found {
         Remembered::Same | Remembered::Nothing => {}
         found @ Remembered::OtherProvider { .. } => return Err(DaemonError::OtherProvider(found)),
-        found @ (Remembered::Others { .. } | Remembered::Moves { .. }) => tracing::warn!("{found}"),
+        // This is the start that the text for a check speaks of.
+        Remembered::Moves { account, known, now } => tracing::warn!(
+            "the account \"{account}\" was remembered for {known}: from now on its orders count as those of {now}"
+        ),
+        found @ Remembered::Others { .. } => tracing::warn!("{found}"),
     }
     let provider = &config.provider;
     journal.account_url(provider.account.clone(), provider.base_url.clone(), is_free).await?;

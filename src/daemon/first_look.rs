@@ -48,8 +48,9 @@ impl FirstLook {
             drop(standing.wait_for(|pauses| !pauses.iter().any(is_tried)).await);
             let Err(error) = self.provider.account().await else { return };
             tracing::debug!(tries, "the first look at the provider failed");
+            let at = self.provider.address().map(|address| format!(" at {address}")).unwrap_or_default();
             let text = format!(
-                "no order would go through: {error}; {}. A change in [provider] or of the key needs a restart. It is asked \
+                "no order would go through{at}: {error}; {}. A change in [provider] or of the key needs a restart. It is asked \
                  again by itself, at once with a reload; imeid check --online asks too",
                 error.mend()
             );

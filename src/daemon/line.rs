@@ -1,11 +1,14 @@
 //! The one line that says what the daemon is doing, for the service manager's status.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
-use crate::clock::local_time;
+use crate::clock::{local_stamp, local_time};
 use crate::gate::{Pause, Scope};
 use crate::inbox::Waiting;
-use crate::journal::{BatchState, BatchWork, DayMoney, JournalError, Link, OrderCounts, TallyState, View};
+use crate::journal::{
+    BatchState, BatchWork, DayMoney, Doubt, JournalError, Link, OrderCounts, TallyState, View,
+};
 use crate::meter::Standstill;
 use crate::order::{PauseReason, State};
 use crate::types::{Money, ServiceId, Timestamp};
@@ -13,12 +16,17 @@ use crate::words;
 
 use super::progress::{Live, eta};
 
+/// Of more doubts it isn't read what they wait for.
+const DOUBTS_READ: u32 = 100;
+
 /// What the journal tells for it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Doing {
     pub(super) batches: Vec<BatchWork>,
     pub(super) orders: OrderCounts,
     pub(super) pauses: Vec<Pause>,
+    /// How many that are in doubt wait for newer orders, and when the first of them is held.
+    pub(super) for_newer: Option<(usize, Timestamp)>,
     pub(super) services: BTreeMap<ServiceId, String>,
     pub(super) today: DayMoney,
     /// The names of the alarms, one for each.
@@ -34,11 +42,26 @@ impl Doing {
         Ok(Self {
             batches: view.busy_batches()?,
             orders: view.order_counts()?,
+            for_newer: None,
             pauses: view.pauses()?,
             services: view.service_names()?,
             today: view.day_money(day)?,
             alarms: view.alarms()?.into_iter().map(|alarm| alarm.name).collect(),
         })
+    }
+
+    /// Reads which doubts wait for newer orders too. `patience`: a doubt is held after so long.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub(super) fn with_doubts(mut self, view: &View, patience: Duration) -> Result<Self, JournalError> {
+        if self.orders.in_doubt > 0 {
+            let mut doubts = view.first_in_doubt(DOUBTS_READ)?;
+            doubts.retain(Doubt::waits_for_newer);
+            let first = doubts.iter().map(|doubt| doubt.first).min();
+            self.for_newer = first.map(|first| (doubts.len(), first.plus(patience)));
+        }
+        Ok(self)
     }
 
     /// The disk brake can't be recorded on a disk that is full, nor can so many alarms: they are told all the same.
@@ -72,6 +95,10 @@ impl Doing {
         }
         let counted = [(self.orders.in_doubt, "in doubt"), (self.orders.held, "held")];
         parts.extend(counted.iter().filter(|(n, _)| *n > 0).map(|(n, word)| format!("{n} {word}")));
+        parts.extend(self.for_newer.map(|(n, held)| {
+            let wait = if n == 1 { "doubt waits" } else { "doubts wait" };
+            format!("{n} {wait} for newer orders (else held from {} on)", local_stamp(held))
+        }));
         if live.busy > 0 && live.workers < ceiling {
             parts.push(format!("at most {} of {ceiling} calls at once", live.workers));
         }
@@ -79,7 +106,7 @@ impl Doing {
         if !self.alarms.is_empty() {
             let names: BTreeSet<&str> = self.alarms.iter().map(String::as_str).collect();
             let names = names.into_iter().collect::<Vec<_>>().join(", ");
-            parts.push(format!("{} ({names})", counted_word(self.alarms.len(), "alarm")));
+            parts.push(format!("{} ({names})", words::counted(self.alarms.len(), "alarm")));
         }
         if refused {
             parts.push("a changed configuration was refused, see the log".to_owned());
@@ -93,7 +120,7 @@ impl Doing {
         let standstill = live.standstill.as_ref().filter(|_| self.orders.queued > 0);
         pauses.extend(standstill.map(stands_still));
         if live.draining {
-            format!("stopping, {} in flight waited for", counted_word(live.busy, "call"))
+            format!("stopping, {} in flight waited for", words::counted(live.busy, "call"))
         } else if standstill.is_some() || self.pauses.iter().any(|pause| pause.scope == Scope::All) {
             format!("paused ({})", pauses.join("; "))
         } else if !pauses.is_empty() {
@@ -133,7 +160,7 @@ impl Doing {
         let [batch] = &self.batches[..] else {
             let Some((orders, unsent)) = self.sent() else { return format!("no file open{waiting}") };
             let sent = orders.saturating_sub(unsent);
-            let files = counted_word(self.batches.len(), "file");
+            let files = words::counted(self.batches.len(), "file");
             return format!("{files}, {sent}/{orders} sent, {}{waiting}", self.rows());
         };
         let (orders, unsent) = (own(batch), unsent(batch));
@@ -189,10 +216,6 @@ fn unsent(batch: &BatchWork) -> u64 {
     })
 }
 
-fn counted_word(n: usize, word: &str) -> String {
-    if n == 1 { format!("1 {word}") } else { format!("{n} {word}s") }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -227,6 +250,17 @@ mod tests {
         assert_eq!(line(&["a.csv"]), "idle: no file open, 1 waiting in the inbox, 0.00 today");
         assert_eq!(line(&["."]), "idle: no file open, the inbox is gone, 0.00 today");
         assert_eq!(line(&[".", "a.csv"]), "idle: no file open, the inbox is gone, 0.00 today");
+    }
+
+    #[test]
+    fn doubts_that_wait_for_newer_orders_are_told_with_when_they_are_held() {
+        let held = Timestamp::from_millis(1_763_091_180_000);
+        let mut doing = Doing { for_newer: Some((1, held)), ..Doing::default() };
+        doing.orders.in_doubt = 2;
+        let line = doing.line(&Live::default(), 30, false);
+        let told =
+            format!(", 2 in doubt, 1 doubt waits for newer orders (else held from {} on)", local_stamp(held));
+        assert!(line.ends_with(&told), "{line}");
     }
 
     #[test]

@@ -238,6 +238,8 @@ impl Daemon {
             services = self.settings.borrow().config.services.len(),
             files = known.as_ref().map(|doing| doing.batches.len()),
             queued = count(|doing| doing.orders.queued),
+            submitting = count(|doing| doing.orders.submitting),
+            ordered = count(|doing| doing.orders.ordered),
             in_doubt = count(|doing| doing.orders.in_doubt),
             held = count(|doing| doing.orders.held),
             pauses = known.as_ref().map(|doing| doing.pauses.len()),

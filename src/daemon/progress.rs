@@ -14,6 +14,7 @@ use crate::journal::{BatchState, BatchWork, Journal, JournalError, Link, Mark, T
 use crate::meter::{Meter, Reading, Standstill};
 use crate::order::State;
 use crate::pulse;
+use crate::schedule;
 use crate::settings::Settings;
 use crate::types::Timestamp;
 use crate::words;
@@ -188,7 +189,10 @@ impl Progress {
         if *of_day != day {
             (*of_day, *mark) = (day, Mark::default());
         }
-        let read = move |view: &View| Doing::read(view, day);
+        let probe_within = self.settings.borrow().config.in_doubt.probe_within;
+        // Only a list shows that newer orders are needed.
+        let patience = schedule::doubt_patience(probe_within, true);
+        let read = move |view: &View| Doing::read(view, day)?.with_doubts(view, patience);
         if let Some(read) = self.journal.read_if_changed(mark, now, read).await? {
             *doing = read;
         }

@@ -2,12 +2,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::*;
+use crate::balance::{Baseline, Books};
 use crate::gate::Scope;
 use crate::journal::View;
 use crate::order::PauseReason;
 use crate::provider::{BoxFuture, PlaceOrder};
 use crate::types::{
-    AccountInfo, CallError, NotTaken, Placed, ProviderOrder, ProviderOrderId, ProviderService, Reply,
+    AccountInfo, CallError, Money, NotTaken, Placed, ProviderOrder, ProviderOrderId, ProviderService, Reply,
 };
 
 /// Answers nothing.
@@ -129,6 +130,15 @@ async fn a_stage_that_ends_by_itself_is_an_alarm_that_outlives_the_daemon() {
         // Tried at once, by asking after the account.
         opened.journal.pause(Scope::All, PauseReason::Account, String::new(), clock.now()).await.unwrap();
         opened.journal.try_account_at_once(clock.now()).await.unwrap();
+        // Else settling would ask too, for a balance to begin with.
+        let known = Baseline {
+            at_ms: 0,
+            balance: Money::ZERO,
+            books: Books::default(),
+            refunds_missing: Money::ZERO,
+        };
+        let account = opened.settings.config.provider.account.clone();
+        opened.journal.set_baseline(account, known).await.unwrap();
         let daemon = daemon_of(opened, Arc::new(Silent::Broken), clock.clone(), Outside::default());
         let ended = tokio::time::timeout(Duration::from_secs(60), daemon.run(CancellationToken::new()));
         let ended = ended.await.unwrap();

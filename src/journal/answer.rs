@@ -5,6 +5,7 @@ use tokio::sync::oneshot;
 use super::books;
 use super::orders::{self, Loaded, Telling};
 use super::pause;
+use super::probing;
 use super::ticket::{AttemptTicket, Claim};
 use super::tx::Tx;
 use super::wake::Rung;
@@ -90,6 +91,7 @@ fn finish(tx: &Tx<'_>, claim: &Claim, reply: &Reply<Placed>) -> Result<Recorded,
         )?;
     }
     let outcome = distrust(tx, &order, &reply.outcome, now)?;
+    probing::first_answered(tx, claim, &outcome)?;
     let text = words(&outcome);
     let quiet = matches!(outcome, Placed::Taken(_));
     let telling = Telling { what: name(&outcome), text: &text, via: "placed", quiet };

@@ -1,41 +1,24 @@
-//! The balance's side of the books: sums to hold it against, the baseline, and what an accusation leads to.
+//! The balance's side of the books: sums to hold it against, and the baseline.
 
-use super::tx::Tx;
 use super::view::View;
-use super::{Journal, JournalError, books};
+use super::{Journal, JournalError};
 use crate::balance::{Baseline, Books};
-use crate::order::Alarm;
 use crate::types::{Money, Timestamp};
 
-/// What is known about probes at this provider.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Probing {
-    /// Nothing yet: a probe goes alone, between two looks at the balance.
-    Unproven,
-    /// Duplicates are refused free of charge.
-    Proven,
-    /// The balance showed a charge that nothing explains: no probe goes until its alarm is seen.
-    Unsafe,
+/// A line of the ledger.
+#[derive(Clone, Copy, Debug)]
+pub struct Line {
+    /// Its number; 0: there is none yet.
+    pub n: i64,
+    /// When it was written.
+    pub at: Option<Timestamp>,
 }
 
-const PROBING: &str = "probing";
-const PROVEN: &str = "refused";
+/// The last line of the ledger, which every order that is sent adds to.
+const LAST: &str = "SELECT id, at FROM ledger ORDER BY id DESC LIMIT 1";
 
 fn baseline_key(account: &str) -> String {
     format!("baseline:{account}")
-}
-
-pub(super) fn probing(tx: &Tx<'_>) -> Result<Probing, JournalError> {
-    let Some(word) = tx.fact(PROBING)? else { return Ok(Probing::Unproven) };
-    if word == PROVEN {
-        return Ok(Probing::Proven);
-    }
-    let seen = tx.find(
-        "SELECT 1 FROM alarms WHERE n = ?1 AND (acked_at IS NOT NULL OR gone_at IS NOT NULL)",
-        [word.parse::<i64>().unwrap_or(0)],
-        |_| Ok(()),
-    )?;
-    Ok(if seen.is_some() { Probing::Unproven } else { Probing::Unsafe })
 }
 
 impl View {
@@ -69,6 +52,17 @@ impl View {
         Ok(Books { presumed_without_id, ..sums.unwrap_or_default() })
     }
 
+    /// The ledger's last line.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn last_line(&self) -> Result<Line, JournalError> {
+        let found = self.find(LAST, [], |row| {
+            Ok(Line { n: row.get(0)?, at: Some(Timestamp::from_millis(row.get(1)?)) })
+        })?;
+        Ok(found.unwrap_or(Line { n: 0, at: None }))
+    }
+
     /// The last balance at rest with nothing open.
     ///
     /// # Errors
@@ -90,50 +84,26 @@ impl Journal {
         self.write(move |tx| tx.set_fact(&baseline_key(&account), &text)).await
     }
 
-    /// The first probe was refused as a duplicate, free of charge as far as the balance shows: from now on probes go
-    /// like everything else.
+    /// Keeps a balance from before anything was sent, unless something was meanwhile: `line` was the ledger's last before the
+    /// balance was read.
     ///
     /// # Errors
     /// The journal can't be written.
-    pub async fn probes_are_refused(&self, now: Timestamp) -> Result<(), JournalError> {
-        self.write(move |tx| match probing(tx)? {
-            Probing::Unproven => {
-                tx.set_fact(PROBING, PROVEN)?;
-                tx.event(now, None, None, "probing", "duplicates are refused free of charge")
-            }
-            Probing::Proven | Probing::Unsafe => Ok(()),
-        })
-        .await
-    }
-
-    /// The balance accuses: an alarm, and no probe goes until a person has seen it. Said once for the same text.
-    ///
-    /// # Errors
-    /// The journal can't be written.
-    pub async fn balance_accuses(
+    pub async fn begin_with_baseline(
         &self,
-        name: Alarm,
-        text: String,
-        now: Timestamp,
+        account: String,
+        baseline: Baseline,
+        line: i64,
     ) -> Result<(), JournalError> {
+        let text = serde_json::to_string(&baseline).unwrap_or_default();
         self.write(move |tx| {
-            if books::is_open(tx, name, &text)? {
-                return Ok(());
+            let key = baseline_key(&account);
+            let is_still_last = tx.find(LAST, [], |row| row.get::<_, i64>(0))?.unwrap_or(0) == line;
+            if is_still_last && tx.fact(&key)?.is_none() {
+                tx.set_fact(&key, &text)?;
             }
-            let n = books::alarm_without_order(tx, now, name, &text)?;
-            tx.event(now, None, None, "balance", &text)?;
-            tx.set_fact(PROBING, &n.to_string())?;
-            tx.ring(super::wake::Rung::SETTLE);
             Ok(())
         })
         .await
-    }
-
-    /// Whether no probe may go because the balance accused.
-    ///
-    /// # Errors
-    /// The journal can't be read.
-    pub async fn probes_are_unsafe(&self) -> Result<bool, JournalError> {
-        self.write(|tx| Ok(probing(tx)? == Probing::Unsafe)).await
     }
 }

@@ -25,7 +25,7 @@ use crate::types::{Money, OrderId, ProviderOrderId, ServiceId, Timestamp};
 
 use alarms::alarm_text;
 pub(super) use alarms::{
-    alarm, alarm_about_batch, alarm_is_gone, alarm_without_order, enter_alarm, is_open, log_alarm, shown,
+    alarm, alarm_about_batch, alarm_is_gone, alarm_without_order, enter_alarm, log_alarm, open_alarm, shown,
 };
 use attempts::{AttemptRow, in_flight, oldest, set_verdict, source};
 

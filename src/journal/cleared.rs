@@ -20,6 +20,7 @@
 //! - where a row is no order's of ours: it was made by hand, or by an attempt that was executed later than believed.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
 
 use super::codes::EVIDENCE;
 use super::export::{ExportRow, one_each};
@@ -206,7 +207,7 @@ impl View {
             for span in self.all(
                 "SELECT claimed_at, ended_at, kind FROM attempts WHERE order_id = ?1 AND verdict = 0",
                 [order.id.0],
-                |row| Ok(span_of(row.get(0)?, row.get(1)?, row.get(2)?, rules)),
+                |row| Ok(span_of(row.get(0)?, row.get(1)?, row.get(2)?, rules.quiet)),
             )? {
                 let Some(span) = span else { return Ok(None) };
                 spans.push(span);
@@ -273,7 +274,7 @@ impl View {
                     order: OrderId(row.get(0)?),
                     n: row.get::<_, Option<i64>>(3)?.unwrap_or(0),
                     key: (row.get(1)?, imei),
-                    span: span_of(row.get::<_, Option<i64>>(4)?.unwrap_or(0), row.get(5)?, row.get(6)?, rules),
+                    span: span_of(row.get::<_, Option<i64>>(4)?.unwrap_or(0), row.get(5)?, row.get(6)?, rules.quiet),
                 })
             },
         )?;
@@ -288,8 +289,8 @@ impl View {
 }
 
 /// When an attempt can have been executed: until a quiet period after we gave it up.
-pub(super) fn span_of(claimed_at: i64, ended_at: Option<i64>, kind: i64, rules: &Rules) -> Option<Span> {
-    let to = Timestamp::from_millis(ended_at.unwrap_or(claimed_at)).plus(rules.quiet).millis();
+pub(super) fn span_of(claimed_at: i64, ended_at: Option<i64>, kind: i64, quiet: Duration) -> Option<Span> {
+    let to = Timestamp::from_millis(ended_at.unwrap_or(claimed_at)).plus(quiet).millis();
     (kind < EVIDENCE).then_some(Span { from: claimed_at, to })
 }
 

@@ -6,9 +6,11 @@
 //!
 //! An export has no order ids, and its absence of an order proves nothing: nothing here releases anything.
 //!
-//! - [`row`]: a row. [`elsewhere`]: orders that aren't ours. [`settle`]: orders of ours that wait for evidence.
-//!   [`turned`]: orders of ours that had ended otherwise. [`beyond`]: rows of an IMEI beyond our orders of it.
+//! - [`row`]: a row. [`elsewhere`]: orders that aren't ours. [`anew`]: those that the original of an older copy made anew.
+//! - [`settle`]: orders of ours that wait for evidence. [`turned`]: orders of ours that had ended otherwise. [`beyond`]:
+//!   rows of an IMEI beyond our orders of it.
 
+mod anew;
 mod beyond;
 mod elsewhere;
 mod row;
@@ -176,6 +178,12 @@ pub(super) fn sort(
     }
     if turned::may_turn(tx, &all, row.status())? {
         return Ok(Sorted::Turned(Box::new(row.clone())));
+    }
+    if !row.status().has_ended()
+        && anew::the_original_may_have_made_anew(tx, newest)?
+        && all.iter().any(may_be_at_the_provider)
+    {
+        return Ok(Sorted::Wanted(Box::new(row.clone())));
     }
     // An order of ours was, or may have been, taken for it: the row is that one's, whatever came after.
     if all.iter().any(may_be_at_the_provider) || newest.life.state == State::Ordered {

@@ -13,7 +13,7 @@ mod turned;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::export::{orders_of, seen_titles};
-use super::orders::{self, COLUMNS, Loaded, Rules, Telling};
+use super::orders::{self, COLUMNS, Loaded, OF_ACCOUNT, Rules, Telling};
 use super::settle::ListingFacts;
 use super::tx::Tx;
 use super::{JournalError, books, poll, rest};
@@ -174,10 +174,11 @@ impl<'a, 't> Judging<'a, 't> {
         self.those("presumed > 0 AND provider_id IS NOT NULL AND state <> 1 ORDER BY rested_after, id")
     }
 
+    /// The account's orders of which this is so.
     fn those(&self, which: &str) -> Result<Vec<Loaded>, JournalError> {
-        let sql = format!("SELECT {COLUMNS} FROM orders WHERE {which}");
+        let sql = format!("SELECT {COLUMNS} FROM orders WHERE {OF_ACCOUNT} AND {which}");
         let mut statement = self.tx.prepare(&sql)?;
-        let found = statement.query_map([], orders::read)?;
+        let found = statement.query_map([self.account], orders::read)?;
         Ok(found.collect::<Result<_, _>>()?)
     }
 

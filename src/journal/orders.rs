@@ -73,6 +73,10 @@ pub(super) const COLUMNS: &str = "id, service, imei, batch, first_row, state, pr
      inferred, presumed, charged, has_result, attempts, joined, retried, due_at, doubt_since, doubt_first, earlier, \
      ordered_at, done_at, rested_after, named";
 
+/// Of the account that is the statement's first parameter. Only the configured account is asked: what it tells, and what it
+/// doesn't, shows nothing of another one's orders.
+pub(super) const OF_ACCOUNT: &str = "service IN (SELECT id FROM services WHERE account = ?1)";
+
 /// Reads an order from a row of [`COLUMNS`].
 pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Loaded> {
     let unknown = |column: usize, what: &str| {

@@ -102,10 +102,19 @@ pub(super) fn reword(
 pub fn say_pause(scope: &str, reason: &str, text: &str, wait: Option<Duration>, since: Option<Timestamp>) {
     tracing::warn!(
         scope, reason, text,
-        next_try = %wait.map_or_else(|| "-".to_owned(), |wait| format!("{}s", wait.as_secs())),
+        next_try = %wait.map_or_else(|| "-".to_owned(), shown_wait),
         since = since.map(tracing::field::display),
         "pause"
     );
+}
+
+/// How long until something is tried, as the log has it: `now`, `450ms`, `10s`, `300s`.
+fn shown_wait(wait: Duration) -> String {
+    match (wait.as_secs(), wait.subsec_millis()) {
+        (0, 0) => "now".to_owned(),
+        (0, millis) => format!("{millis}ms"),
+        (seconds, _) => format!("{seconds}s"),
+    }
 }
 
 /// The line of its end.
@@ -314,5 +323,17 @@ impl Journal {
             Ok(())
         })
         .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_below_a_second_is_told_too() {
+        for (millis, words) in [(0, "now"), (450, "450ms"), (1_999, "1s"), (300_000, "300s")] {
+            assert_eq!(shown_wait(Duration::from_millis(millis)), words);
+        }
     }
 }

@@ -51,63 +51,70 @@ pub enum PollTold {
 }
 
 impl View {
-    /// The orders to ask after, the longest due first.
+    /// This account's orders to ask after, the longest due first.
     ///
     /// # Errors
     /// What SQLite says.
-    pub fn due_polls(&self, now: Timestamp, limit: u32) -> Result<Vec<DuePoll>, JournalError> {
+    pub fn due_polls(&self, account: &str, now: Timestamp, limit: u32) -> Result<Vec<DuePoll>, JournalError> {
         let open = self.all(
-            "SELECT id, provider_id, imei, ordered_at, 0, service FROM orders WHERE state = 3 AND due_at <= ?1 \
-             ORDER BY due_at, id LIMIT ?2",
-            (now.millis(), limit),
+            "SELECT id, provider_id, imei, ordered_at, 0, service FROM orders WHERE state = 3 AND due_at <= ?2 \
+             AND service IN (SELECT id FROM services WHERE account = ?1) ORDER BY due_at, id LIMIT ?3",
+            (account, now.millis(), limit),
             read_due,
         )?;
         // Of one that was listed twice a person says which id is asked after.
         let given_up = self.all(
             "SELECT id, provider_id, imei, ordered_at, 1, service FROM orders WHERE state IN (1, 2, 4, 5) AND state = 5 \
-             AND due_at <= ?1 AND provider_id IS NOT NULL AND charged = 1 ORDER BY due_at, id LIMIT ?2",
-            (now.millis(), limit),
+             AND due_at <= ?2 AND provider_id IS NOT NULL AND charged = 1 \
+             AND service IN (SELECT id FROM services WHERE account = ?1) ORDER BY due_at, id LIMIT ?3",
+            (account, now.millis(), limit),
             read_due,
         )?;
         Ok(open.into_iter().chain(given_up).collect())
     }
 
-    /// Orders to ask after later than any can be meant to, from before a clock was set back. `latest`: the latest that
+    /// This account's orders to ask after later than any can be meant to, from before a clock was set back. `latest`: the latest that
     /// can be meant; `latest_given_up`: likewise for one that was given up.
     ///
     /// # Errors
     /// What SQLite says.
     pub fn polls_put_off(
         &self,
+        account: &str,
         latest: Timestamp,
         latest_given_up: Timestamp,
         limit: u32,
     ) -> Result<Vec<DuePoll>, JournalError> {
         let open = self.all(
-            "SELECT id, provider_id, imei, ordered_at, 0, service FROM orders WHERE state = 3 AND due_at > ?1 \
-             ORDER BY due_at, id LIMIT ?2",
-            (latest.millis(), limit),
+            "SELECT id, provider_id, imei, ordered_at, 0, service FROM orders WHERE state = 3 AND due_at > ?2 \
+             AND service IN (SELECT id FROM services WHERE account = ?1) ORDER BY due_at, id LIMIT ?3",
+            (account, latest.millis(), limit),
             read_due,
         )?;
         let given_up = self.all(
             "SELECT id, provider_id, imei, ordered_at, 1, service FROM orders WHERE state IN (1, 2, 4, 5) AND state = 5 \
-             AND due_at > ?1 AND provider_id IS NOT NULL AND charged = 1 ORDER BY due_at, id LIMIT ?2",
-            (latest_given_up.millis(), limit),
+             AND due_at > ?2 AND provider_id IS NOT NULL AND charged = 1 \
+             AND service IN (SELECT id FROM services WHERE account = ?1) ORDER BY due_at, id LIMIT ?3",
+            (account, latest_given_up.millis(), limit),
             read_due,
         )?;
         Ok(open.into_iter().chain(given_up).collect())
     }
 
-    /// When the next order is to be asked after.
+    /// When the next order of this account is to be asked after.
     ///
     /// # Errors
     /// What SQLite says.
-    pub fn next_poll(&self) -> Result<Option<Timestamp>, JournalError> {
-        let open: Option<Option<i64>> =
-            self.find("SELECT min(due_at) FROM orders WHERE state = 3", [], |row| row.get(0))?;
+    pub fn next_poll(&self, account: &str) -> Result<Option<Timestamp>, JournalError> {
+        let open: Option<Option<i64>> = self.find(
+            "SELECT min(due_at) FROM orders WHERE state = 3 AND service IN (SELECT id FROM services WHERE account = ?1)",
+            [account],
+            |row| row.get(0),
+        )?;
         let given_up: Option<Option<i64>> = self.find(
-            "SELECT min(due_at) FROM orders WHERE state IN (1, 2, 4, 5) AND state = 5 AND provider_id IS NOT NULL AND charged = 1",
-            [],
+            "SELECT min(due_at) FROM orders WHERE state IN (1, 2, 4, 5) AND state = 5 AND provider_id IS NOT NULL AND charged = 1 \
+             AND service IN (SELECT id FROM services WHERE account = ?1)",
+            [account],
             |row| row.get(0),
         )?;
         let next = [open, given_up].into_iter().filter_map(Option::flatten).min();

@@ -2,17 +2,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use rusqlite::Params;
+
 use super::books;
 use super::listing::proof::waits_for_newer;
 use super::listing::{Judging, OUT_OF_REACH};
-use super::orders::{self, COLUMNS, Loaded, Rules, Telling};
+use super::orders::{self, COLUMNS, Loaded, OF_ACCOUNT, Rules, Telling};
+use super::probing::{self, Probes, Weighed};
 use super::rest;
 use super::tx::Tx;
 use super::view::View;
 use super::{Journal, JournalError};
 use crate::balance::Verdict;
 use crate::order::{BalanceFacts, Event, HoldFacts, NoIdFacts, State};
-use crate::schedule::Waited;
+use crate::schedule::{self, Waited};
 use crate::types::{Imei, OrderId, ProviderOrder, ProviderOrderId, ServiceId, Timestamp};
 
 /// An order without a known outcome.
@@ -38,9 +41,8 @@ pub struct Doubt {
     pub probe_asked: bool,
     /// It is held because no listing reaches back to it any more.
     pub out_of_reach: bool,
-    /// It is in doubt, and the provider's list doesn't show whether it was taken: what it lacks is noted, and more than
-    /// newer orders, which come by themselves.
-    pub lacks_proof: bool,
+    /// It is in doubt, and the provider's list doesn't show whether it was taken: why not.
+    pub lacks: Option<String>,
     /// Attempts that count.
     pub counted: u32,
 }
@@ -67,18 +69,53 @@ pub struct DoubtTerms {
     pub waited: Waited,
     /// What the balance said at rest.
     pub balance: Verdict,
+    /// The account that orders go to.
+    pub account: String,
+    /// The balance was looked at just now, at rest, or can't be: a probe may go alone, if nothing has come in between.
+    pub looked: bool,
+    /// What that look makes of a probe that went alone and was taken.
+    pub weighed: Weighed,
+}
+
+impl Doubt {
+    /// The provider's list lacks newer orders of ours, which come by themselves: that is all it waits for.
+    #[must_use]
+    pub fn waits_for_newer(&self) -> bool {
+        self.lacks.as_deref().is_some_and(waits_for_newer)
+    }
+
+    /// The list lacks more than that.
+    #[must_use]
+    pub fn lacks_proof(&self) -> bool {
+        self.lacks.is_some() && !self.waits_for_newer()
+    }
 }
 
 impl View {
-    /// The orders whose outcome isn't known.
+    /// This account's orders whose outcome isn't known.
     ///
     /// # Errors
     /// What SQLite says.
-    pub fn doubts(&self) -> Result<Vec<Doubt>, JournalError> {
+    pub fn doubts(&self, account: &str) -> Result<Vec<Doubt>, JournalError> {
+        self.doubts_where(
+            &format!("state IN (2, 4, 5) AND provider_id IS NULL AND {OF_ACCOUNT} ORDER BY id"),
+            [account],
+        )
+    }
+
+    /// The first `most` orders that are in doubt, of whatever account.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn first_in_doubt(&self, most: u32) -> Result<Vec<Doubt>, JournalError> {
+        self.doubts_where("state = 2 AND provider_id IS NULL ORDER BY id LIMIT ?1", [most])
+    }
+
+    fn doubts_where(&self, which: &str, params: impl Params) -> Result<Vec<Doubt>, JournalError> {
         let sql = format!(
-            "SELECT {COLUMNS}, probe_ok, held_for FROM orders WHERE state IN (1, 2, 4, 5) AND state IN (2, 4, 5) AND provider_id IS NULL ORDER BY id"
+            "SELECT {COLUMNS}, probe_ok, held_for FROM orders WHERE state IN (1, 2, 4, 5) AND {which}"
         );
-        let mut doubts = self.all(&sql, [], |row| {
+        let mut doubts = self.all(&sql, params, |row| {
             let order = orders::read(row)?;
             let since = order.doubt_since.or(order.ordered_at).unwrap_or_default();
             let why = row.get::<_, Option<String>>(25)?;
@@ -93,8 +130,7 @@ impl View {
                 told: Vec::new(),
                 probe_asked: row.get(24)?,
                 out_of_reach: order.life.state == State::Held && why.as_deref() == Some(OUT_OF_REACH),
-                lacks_proof: order.life.state == State::InDoubt
-                    && why.as_deref().is_some_and(|why| !waits_for_newer(why)),
+                lacks: why.filter(|_| order.life.state == State::InDoubt),
                 counted: order.life.counted,
             })
         })?;
@@ -108,28 +144,31 @@ impl View {
         Ok(doubts)
     }
 
-    /// The latest beginning of a doubt of which a charge is presumed beside its order's id: a listing can clear it.
+    /// The latest beginning of a doubt of this account of which a charge is presumed beside its order's id: a listing can
+    /// clear it.
     ///
     /// # Errors
     /// What SQLite says.
-    pub fn presumed_since(&self) -> Result<Option<Timestamp>, JournalError> {
+    pub fn presumed_since(&self, account: &str) -> Result<Option<Timestamp>, JournalError> {
         let latest = self.find(
-            "SELECT max(doubt_since) FROM orders WHERE presumed > 0 AND provider_id IS NOT NULL",
-            [],
+            "SELECT max(doubt_since) FROM orders WHERE presumed > 0 AND provider_id IS NOT NULL \
+             AND service IN (SELECT id FROM services WHERE account = ?1)",
+            [account],
             |row| row.get::<_, Option<i64>>(0),
         )?;
         Ok(latest.flatten().map(Timestamp::from_millis))
     }
 
-    /// The latest beginning of a doubt, after `after`, of whose order an attempt was released and another one got an id: a
-    /// listing can still show the first.
+    /// The latest beginning of a doubt of this account, after `after`, of whose order an attempt was released and another
+    /// one got an id: a listing can still show the first.
     ///
     /// # Errors
     /// What SQLite says.
-    pub fn released_since(&self, after: Timestamp) -> Result<Option<Timestamp>, JournalError> {
+    pub fn released_since(&self, account: &str, after: Timestamp) -> Result<Option<Timestamp>, JournalError> {
         let latest = self.find(
-            "SELECT max(doubt_since) FROM orders WHERE inferred > 0 AND provider_id IS NOT NULL AND doubt_since > ?1",
-            [after.millis()],
+            "SELECT max(doubt_since) FROM orders WHERE inferred > 0 AND provider_id IS NOT NULL AND doubt_since > ?1 \
+             AND service IN (SELECT id FROM services WHERE account = ?2)",
+            (after.millis(), account),
             |row| row.get::<_, Option<i64>>(0),
         )?;
         Ok(latest.flatten().map(Timestamp::from_millis))
@@ -249,9 +288,14 @@ impl Journal {
     ) -> Result<(), JournalError> {
         self.write(move |tx| {
             rest::note(tx, now, rules.quiet)?;
+            let mut loaded = Vec::with_capacity(doubts.len());
             for order in &doubts {
-                let mut loaded = orders::load(tx, *order)?;
-                tend(tx, &mut loaded, &terms, now, &rules)?;
+                loaded.push(orders::load(tx, *order)?);
+            }
+            let probes = probing::probes(tx, &loaded, &terms, now)?;
+            for order in &mut loaded {
+                let probes = probes.of(order);
+                tend(tx, order, &terms, probes, now, &rules)?;
             }
             Ok(())
         })
@@ -263,12 +307,13 @@ fn tend(
     tx: &Tx<'_>,
     order: &mut Loaded,
     terms: &DoubtTerms,
+    probes: Probes,
     now: Timestamp,
     rules: &Rules,
 ) -> Result<(), JournalError> {
     let since = order.doubt_since.unwrap_or(now);
     let age = terms.waited.since(order.doubt_first.unwrap_or(since));
-    let patience = if terms.can_list { terms.probe_within.saturating_mul(3) } else { terms.probe_within };
+    let patience = schedule::doubt_patience(terms.probe_within, terms.can_list);
     let quiet_over = order.rested_after.is_some();
     match order.life.state {
         State::OrderedNoId => {
@@ -295,25 +340,29 @@ fn tend(
         }
         State::InDoubt if quiet_over => {
             order.life.max_attempts = rules.max_attempts;
+            let policy_hold = terms.policy_hold || probes == Probes::Hold;
             let facts = HoldFacts {
                 quiet_over,
                 can_list: terms.can_list,
-                policy_hold: terms.policy_hold,
+                policy_hold,
                 too_old: age > patience,
                 listed_since: listed_since(tx, since.plus(rules.quiet))?,
                 out_of_reach: false,
             };
             let used_up = !order.life.attempts_left() && (!terms.can_list || facts.listed_since);
-            if facts.too_old || used_up || (!terms.can_list && terms.policy_hold) {
+            if facts.too_old || used_up || (!terms.can_list && policy_hold) {
                 let text = match (facts.too_old, used_up) {
                     (true, _) => "nothing settled it in time",
                     (_, true) => "its attempts are used up",
+                    _ if probes == Probes::Hold => {
+                        "sent again it could be paid twice: an alarm tells why (imeid status)"
+                    }
                     _ => "the policy is to hold what is in doubt",
                 };
                 let telling = Telling { what: "held", text, via: "", quiet: false };
                 orders::advance(tx, order, &Event::Hold(facts), now, rules, &telling)?;
                 orders::held_for(tx, order.id, None)?;
-            } else if !terms.can_list && !has_older(tx, order)? && !has_told(tx, order)? {
+            } else if probes == Probes::Ask && !has_older(tx, order)? && !has_told(tx, order)? {
                 let asked = tx.execute(
                     "UPDATE orders SET probe_ok = 1 WHERE id = ?1 AND state = 2 AND probe_ok = 0",
                     [order.id.0],

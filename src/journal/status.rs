@@ -48,7 +48,7 @@ pub struct OrderCounts {
     pub held: u64,
 }
 
-/// A service that has orders in its queue.
+/// A service that has orders in its queue, or at the provider.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServiceQueue {
     /// The service.
@@ -59,8 +59,10 @@ pub struct ServiceQueue {
     pub network_id: NetworkId,
     /// Our name for it.
     pub name: String,
-    /// Its orders that aren't sent yet.
+    /// Its orders that aren't sent yet, or, where they are, that aren't answered.
     pub orders: u64,
+    /// They are sent, or may have been.
+    pub are_sent: bool,
 }
 
 impl View {
@@ -82,9 +84,43 @@ impl View {
                     network_id: NetworkId(row.get(2)?),
                     name: row.get(3)?,
                     orders: u64::try_from(row.get::<_, i64>(4)?).unwrap_or(0),
+                    are_sent: false,
                 })
             },
         )
+    }
+
+    /// What of other accounts is sent and not answered, by service: only this account is asked.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn unanswered_elsewhere(&self, account: &str) -> Result<Vec<ServiceQueue>, JournalError> {
+        let mut found: Vec<ServiceQueue> = Vec::new();
+        // Two looks: an index serves each.
+        for sent in ["state IN (1, 2, 4, 5) AND state IN (1, 2, 4)", "state = 3"] {
+            let sql = format!(
+                "SELECT services.id, services.account, services.network_id, services.name, count(*) FROM orders \
+                 JOIN services ON services.id = orders.service WHERE {sent} AND services.account <> ?1 \
+                 GROUP BY services.id ORDER BY services.id"
+            );
+            let of_those = self.all(&sql, [account], |row| {
+                Ok(ServiceQueue {
+                    service: ServiceId(row.get(0)?),
+                    account: row.get(1)?,
+                    network_id: NetworkId(row.get(2)?),
+                    name: row.get(3)?,
+                    orders: u64::try_from(row.get::<_, i64>(4)?).unwrap_or(0),
+                    are_sent: true,
+                })
+            })?;
+            for queue in of_those {
+                match found.iter_mut().find(|known| known.service == queue.service) {
+                    Some(known) => known.orders = known.orders.saturating_add(queue.orders),
+                    None => found.push(queue),
+                }
+            }
+        }
+        Ok(found)
     }
 
     /// The alarms that are open.

@@ -30,8 +30,8 @@ pub(super) struct Claim {
     pub(super) price: Money,
     pub(super) probe: bool,
     pub(super) canary: bool,
-    /// A first probe: nothing of ours goes beside it.
-    pub(super) alone: bool,
+    /// A first probe, of which account: nothing of ours goes beside it.
+    pub(super) first_probe_of: Option<String>,
     /// The one order that goes to find out whether a pause has ended.
     pub(super) finds_out: bool,
     pub(super) clock: Clock,
@@ -93,7 +93,13 @@ impl AttemptTicket {
     /// Whether it is a probe that goes alone, to show what the provider does with a duplicate.
     #[must_use]
     pub fn is_first_probe(&self) -> bool {
-        self.claim.as_ref().is_some_and(|claim| claim.alone)
+        self.first_probe_of().is_some()
+    }
+
+    /// The account whose first probe it is, if it is one.
+    #[must_use]
+    pub fn first_probe_of(&self) -> Option<&str> {
+        self.claim.as_ref().and_then(|claim| claim.first_probe_of.as_deref())
     }
 
     /// Whether it goes to find out whether a pause has ended.

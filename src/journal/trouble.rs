@@ -98,7 +98,7 @@ impl Journal {
         let to_write = text.clone();
         let written = self
             .write(move |tx| {
-                if books::is_open(tx, name, &to_write)? {
+                if books::open_alarm(tx, name, &to_write)?.is_some() {
                     return Ok(());
                 }
                 books::alarm_without_order(tx, now, name, &to_write).map(drop)

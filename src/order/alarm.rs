@@ -15,6 +15,8 @@ pub enum Alarm {
     Journal,
     /// The balance fell by more than the books explain.
     Balance,
+    /// A provider that isn't proven to refuse duplicates took a first probe, or may have.
+    Duplicates,
     /// A file that was taken is gone before it was read.
     FileGone,
     /// A file was written to after it was taken.
@@ -54,6 +56,7 @@ impl Alarm {
             Self::IllegalEvent => "illegal_event",
             Self::Journal => "journal",
             Self::Balance => "balance",
+            Self::Duplicates => "duplicates",
             Self::FileGone => "file_gone",
             Self::FileChanged => "file_changed",
             Self::Intake => "intake",

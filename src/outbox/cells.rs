@@ -93,8 +93,8 @@ fn cost(row: &ResultRow, order: &ResultOrder) -> Option<Money> {
     let own = match order.state {
         _ if order.charged > Money::ZERO => order.charged,
         _ if order.presumed > Money::ZERO => order.presumed,
-        // Whether it is charged isn't known.
-        _ if order.reserved > Money::ZERO => return None,
+        // Whether it is charged isn't known; what was charged before it is.
+        _ if order.reserved > Money::ZERO && order.charged_before == Money::ZERO => return None,
         _ => Money::ZERO,
     };
     own.checked_add(order.charged_before)

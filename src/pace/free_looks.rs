@@ -1,10 +1,15 @@
 //! Looks at an outage by a call that only reads: it costs nothing and leaves nothing in doubt, so it can be made every few
 //! seconds. That it passes proves nothing of orders. That it failed and passes now is news: then an order is worth
-//! risking at once. Where it passes all along, orders alone being out, it tells nothing.
+//! risking at once. Where it passes all along, orders alone being out, it tells nothing. While it fails no order is risked, but
+//! for one in a long while: it may be the look alone that is out.
+
+use std::time::Duration;
 
 use crate::schedule;
 use crate::types::Timestamp;
 
+/// One that has no answer by then found the provider out; the call's own time-out is that of an order.
+pub const LOOK_TIMEOUT: Duration = Duration::from_secs(10);
 /// After so many orders that were risked in vain no more passing looks are asked for.
 const MOST_DOUBLINGS: u32 = 6;
 
@@ -21,6 +26,11 @@ pub(super) struct FreeLooks {
 }
 
 impl FreeLooks {
+    /// Whether there was any.
+    pub(super) const fn has_looked(&self) -> bool {
+        self.last.is_some()
+    }
+
     /// When the next one is due.
     pub(super) fn next(&self, now: Timestamp) -> Timestamp {
         let next = self.last.map(|last| last.plus(schedule::LONGEST_FREE_WAIT));

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::free_looks::FreeLooks;
+use super::free_looks::{FreeLooks, LOOK_TIMEOUT};
 use crate::schedule;
 use crate::types::Timestamp;
 
@@ -11,8 +11,8 @@ const OUTAGE_AFTER: u32 = 3;
 
 /// The pool's view of the provider's health. In an outage one order at a time finds out whether it is over, further and
 /// further apart: so that an outage leaves few orders in doubt, and costs few attempts. Where there is no connection it
-/// does neither: then it is looked at every few seconds, however long it lasts. Where there is one, [`FreeLooks`] tell
-/// when an order is worth risking sooner.
+/// does neither: then it is looked at every few seconds, however long it lasts. Before an order is risked [`FreeLooks`] are
+/// asked, and tell when one is worth risking sooner, or that none is.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Health {
     /// Calls that failed, with none that passed between them; no further than [`OUTAGE_AFTER`].
@@ -80,22 +80,32 @@ impl Health {
 
     /// Until when nothing is sent.
     pub(super) fn closed_until(&self, now: Timestamp) -> Option<Timestamp> {
-        in_force(self.next_look, now).max(in_force(self.asked_until, now))
+        in_force(self.own_wait(), now).max(in_force(self.asked_until, now))
+    }
+
+    /// What is to be waited for by ourselves: the back-off, and, in a new outage, what a free look finds.
+    fn own_wait(&self) -> Option<Timestamp> {
+        let is_unseen = self.is_out() && !self.free.has_looked();
+        self.next_look.max(self.since.filter(|_| is_unseen).map(|since| since.plus(LOOK_TIMEOUT)))
     }
 
     /// When a look that costs nothing is due. `busy`: an order is on its way, and may stay there for a long time. `None`: there
     /// is nothing to be found out by one.
     pub(super) fn free_look(&self, busy: bool, now: Timestamp) -> Option<Timestamp> {
-        let waits = busy || in_force(self.next_look, now).is_some();
+        let waits = busy || in_force(self.own_wait(), now).is_some();
         let at = self.free.next(now).max(in_force(self.asked_until, now).unwrap_or(now));
         (self.is_out() && waits).then_some(at)
     }
 
-    /// Such a look was made. True: one order may go at once, whatever waits in our own back-off or has no answer yet.
+    /// Such a look was made. True: one order may go at once, whatever waits in our own back-off or has no answer yet. One that
+    /// failed puts the next order off to the longest wait after the last one.
     pub(super) fn looked(&mut self, passed: bool, now: Timestamp) -> bool {
         let opens = self.free.add(passed, now) && self.is_out();
         if opens {
             self.next_look = None;
+        } else if !passed {
+            let last = self.last_look.unwrap_or(now);
+            self.next_look = self.next_look.max(Some(last.plus(schedule::LONGEST_WAIT)));
         }
         opens
     }

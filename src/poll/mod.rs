@@ -93,7 +93,7 @@ impl Poll {
                 () = tokio::time::sleep(pause) => {}
             }
             // With nothing to ask after, the next order taken rings.
-            let idle = self.journal.read(|view| view.next_poll()).await.is_ok_and(|next| next.is_none());
+            let idle = self.next_poll().await.is_ok_and(|next| next.is_none());
             if idle {
                 pulse::within(LOOK_AGAIN);
                 tokio::select! {
@@ -103,6 +103,16 @@ impl Poll {
                 }
             }
         }
+    }
+
+    /// The account that is asked: it knows nothing of another one's orders.
+    fn account(&self) -> String {
+        self.settings.borrow().config.provider.account.clone()
+    }
+
+    async fn next_poll(&self) -> Result<Option<Timestamp>, JournalError> {
+        let account = self.account();
+        self.journal.read(move |view| view.next_poll(&account)).await
     }
 
     /// Asks after all that is due; returns how long to wait before the next round.
@@ -115,7 +125,7 @@ impl Poll {
             self.journal.serves("poll");
         }
         match done {
-            Ok(0) => match self.journal.read(|view| view.next_poll()).await {
+            Ok(0) => match self.next_poll().await {
                 Ok(Some(next)) => next.since(self.clock.now()).clamp(gather, LOOK_AGAIN),
                 _ => gather,
             },
@@ -151,9 +161,14 @@ impl Poll {
         let latest =
             now.plus(poll.every.saturating_add(poll.first_after).saturating_add(schedule::LONGEST_WAIT));
         let latest_given_up = latest.plus(schedule::next_late_poll(Duration::MAX));
+        let account = self.account();
         let due = self.journal.read(move |view| {
-            let due = view.due_polls(now, BATCH)?;
-            if due.is_empty() { view.polls_put_off(latest, latest_given_up, BATCH) } else { Ok(due) }
+            let due = view.due_polls(&account, now, BATCH)?;
+            if due.is_empty() {
+                view.polls_put_off(&account, latest, latest_given_up, BATCH)
+            } else {
+                Ok(due)
+            }
         });
         let due = due.await.map_err(Stopped::Journal)?;
         let per_call = self.settings.borrow().config.poll.ids_per_call.max(1);

@@ -64,6 +64,7 @@ pub struct GsmFusion {
     pub(super) kept: Option<Kept>,
     reading: Client,
     endpoint: Url,
+    base_url: String,
     user_id: String,
     pub(super) key: Key,
     times: ProviderTimes,
@@ -116,6 +117,7 @@ impl GsmFusion {
         Ok(Self {
             key,
             endpoint,
+            base_url: config.base_url.clone(),
             paid: paid.build().map_err(setup)?,
             ahead,
             kept,
@@ -207,6 +209,10 @@ impl GsmFusion {
 }
 
 impl Provider for GsmFusion {
+    fn address(&self) -> Option<&str> {
+        Some(&self.base_url)
+    }
+
     fn place<'a>(&'a self, order: &'a PlaceOrder) -> BoxFuture<'a, Reply<Placed>> {
         Box::pin(self.place_one(order))
     }

@@ -49,6 +49,11 @@ pub struct PlaceOrder {
 
 /// What imeid asks of a provider.
 pub trait Provider: Send + Sync + 'static {
+    /// Where it is asked, for people: its `base_url`, which holds no secret. `None`: it has no address.
+    fn address(&self) -> Option<&str> {
+        None
+    }
+
     /// Places one order. PAID: called from one place only, with a durable attempt behind it, and never
     /// made again by anything below.
     fn place<'a>(&'a self, order: &'a PlaceOrder) -> BoxFuture<'a, Reply<Placed>>;

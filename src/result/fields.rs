@@ -2,7 +2,7 @@
 //!
 //! The answer is a line of `Label: value` pairs with ` - `, `<br>` or line breaks between them; other services
 //! answer with an unlock code or prose. A value may hold ` - ` itself (`iPhone 16 - Pro`), so that a dash
-//! separates only where a label follows it. What isn't understood stays in [`Fields::code`]: nothing is guessed.
+//! separates only where a label follows it; at the very end ` - ✅ Done` is a flourish. What isn't understood stays in [`Fields::code`]: nothing is guessed.
 
 use super::markup::{HARD_BREAK, SOFT_BREAK, plain};
 
@@ -36,8 +36,10 @@ pub fn fields(code: &str) -> Fields {
     let soft_ends = !text.contains(HARD_BREAK);
     let parts = parts(&text, soft_ends);
     let mut found = Fields { code: one_line(&parts), ..Fields::default() };
-    for part in &parts {
+    for (n, part) in parts.iter().enumerate() {
         let Some((label, value)) = labelled(part.text) else { continue };
+        let is_last = n.saturating_add(1) == parts.len();
+        let value = if is_last { without_flourish(value) } else { value };
         let value = value.trim().trim_end_matches(" -").trim();
         let Some(slot) = slot(&mut found, label) else { continue };
         if slot.is_none() && !value.is_empty() && value != "-" {
@@ -86,7 +88,7 @@ fn parts(text: &str, soft_ends: bool) -> Vec<Part<'_>> {
         let cut = match character {
             HARD_BREAK => true,
             SOFT_BREAK => soft_ends || labelled(rest).is_some(),
-            '-' | '–' | '—' => {
+            dash if is_dash(dash) => {
                 let before = text.get(..at).unwrap_or_default();
                 before.ends_with([' ', SOFT_BREAK])
                     && rest.strip_prefix([' ', SOFT_BREAK]).is_some_and(|rest| labelled(rest).is_some())
@@ -124,6 +126,22 @@ fn labelled(text: &str) -> Option<(&str, &str)> {
 fn is_time(label: &str, value: &str) -> bool {
     let hours = label.rsplit(' ').next().unwrap_or_default();
     hours.bytes().all(|byte| byte.is_ascii_digit()) && value.starts_with(|c: char| c.is_ascii_digit())
+}
+
+/// The answer's last value without what some panels put behind it: a dash and an ornament, with or without words.
+fn without_flourish(value: &str) -> &str {
+    let begins = |(at, dash): &(usize, char)| {
+        let after = value.get(at.saturating_add(dash.len_utf8())..).unwrap_or_default();
+        is_dash(*dash)
+            && value.get(..*at).is_some_and(|before| before.is_empty() || before.ends_with([' ', SOFT_BREAK]))
+            && after.strip_prefix([' ', SOFT_BREAK]).is_some_and(|after| after.starts_with(is_ornament))
+    };
+    let flourish = value.char_indices().find(begins);
+    flourish.and_then(|(at, _)| value.get(..at)).unwrap_or(value)
+}
+
+const fn is_dash(character: char) -> bool {
+    matches!(character, '-' | '–' | '—')
 }
 
 /// Bullets and emoji that panels put before a label.
@@ -195,6 +213,27 @@ mod tests {
         assert_eq!(found.model, some("iPhone 16 - Pro - Max"));
         assert_eq!(found.carrier, some("AT&T - US"));
         assert_eq!(found.simlock, some("Locked"));
+    }
+
+    #[test]
+    fn a_flourish_behind_the_last_value_is_no_part_of_it_and_stays_in_the_answer() {
+        for (end, value) in [
+            ("Locked - ✅ Done", "Locked"),
+            ("Locked – 🟢", "Locked"),
+            ("Locked - AT&T - ✅ Done - ✅", "Locked - AT&T"),
+            ("Locked ✅ Done", "Locked ✅ Done"),
+            ("Locked - Done", "Locked - Done"),
+            ("Pay-as-you-go-✅", "Pay-as-you-go-✅"),
+        ] {
+            let code = format!("Model: iPhone 16 - 🟢 new - SimLock: {end}");
+            let found = fields(&code);
+            assert_eq!(found.simlock, some(value), "{code}");
+            assert_eq!(found.model, some("iPhone 16 - 🟢 new"), "only the end of all is one");
+            assert_eq!(found.code, code);
+        }
+        assert_eq!(fields("Carrier: A - SimLock: - ✅ Done").simlock, None);
+        // What follows a label is a value, whatever stands before the label.
+        assert_eq!(fields("SimLock: Locked - ✅ Carrier: A").carrier, some("A"));
     }
 
     #[test]

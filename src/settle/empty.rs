@@ -11,10 +11,9 @@ use std::time::Duration;
 use super::Settle;
 use crate::journal::JournalError;
 use crate::order::Alarm;
+use crate::settings::LISTS_NOTHING_FACT;
 use crate::types::{ProviderOrderId, ProviderStatus};
 
-/// The account whose provider was found to list nothing: that isn't forgotten over a restart.
-pub(super) const LISTS_NOTHING_FACT: &str = "lists_nothing";
 /// So many empty lists in a row …
 const LOOKS: u32 = 5;
 /// … over at least this long. An order of ours that is older must be in a list, however it is cached.

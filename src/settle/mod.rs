@@ -21,7 +21,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use balance::Looks;
+use balance::{Looks, Seen};
 use empty::Empty;
 use failing::Failing;
 use hanging::Hanging;
@@ -36,7 +36,7 @@ use crate::order::{Alarm, State};
 use crate::provider::Provider;
 use crate::pulse;
 use crate::schedule::LONGEST_WAIT;
-use crate::settings::Settings;
+use crate::settings::{self, LISTS_FACT, Settings};
 use crate::types::{CallError, ProviderOrderId, ServiceId, Timestamp};
 
 pub use reconcile::{Fault, OnceTold, Reconcile};
@@ -46,8 +46,6 @@ const FIRST_LOOK: u32 = 12;
 /// It looks again after this long by itself.
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
 const SHORTEST_WAIT: Duration = Duration::from_millis(20);
-/// The account whose provider was seen to list its orders: that isn't forgotten over a restart.
-const LISTS_FACT: &str = "lists";
 /// The spans in which doubts were looked at.
 const LOOKED_FACT: &str = "doubts_looked_at";
 /// A listing that may clear what is presumed is asked for at least so often.
@@ -75,7 +73,8 @@ pub struct Settle {
     failing: Failing,
     empty: Empty,
     meter: Arc<Meter>,
-    started: Timestamp,
+    /// When this process began, by the steady clock.
+    started: Duration,
     looks: Looks,
     /// How long doubts were really waited for.
     waited: KeptWait,
@@ -94,7 +93,7 @@ impl Settle {
         can_list: watch::Sender<Option<bool>>,
         meter: Arc<Meter>,
     ) -> Self {
-        let started = clock.now();
+        let started = clock.steady();
         Self {
             journal,
             provider,
@@ -142,9 +141,11 @@ impl Settle {
     /// # Errors
     /// The journal can't be read or written.
     pub async fn unit(&mut self) -> Result<Duration, JournalError> {
-        let doubts = self.journal.read(|view| view.doubts()).await?;
+        let account = self.account();
+        let doubts = self.journal.read(move |view| view.doubts(&account)).await?;
         let looked_for = self.looked_for_since().await?;
-        let seen = self.look_at_balance().await?;
+        self.begin_with_balance().await?;
+        let seen = self.look_at_balance(&doubts).await?;
         self.tell_look(&doubts, looked_for, seen.verdict);
         self.tell_unsettled(&doubts).await?;
         let waits = doubts.iter().any(|doubt| doubt.state != State::Held);
@@ -170,7 +171,7 @@ impl Settle {
         if is_due || is_hanging || (ripe && self.listed_at.is_none_or(|at| now.since(at) >= interval)) {
             self.list(waits).await?;
         }
-        self.tend(&doubts, seen.verdict).await?;
+        self.tend(&doubts, seen).await?;
         let next_look = doubts
             .iter()
             .flat_map(|doubt| [first_look(doubt), doubt.since.plus(quiet)])
@@ -186,6 +187,11 @@ impl Settle {
             .min(seen.again_in.unwrap_or(interval))
             .min(hanging.soonest())
             .clamp(SHORTEST_WAIT, LOOK_AGAIN))
+    }
+
+    /// The account that is asked: what it tells shows nothing of another one's orders.
+    fn account(&self) -> String {
+        self.settings.borrow().config.provider.account.clone()
     }
 
     /// What a look at the doubts finds, for whoever wonders why one isn't settled.
@@ -248,7 +254,10 @@ impl Settle {
     /// known id, or, for a day, an attempt that was released.
     async fn looked_for_since(&self) -> Result<Option<Timestamp>, JournalError> {
         let after = self.clock.now().minus(RELEASED_FOR);
-        self.journal.read(move |view| Ok(view.presumed_since()?.max(view.released_since(after)?))).await
+        let account = self.account();
+        self.journal
+            .read(move |view| Ok(view.presumed_since(&account)?.max(view.released_since(&account, after)?)))
+            .await
     }
 
     /// Whether it is time to ask for a listing that may clear what is presumed beside a known id, or show what was
@@ -303,7 +312,7 @@ impl Settle {
         if mode == ListRecent::Auto && listing.is_empty() {
             return Ok(());
         }
-        let account = self.settings.borrow().config.provider.account.clone();
+        let account = self.account();
         if mode == ListRecent::Auto && *self.can_list.borrow() != Some(true) {
             self.journal.set_fact(LISTS_FACT, account.clone()).await?;
         }
@@ -322,11 +331,10 @@ impl Settle {
     /// Whether the provider was seen to list its orders, or never to, by this process or an earlier one.
     async fn recall_listing(&self) -> Result<(), JournalError> {
         if self.can_list.borrow().is_none() {
-            let listed = self.journal.read(|view| view.fact(LISTS_FACT)).await?;
-            if listed.as_ref() == Some(&self.settings.borrow().config.provider.account) {
-                self.found_out(Some(true));
-            } else if self.was_found_empty().await? {
-                self.found_out(Some(false));
+            let settings = Arc::clone(&self.settings.borrow());
+            let known = self.journal.read(move |view| settings::can_list(view, &settings.config)).await?;
+            if known.is_some() {
+                self.found_out(known);
             }
         }
         Ok(())
@@ -357,7 +365,7 @@ impl Settle {
         }
     }
 
-    async fn tend(&mut self, doubts: &[Doubt], balance: Verdict) -> Result<(), JournalError> {
+    async fn tend(&mut self, doubts: &[Doubt], seen: Seen) -> Result<(), JournalError> {
         let settings = Arc::clone(&self.settings.borrow());
         let can_list = match settings.config.provider.list_recent {
             ListRecent::Yes => true,
@@ -374,10 +382,12 @@ impl Settle {
         let terms = DoubtTerms {
             can_list,
             waited: self.waited.look(&self.journal, &self.clock, limit).await?.clone(),
-            policy_hold: settings.config.in_doubt.policy == DoubtPolicy::Hold
-                || self.journal.probes_are_unsafe().await?,
-            balance,
+            policy_hold: settings.config.in_doubt.policy == DoubtPolicy::Hold,
+            balance: seen.verdict,
             probe_within: limit,
+            account: settings.config.provider.account.clone(),
+            looked: seen.looked,
+            weighed: seen.weighed,
         };
         self.journal.tend_doubts(open, terms, self.clock.now(), (*settings.rules).clone()).await
     }

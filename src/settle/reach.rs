@@ -54,7 +54,7 @@ impl Settle {
         let count = |is_so: fn(&Doubt) -> bool| doubts.iter().filter(|doubt| is_so(doubt)).count();
         let out_of_reach = count(|doubt| doubt.out_of_reach);
         self.out_of_reach.tell(&self.journal, out_of_reach, out_of_reach_text, now).await?;
-        let lacks_proof = count(|doubt| doubt.lacks_proof);
+        let lacks_proof = count(Doubt::lacks_proof);
         self.no_proof.tell(&self.journal, lacks_proof, no_proof_text, now).await
     }
 }

@@ -104,13 +104,14 @@ impl Bench {
     /// A process's first look, to which the provider answers so: what it knows then, and whether it asks for a probe.
     async fn look(&self, listing: Listing) -> (Option<bool>, bool) {
         *self.provider.0.lock().unwrap() = listing;
-        let (tell, can_list) = watch::channel(None);
-        let settings = watch::channel(Arc::clone(&self.settings)).1;
-        let provider = Arc::clone(&self.provider);
-        let mut settle =
-            Settle::new(self.journal.clone(), provider, self.clock.clone(), settings, tell, Arc::default());
-        settle.unit().await.unwrap();
-        let doubts = self.journal.read(|view| view.doubts()).await.unwrap();
+        let (mut settle, now, can_list) = stage_at(self);
+        // All is at rest for a quiet period of this process.
+        let quiet = i64::try_from(self.settings.rules.quiet.as_millis()).unwrap();
+        now.fetch_add(quiet, Ordering::SeqCst);
+        for _ in 0..2 {
+            settle.unit().await.unwrap();
+        }
+        let doubts = self.journal.read(|view| view.doubts("reseller")).await.unwrap();
         let known = *can_list.borrow();
         (known, doubts.iter().any(|doubt| doubt.probe_asked))
     }
@@ -194,7 +195,7 @@ async fn a_provider_that_lists_no_more_is_told_of_and_never_probed_by_that() {
         assert!(text.contains("reconcile/"), "{text}");
         assert_eq!(text.contains("list_recent = \"no\""), says_what_to_set, "{text}");
         assert_eq!(*can_list.borrow(), Some(true), "nothing is concluded from it");
-        let doubts = bench.journal.read(|view| view.doubts()).await.unwrap();
+        let doubts = bench.journal.read(|view| view.doubts("reseller")).await.unwrap();
         assert!(doubts.iter().all(|doubt| !doubt.probe_asked && doubt.state == State::InDoubt));
         look_on(&bench, &mut settle, &now, Ok(vec![told(1)]), 1).await;
         assert!(bench.alarms("listing").is_empty(), "{fails:?}: it lists again");

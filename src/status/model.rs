@@ -2,7 +2,7 @@
 
 use serde::{Serialize, Serializer};
 
-use super::Batch;
+use super::{Batch, DoubtLine};
 use crate::daemon::Unrecorded;
 use crate::inbox::Waiting;
 use crate::journal::{AlarmLine, BatchState, OrderCounts};
@@ -28,6 +28,8 @@ pub struct Status {
     pub alarms: Vec<Alarm>,
     /// Orders in work.
     pub orders: Orders,
+    /// What is in doubt, and what it waits for: the first twenty.
+    pub doubts: Vec<DoubtLine>,
     /// Calls at once.
     pub workers: Workers,
     /// Calls that ended a second, over the last minute.
@@ -40,6 +42,8 @@ pub struct Status {
     pub batches: Vec<Batch>,
     /// What lies in the inbox and isn't taken.
     pub inbox: Vec<Waiting>,
+    /// Likewise of exports in `reconcile/`.
+    pub reconcile: Vec<Waiting>,
     /// Space.
     pub disk: Disk,
 }
@@ -205,13 +209,13 @@ pub struct Disk {
 }
 
 impl Status {
-    /// Whether a person should look: an alarm, a pause, something held, an inbox that is gone, or no daemon.
+    /// Whether a person should look: an alarm, a pause, something held, an inbox or `reconcile/` that is gone, or no daemon.
     #[must_use]
     pub fn needs_attention(&self) -> bool {
         !self.daemon.running
             || !self.pauses.is_empty()
             || !self.alarms.is_empty()
-            || self.inbox.iter().any(Waiting::is_the_folder)
+            || self.inbox.iter().chain(&self.reconcile).any(Waiting::is_the_folder)
             || self.orders.held > 0
             || self.batches.iter().any(|batch| batch.state == BatchState::Held)
     }

@@ -5,10 +5,11 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
+use super::doubts::{TOLD, Terms};
 use super::model::{
     Alarm, Daemon, DaemonState, Disk, Latency, MoneyLine, Orders, PauseLine, Rate, Status, Today, Workers,
 };
-use super::{Batch, StatusError, batches};
+use super::{Batch, DoubtLine, StatusError, batches};
 use crate::balance::Baseline;
 use crate::clock::Clock;
 use crate::config::{Config, ConfigErrors};
@@ -20,7 +21,7 @@ use crate::journal::{BatchState, BatchWork, DayMoney, JournalError, ServiceQueue
 use crate::meter::Standstill;
 use crate::order::PauseReason;
 use crate::settings;
-use crate::types::{BatchId, Money, Timestamp};
+use crate::types::{BatchId, Money, ServiceId, Timestamp};
 use crate::words;
 
 /// Batches that are done are told of, the last so many.
@@ -35,6 +36,7 @@ struct Told {
     all_paused: bool,
     alarms: Vec<Alarm>,
     orders: Orders,
+    doubts: Vec<DoubtLine>,
     today: DayMoney,
     balance: Option<Baseline>,
     batches: Vec<Batch>,
@@ -134,7 +136,9 @@ fn put_together(
 ) -> Status {
     let live = told.live.as_ref();
     let moving = live.filter(|live| live.per_1000_s > 0);
-    let survey = |config| inbox::survey(&inbox::Settings::of_inbox(config));
+    let survey = |of: fn(&Config) -> inbox::Settings| {
+        config.map(|config| inbox::survey(&of(config))).unwrap_or_default()
+    };
     Status {
         schema: 1,
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -142,21 +146,25 @@ fn put_together(
         config_errors: Vec::new(),
         daemon: daemon_line(holder, live, &told),
         workers: Workers {
-            busy: if holder.is_some() { live.map(|live| live.busy) } else { Some(0) },
-            limit: live.map(|live| live.workers),
             ceiling: config.map(|config| config.submit.workers),
+            ..workers(live, holder.is_some(), told.orders.submitting)
         },
         rate_per_s: live.map(|live| Rate { per_1000_s: live.per_1000_s }),
         latency_ms: Latency { p50: moving.map(|live| live.p50_ms), p99: moving.map(|live| live.p99_ms) },
         money: money(&told.today, config.and_then(|config| config.budget.per_day), told.balance),
         inbox: match live {
             Some(live) => live.inbox.clone(),
-            None => config.map(survey).unwrap_or_default(),
+            None => survey(inbox::Settings::of_inbox),
+        },
+        reconcile: match live {
+            Some(live) => live.reconcile.clone(),
+            None => survey(inbox::Settings::of_reconcile),
         },
         disk,
         pauses: told.pauses,
         alarms: told.alarms,
         orders: told.orders,
+        doubts: told.doubts,
         batches: told.batches,
     }
 }
@@ -185,9 +193,10 @@ fn tell(
     let rate = going.map_or(0, |live| live.per_1000_s);
     let published = last_published(view, open.iter().chain(&done))?;
     let batches = batches::lines(&open, &done, &names, &published, &pauses, rate, now);
+    let name = |id: ServiceId| names.get(&id).cloned().unwrap_or_else(|| id.to_string());
     let service = |scope| match scope {
         Scope::All => None,
-        Scope::Service(id) => Some(names.get(&id).cloned().unwrap_or_else(|| id.to_string())),
+        Scope::Service(id) => Some(name(id)),
     };
     let lines = pauses.iter().enumerate().map(|(n, pause)| {
         // Nobody saw when the others' service left the configuration.
@@ -195,6 +204,9 @@ fn tell(
         PauseLine { since, ..pause_line(pause, service(pause.scope)) }
     });
     let orders = Orders::from(view.order_counts()?);
+    let terms = Terms::read(view, config)?;
+    let doubts = view.first_in_doubt(TOLD)?;
+    let doubts = doubts.iter().map(|doubt| terms.line(doubt, name(doubt.service), now)).collect();
     // With nothing to send it holds nothing up.
     let standstill = live
         .as_ref()
@@ -207,10 +219,22 @@ fn tell(
         pauses: lines.chain(standstill).collect(),
         alarms: view.alarms()?.into_iter().map(Alarm::from).collect(),
         orders,
+        doubts,
         today: view.day_money(day)?,
         balance: config.map(|config| view.baseline(&config.provider.account)).transpose()?.flatten(),
         batches,
     })
+}
+
+/// The daemon's note of its calls is up to two seconds old, and has no order that a look at the balance comes before: of
+/// what is `submitting` now the journal is newer.
+fn workers(live: Option<&Live>, is_running: bool, submitting: u64) -> Workers {
+    let submitting = usize::try_from(submitting).unwrap_or(usize::MAX);
+    let busy = |live: &Live| live.busy.max(live.workers.min(submitting)).min(submitting);
+    let busy = if is_running { live.map(busy) } else { Some(0) };
+    // In an outage calls may still be waited for beside the one that is let go.
+    let limit = live.map(|live| live.workers.max(busy.unwrap_or(0)));
+    Workers { busy, limit, ceiling: None }
 }
 
 fn last_published<'a>(

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::*;
 use crate::balance::{Baseline, Books};
 use crate::gate::Scope;
+use crate::inbox::{Waiting, Why};
 use crate::meter::{Cause, Standstill};
 use crate::order::PauseReason;
 use crate::types::{BatchId, Money, NetworkId, Placed, ProviderOrderId, Unclear};
@@ -86,11 +87,100 @@ async fn what_is_presumed_is_told_beside_what_is_charged_and_not_in_it() {
 async fn fewer_workers_than_are_allowed_are_shown_beside_those_that_are() {
     let bench = Bench::new().await;
     let _lock = bench.lock();
+    bench.batch("stock", 0, 4).await;
+    let _tickets = bench.claim(1).await;
     bench.note(|live| live.workers = 12).await;
     let status = bench.read();
     assert_eq!((status.workers.limit, status.workers.ceiling), (Some(12), Some(30)));
     let text = text::text(&status);
     assert!(text.contains("Workers  1 of 12 busy (30 are allowed), "), "{text}");
+}
+
+#[tokio::test]
+async fn an_export_that_waits_and_a_reconcile_that_is_gone_are_shown() {
+    let bench = Bench::new().await;
+    let _lock = bench.lock();
+    let lies = |name: &str| Waiting { name: name.to_owned(), why: Why::BeingWritten, since: NOW };
+    bench.note(|live| live.reconcile = vec![lies("export.csv")]).await;
+    let status = bench.read();
+    assert!(!status.needs_attention());
+    let text = text::text(&status);
+    assert!(text.contains("In reconcile\n  export.csv: being written, for 0s\n"), "{text}");
+    bench.note(|live| live.reconcile = vec![lies(".")]).await;
+    let status = bench.read();
+    assert!(status.needs_attention());
+    let text = text::text(&status);
+    assert!(text.contains("  reconcile itself: it is gone or can't be looked into, for 0s; "), "{text}");
+}
+
+#[tokio::test]
+async fn workers_are_busy_with_what_is_submitting_however_old_the_daemons_note_is() {
+    let bench = Bench::new().await;
+    let _lock = bench.lock();
+    bench.batch("stock", 0, 40).await;
+    let busy = |bench: &Bench| {
+        let Status { workers, orders, .. } = bench.read();
+        (workers.busy, workers.limit, orders.submitting)
+    };
+    bench.note(|live| live.busy = 30).await;
+    assert_eq!(busy(&bench), (Some(0), Some(30), 0), "they have ended since");
+    let _few = bench.claim(4).await;
+    bench.note(|live| (live.busy, live.workers) = (0, 4)).await;
+    assert_eq!(busy(&bench), (Some(4), Some(4), 4), "they have begun since");
+    let _more = bench.claim(16).await;
+    assert_eq!(busy(&bench), (Some(4), Some(4), 20), "the others wait for a worker");
+    bench.note(|live| (live.busy, live.workers) = (20, 1)).await;
+    assert_eq!(busy(&bench), (Some(20), Some(20), 20), "those that hang, in an outage");
+}
+
+#[tokio::test]
+async fn each_order_in_doubt_says_what_it_waits_for_and_until_when() {
+    let bench = Bench::new().await;
+    bench.batch("stock", 0, 30).await;
+    for ticket in bench.claim(24).await {
+        let unclear = Unclear { what: "timed out".to_owned(), ids: vec![], retry_after: None };
+        bench.finish(ticket, Placed::Unclear(unclear)).await;
+    }
+    let hours = |hours: u64| Duration::from_secs(hours * 3_600);
+    let begins = |order: i64, ago: Duration| {
+        let at = NOW.minus(ago).millis();
+        let rested = if ago > Duration::from_secs(120) { "1" } else { "NULL" };
+        bench.plant(&format!(
+            "UPDATE orders SET doubt_first = {at}, doubt_since = {at}, rested_after = {rested} WHERE id = {order}"
+        ));
+    };
+    (1..=24).for_each(|order| begins(order, Duration::from_secs(30)));
+    (2..=4).for_each(|order| begins(order, hours(2)));
+    let lacks = "the provider's list of orders doesn't show whether it was taken: ";
+    bench.plant(&format!(
+        "UPDATE orders SET held_for = '{}no order of ours is in it that was sent after this one''s quiet period: the \
+         next ones will be' WHERE id = 3",
+        lacks.replace('\'', "''")
+    ));
+    bench.plant(&format!(
+        "UPDATE orders SET held_for = '{}it is cut off' WHERE id = 4",
+        lacks.replace('\'', "''")
+    ));
+    let waits = |status: &Status, n: usize| (status.doubts[n].waits_for, status.doubts[n].until);
+    let status = bench.read();
+    let held = Some(NOW.plus(hours(70)));
+    assert_eq!(waits(&status, 0), (WaitsFor::QuietPeriod, Some(NOW.plus(Duration::from_secs(90)))));
+    assert_eq!(waits(&status, 1), (WaitsFor::Listing, held));
+    assert_eq!(waits(&status, 2), (WaitsFor::NewerOrders, held));
+    assert_eq!(waits(&status, 3), (WaitsFor::Proof, held));
+    let text = text::text(&status);
+    for line in [
+        "350000000000014 (iphone-check): waits for its quiet period (1m30s more, in doubt for 30s)",
+        "waits for newer orders of yours: a list that has one shows whether this one was taken (else held in 2d22h, in doubt for 2h00m)",
+        "your imeid resolve: the provider's list of orders doesn't show whether it was taken: it is cut off (else held",
+        "\n  and 4 more\n",
+    ] {
+        assert!(text.contains(line), "{line}: {text}");
+    }
+    bench.journal.set_fact("lists_nothing", "reseller".to_owned()).await.unwrap();
+    let status = bench.read();
+    assert_eq!(waits(&status, 0).0, WaitsFor::QuietPeriod);
+    assert_eq!(waits(&status, 2), (WaitsFor::Probe, Some(NOW.plus(hours(22)))));
 }
 
 #[test]

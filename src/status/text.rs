@@ -1,11 +1,12 @@
 //! A status for people.
 
 use std::fmt::Write;
+use std::time::Duration;
 
 use comfy_table::Table;
 use comfy_table::presets::NOTHING;
 
-use super::{Batch, DaemonState, PauseLine, Status};
+use super::{Batch, DaemonState, DoubtLine, PauseLine, Status, WaitsFor};
 use crate::inbox::{Waiting, Why};
 use crate::journal::BatchState;
 use crate::meter::Cause;
@@ -32,7 +33,10 @@ pub fn text(status: &Status) -> String {
             format!("{}: {} (for {ago}; {gone})", alarm.name, alarm.text)
         }),
     ));
-    parts.extend(list("In the inbox", status.inbox.iter().map(|waiting| self::waiting(waiting, status))));
+    parts.extend(list("In doubt", doubts(status).into_iter()));
+    let waiting = |folder, waiting: &Waiting| self::waiting(folder, waiting, status);
+    parts.extend(list("In the inbox", status.inbox.iter().map(|file| waiting("the inbox", file))));
+    parts.extend(list("In reconcile", status.reconcile.iter().map(|file| waiting("reconcile", file))));
     parts.push(figures(status));
     parts.join("\n\n")
 }
@@ -122,6 +126,7 @@ fn pause(pause: &PauseLine, now: Timestamp) -> String {
     };
     let ago = pause.since.map(|since| format!("for {}, ", words::span(now.since(since))));
     let next = match pause.next_try {
+        Some(at) if at.since(now) < Duration::from_secs(1) => "tried again now".to_owned(),
         Some(at) => format!("tried again in {}", words::span(at.since(now))),
         None => until(pause.reason).to_owned(),
     };
@@ -142,7 +147,34 @@ fn until(reason: &str) -> &'static str {
     }
 }
 
-fn waiting(waiting: &Waiting, status: &Status) -> String {
+fn doubts(status: &Status) -> Vec<String> {
+    let mut lines: Vec<String> = status.doubts.iter().map(|line| doubt(line, status.at)).collect();
+    let told = u64::try_from(lines.len()).unwrap_or(u64::MAX);
+    let more = status.orders.in_doubt.saturating_sub(told);
+    if more > 0 && told > 0 {
+        lines.push(format!("and {more} more"));
+    }
+    lines
+}
+
+fn doubt(doubt: &DoubtLine, now: Timestamp) -> String {
+    let until = doubt.until.map(|at| words::span(at.since(now)));
+    let until = match (until, doubt.waits_for) {
+        (Some(left), WaitsFor::QuietPeriod) => format!("{left} more, "),
+        (Some(left), _) => format!("else held in {left}, "),
+        (None, _) => String::new(),
+    };
+    format!(
+        "{} ({}): waits for {} ({until}in doubt for {})",
+        doubt.imei,
+        doubt.service,
+        doubt.text,
+        words::span(now.since(doubt.since))
+    )
+}
+
+/// `folder`: what people call it.
+fn waiting(folder: &str, waiting: &Waiting, status: &Status) -> String {
     // Of what can't be looked at the time isn't known either.
     let is_known = waiting.since != Timestamp::default();
     let ago = if is_known {
@@ -152,7 +184,7 @@ fn waiting(waiting: &Waiting, status: &Status) -> String {
     };
     if waiting.is_the_folder() {
         return format!(
-            "the inbox itself: it is gone or can't be looked into{ago}; what is dropped is taken once it is back"
+            "{folder} itself: it is gone or can't be looked into{ago}; what is dropped is taken once it is back"
         );
     }
     let why = match waiting.why {
@@ -238,6 +270,8 @@ mod tests {
         assert_eq!(told(PauseReason::Disk, None, None), "everything: disk: why (until its cause is gone)");
         let credit = told(PauseReason::Credit, Some(at(60)), Some(at(110)));
         assert_eq!(credit, "everything: credit: why (for 40s, tried again in 10s)");
+        let due = told(PauseReason::Credit, Some(at(60)), Some(at(90)));
+        assert_eq!(due, "everything: credit: why (for 40s, tried again now)");
     }
 
     #[test]

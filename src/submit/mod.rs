@@ -262,7 +262,7 @@ pub fn claim_request(
         per_day: config.budget.per_day,
         after,
         rules: Arc::clone(&settings.rules),
-        probe: may_probe.then_some(ProbeTerms { within_ms }),
+        probe: may_probe.then(|| ProbeTerms { account: config.provider.account.clone(), within_ms }),
         // Unknown counts as listing: a witness too many costs a quiet period, one too few a day.
         keep_witness: can_list != Some(false),
     }

@@ -197,20 +197,20 @@ impl Pool {
             let _ = self.journal.return_attempt(ticket).await;
             return;
         }
-        let first_probe = ticket.is_first_probe();
+        let first_probe = ticket.first_probe_of().map(ToOwned::to_owned);
         let canary = (ticket.is_canary() && !shared_account).then(|| (ticket.service(), ticket.price()));
         // Until the balance was looked at again nothing else goes, or it would be charged in between.
         let alone = canary.is_some() && self.out.load(Ordering::Acquire) == 1;
-        let _held = (alone || first_probe).then(|| Held::new(&self.pausing));
-        let before =
-            if !shared_account && (first_probe || canary.is_some()) { self.balance().await } else { None };
+        let _held = (alone || first_probe.is_some()).then(|| Held::new(&self.pausing));
+        let looks = !shared_account && (first_probe.is_some() || canary.is_some());
+        let before = if looks { self.balance().await } else { None };
         let imei = ticket.imei();
         let Some(call) = OnItsWay::begin(self) else { return };
         self.meter.began(self.clock.now());
         let sent =
             attempt::send(ticket, call.finds_out, &*self.provider, &self.journal, &self.uncommitted).await;
         let Some(sent) = sent else { return };
-        self.meter.ended(self.clock.now(), sent.took);
+        self.meter.ended(self.clock.now(), self.clock.steady(), sent.took);
         call.ended(&sent.outcome, sent.http, sent.took);
         if let (Placed::Unclear(unclear), Some(imei)) = (&sent.outcome, imei) {
             self.tell_doubt(imei, &unclear.what);
@@ -220,9 +220,9 @@ impl Pool {
             let _ = sent.recorded.await;
             return;
         }
-        if first_probe {
+        if let Some(account) = first_probe {
             let _ = sent.recorded.await;
-            self.judge_first_probe(&sent.outcome, before).await;
+            self.judge_first_probe(account, &sent.outcome, before).await;
             return;
         }
         if let (true, Some((Some(service), price))) = (alone, canary) {
@@ -267,9 +267,9 @@ impl Pool {
         state.latency.add(took);
         let (is_out, limit) = (state.pace.is_out(), state.pace.limit());
         self.open(&state);
-        let (why, opens_at) = (state.why.clone(), state.pace.closed_until(now));
         let ended = match (was_out, is_out) {
             (false, true) => {
+                let why = state.why.clone();
                 state.away.begins(now, &why);
                 false
             }
@@ -281,10 +281,7 @@ impl Pool {
             self.few.store(usize::MAX, Ordering::Release);
         }
         match (was_out, is_out) {
-            (false, true) => {
-                self.outage.notify_one();
-                away::say_begin(&why, opens_at.map(|at| at.since(now)));
-            }
+            (false, true) => self.outage.notify_one(),
             (true, false) => self.say_end(ended),
             _ if limit < before => tracing::debug!(limit, before, "fewer orders at once"),
             _ => {}
@@ -307,7 +304,7 @@ impl Pool {
     pub(super) fn tell_if_away(&self) {
         let Ok(mut state) = self.state.lock() else { return };
         let ended = !state.pace.is_out() && state.away.ends();
-        let alarm = state.away.alarm(self.clock.now());
+        let alarm = state.away.alarm(self.provider.address(), self.clock.now());
         drop(state);
         match alarm {
             Some(text) if self.journal.keep_unrecorded(away::ALARM, &text) => {

@@ -207,7 +207,7 @@ fn a_backup_beside_the_working_daemon_is_whole_and_never_takes_anothers_name() {
     std::fs::create_dir(place.path("backups")).unwrap();
     let file = place.path("backups/journal.db");
     let said = done(&place, &["backup", file.to_str().unwrap()]);
-    assert!(said.contains("1 files, 100 rows, 100 orders") && said.contains("checked"), "{said}");
+    assert!(said.contains("1 file, 100 rows, 100 orders") && said.contains("checked"), "{said}");
     assert!(sim.ledger().charges < 100, "it was made while orders went out");
     assert_eq!(place.names("backups"), ["journal.db"]);
     let copy = rusqlite::Connection::open(&file).unwrap();

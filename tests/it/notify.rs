@@ -127,7 +127,9 @@ fn a_refused_account_is_an_alarm_though_nothing_is_queued_until_a_call_works() {
     assert_eq!(shown["daemon"]["state"], "idle");
     let told = place.run(&["status"]);
     let text = String::from_utf8(told.stdout).unwrap();
-    assert!(text.contains("provider: no order would go through: the provider refuses the account"), "{text}");
+    let told_of =
+        format!("provider: no order would go through at {}: the provider refuses the account", sim.url());
+    assert!(text.contains(&told_of), "{text}");
     assert_eq!(told.status.code(), Some(3));
     assert!(place.log().contains("alarm=provider"), "{}", place.log());
     // By itself it would be asked so often after minutes only.

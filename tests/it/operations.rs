@@ -292,6 +292,12 @@ fn a_check_tells_which_account_the_journal_remembers() {
     assert_eq!(place.names("state"), names, "a check leaves nothing behind");
     place.start();
     assert!(place.log().contains("remembers no order under"), "{}", place.log());
+    assert!(place.stop().success());
+    place.configure(elsewhere, &[("provider", "account = \"tester\"")]);
+    place.start();
+    let told =
+        format!("was remembered for {}: from now on its orders count as those of {elsewhere}", sim.url());
+    assert!(place.log().contains(&told), "{}", place.log());
 }
 
 /// An order that imeid knows nothing of.

@@ -120,7 +120,7 @@ fn a_provider_that_is_gone_and_back_leaves_nothing_in_doubt_and_is_found_back_wi
     front.close();
     leaving.store(true, Ordering::SeqCst);
     hold.set(false);
-    place.until("it is noticed", |place| place.log().contains("the provider doesn't answer orders"));
+    place.until("it is noticed", |place| place.log().contains("doesn't answer orders since"));
     let charges = sim.ledger().charges;
     is_looked_at(&mut place);
     assert_eq!(sim.ledger().charges, charges);
@@ -151,7 +151,7 @@ fn a_provider_that_answers_errors_is_shown_with_its_next_try_and_found_back_with
     let mut place = workplace(&front.url());
     in_the_middle(&mut place, &sim);
     fails.store(true, Ordering::SeqCst);
-    place.until("it is noticed", |place| place.log().contains("the provider doesn't answer orders"));
+    place.until("it is noticed", |place| place.log().contains("doesn't answer orders since"));
     place.until("it is shown", |place| {
         let status = place.run(&["status", "--json"]);
         let json: serde_json::Value = serde_json::from_slice(&status.stdout).unwrap();

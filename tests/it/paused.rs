@@ -65,6 +65,32 @@ fn orders_of_a_service_that_left_the_config_are_told_of_and_can_be_given_up() {
 }
 
 #[test]
+fn orders_of_an_account_that_left_the_config_are_told_of_and_stay_as_they_are() {
+    let completion = Delay::Fixed(Duration::from_secs(3_600));
+    let sim = Sim::start(Options { completion, ..Options::default() });
+    let mut place = Workplace::new(&sim.url(), &[]);
+    place.start();
+    place.drop_file("stock.csv", &file_of((0..3).map(imei)));
+    place.until("all are taken", |_| sim.ledger().charges == 3);
+    assert!(place.stop().success());
+    place.configure(&sim.url(), &[("provider", "user_id = \"another\"")]);
+    place.start();
+    let told = "3 orders of the account tester wait (network_id 1739): that account isn't the configured one";
+    assert!(place.log().contains(told), "{}", place.log());
+    let shown = place.run(&["status"]);
+    assert_eq!(shown.status.code(), Some(3));
+    let shown = String::from_utf8(shown.stdout).unwrap();
+    assert!(shown.contains(told), "{shown}");
+    assert!(place.stop().success());
+    place.configure(&sim.url(), &[]);
+    place.start();
+    sim.change(&Change { finish_now: true, ..Change::default() });
+    let table = place.result("stock.results.csv");
+    assert_eq!(table.column("imeid_status").len(), 3);
+    assert!(!place.log().contains("given up"), "{}", place.log());
+}
+
+#[test]
 fn a_key_that_was_mended_is_tried_at_the_start_and_not_after_minutes() {
     let sim = Sim::start(Options {
         key: Some("the-right-one".to_owned()),

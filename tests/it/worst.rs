@@ -74,6 +74,15 @@ impl Provider {
         )
     }
 
+    /// Orders more until the file is out, where only a later one can show that the last was not taken. Gives how many. A
+    /// first probe waits until nothing is on its way.
+    fn later_orders(self, place: &mut Workplace) -> u64 {
+        match self {
+            Self::ListsAndChargesDuplicates => orders_until(place, "outbox/stock.results.csv"),
+            Self::RefusesDuplicatesAndListsNothing => 0,
+        }
+    }
+
     /// Every row has its order: with its id, or, where the provider can't tell it, with a note that says so. Gives the
     /// number of those whose every attempt stayed unanswered: whether they are charged isn't known.
     fn check(self, table: &Table, sim: &Sim, context: &str) -> u64 {
@@ -107,7 +116,7 @@ fn one_fault_for_a_while(provider: Provider, fault: &str) {
     place.drop_file("stock.csv", &file_of((100..108).map(imei)));
     place.until("the fault has struck", |_| sim.ledger().place_calls >= WARM_UP + 4);
     sim.change(&Change { faults: Some("".parse().unwrap()), ..Change::default() });
-    let later = orders_until(&mut place, "outbox/stock.results.csv");
+    let later = provider.later_orders(&mut place);
     let table = place.result("stock.results.csv");
     let context = format!("{provider:?}, {fault}:\n{}", place.log());
     assert_eq!(table.rows.len(), 8, "{context}");
@@ -146,11 +155,7 @@ fn mixed(provider: Provider) {
     let faults = "drop-after=2%,502-html-after=2%,hang-after=0.5%,500-before=2%";
     sim.change(&Change { faults: Some(faults.parse().unwrap()), ..Change::default() });
     place.drop_file("stock.csv", &file_of((100..100 + rows).map(imei)));
-    // The very last order can be struck too, and only a later one can show that it was not taken.
-    let later = match provider {
-        Provider::ListsAndChargesDuplicates => orders_until(&mut place, "outbox/stock.results.csv"),
-        Provider::RefusesDuplicatesAndListsNothing => 0,
-    };
+    let later = provider.later_orders(&mut place);
     let table = place.result("stock.results.csv");
     let ledger = sim.ledger();
     println!("{provider:?}: {:?}, struck by {:?}", table.counts("imeid_status"), ledger.faults);

@@ -3,14 +3,18 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use imeid::simulator::{Change, Delay};
+use fastrand::Rng;
+use imeid::simulator::{Change, Delay, Share};
 
-use super::world::copies::{First, LATER, Recovery};
-use super::world::{oracle, points};
+use super::world::clearing::file;
+use super::world::copies::{Copy, First, LATER, Recovery};
+use super::world::{World, oracle, points};
 use super::{come_to_rest, crash, end_faults, in_world, live_and_end, number, seconds};
 
 /// How many of them there are.
 const COPIES: u64 = 40;
+/// And of those in which what was given back is made anew meanwhile.
+const MADE_ANEW: u64 = 10;
 
 /// What happened in a world whose copy was put back.
 struct PutBack {
@@ -27,7 +31,7 @@ struct PutBack {
 fn run_with_a_copy(seed: u64) -> PutBack {
     in_world(seed, |world, rng, kind| {
         let acts = rng.usize(5..40);
-        live_and_end(world, rng, kind, acts);
+        live_and_end(world, rng, kind, acts, World::check);
         let (copy, sent) = (world.copy_state(), world.wire.sent());
         if rng.bool() {
             let completion = Some(Delay::Uniform(seconds(60), seconds(7_200)));
@@ -35,12 +39,10 @@ fn run_with_a_copy(seed: u64) -> PutBack {
         }
         crash(world);
         let acts = rng.usize(1..20);
-        live_and_end(world, rng, kind, acts);
+        live_and_end(world, rng, kind, acts, World::check);
         let has_sent = world.wire.sent() > sent;
         end_faults(world);
-        assert_eq!(world.pass(LATER), Ok(()), "nobody is there who could die");
-        world.put_back(&copy);
-        assert_eq!(world.start(), Ok(()));
+        put_back(world, &copy);
         assert!(
             world.waits_as_older_copy() || !has_sent,
             "orders were sent since, and it isn't known as older"
@@ -50,18 +52,70 @@ fn run_with_a_copy(seed: u64) -> PutBack {
         if rng.bool() {
             points::stop_at(rng.usize(1..150));
         }
-        while recovery.until_resumed(world, rng).is_err() {
-            crash(world);
-        }
-        while recovery.go_on(world, rng).is_err() {
-            crash(world);
-        }
-        come_to_rest(world, oracle::check_copy, oracle::is_copy_at_rest);
-        assert!(oracle::is_copy_at_rest(world), "something isn't settled");
+        recover(world, rng, &mut recovery);
         let Recovery { first, told, .. } = recovery;
-        oracle::recovered::check_recovered(world, &told);
         PutBack { has_sent, first, unfinished: told.unfinished.len(), in_time: told.in_time }
     })
+}
+
+fn put_back(world: &mut World, copy: &Copy) {
+    assert_eq!(world.pass(LATER), Ok(()), "nobody is there who could die");
+    world.put_back(copy);
+    // The copy doesn't know what a probe has shown since it was made.
+    world.may_pay_twice = world.may_pay_twice.saturating_mul(2);
+    assert_eq!(world.start(), Ok(()));
+}
+
+/// A person does as he is told to, until all is settled.
+fn recover(world: &mut World, rng: &mut Rng, recovery: &mut Recovery) {
+    while recovery.until_resumed(world, rng).is_err() {
+        crash(world);
+    }
+    while recovery.go_on(world, rng).is_err() {
+        crash(world);
+    }
+    come_to_rest(world, oracle::check_copy, oracle::is_copy_at_rest);
+    assert!(oracle::is_copy_at_rest(world), "something isn't settled");
+    oracle::recovered::check_recovered(world, &recovery.told);
+}
+
+/// How orders end from now on.
+fn end_as(world: &World, rejected: u32, completion: u64) {
+    let (rejected, completion) = (Some(Share::from_ppm(rejected)), Some(Delay::Fixed(seconds(completion))));
+    world.wire.change(&Change { rejected, completion, ..Change::default() });
+}
+
+/// One world in which half of a file is given back, the state copied, and what was given back made anew. Then the copy is
+/// put back. How many orders it was shown that its original had made anew.
+fn run_made_anew(seed: u64) -> usize {
+    in_world(seed, |world, rng, _| {
+        end_faults(world);
+        end_as(world, 500_000, 60);
+        world.drop_file(file("stock", 1, 1_000..1_008));
+        come_to_rest(world, World::check, oracle::is_at_rest);
+        assert_eq!(world.stop(seconds(130)), Ok(()));
+        let copy = world.copy_state();
+        assert_eq!(world.start(), Ok(()));
+        end_as(world, 0, 7_200);
+        assert_eq!(world.make_anew_what_was_given_back(), Ok(()));
+        for _ in 0..30 {
+            assert_eq!(world.turn().and_then(|()| world.pass(seconds(20))), Ok(()));
+            world.check();
+        }
+        world.crash();
+        put_back(world, &copy);
+        let mut recovery = Recovery::of(world, &copy, rng);
+        recovery.first = First::AtOnce;
+        recover(world, rng, &mut recovery);
+        recovery.told.made_anew.len()
+    })
+}
+
+#[test]
+fn what_only_the_original_made_anew_is_in_the_books_of_its_copy_after_an_export() {
+    // Providers that charge whatever is sent twice, and so take it again, too.
+    let shown: usize = (0..MADE_ANEW).map(|n| run_made_anew(2_000 + 4 * n)).sum();
+    assert!(shown > 20, "{shown} orders were shown as made anew");
 }
 
 #[test]

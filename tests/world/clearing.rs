@@ -123,7 +123,14 @@ impl Story {
         let is_known = format!("imei = {last} AND provider_id IS NOT NULL AND charged = 1 AND attempts = 1");
         // A crash can have begun the doubt anew since the file was dropped.
         let is_young = format!("presumed > 0 AND doubt_since > {}", self.later_at - 250_000);
-        let is_fresh = says(world, &is_known) && !says(world, &is_young) && !says(world, "state = 2");
+        // Or a crash came before it was noted that its quiet period is over: the last file is no witness then.
+        let is_unrested = format!(
+            "presumed > 0 AND coalesce(rested_after, {}) > \
+             (SELECT entry FROM attempts JOIN orders ON orders.id = order_id WHERE imei = {last})",
+            i64::MAX
+        );
+        let is_fresh = says(world, &is_known)
+            && ![is_young.as_str(), is_unrested.as_str(), "state = 2"].iter().any(|which| says(world, which));
         pending > 0 && pending < orders.len() && is_fresh
     }
 

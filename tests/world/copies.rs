@@ -168,6 +168,10 @@ impl Recovery {
             }
             is_in
         });
+        let made_anew = &self.told.unfinished & &oracle::given_back(world);
+        if first == First::AtOnce && oracle::can_place_but(world, &made_anew) {
+            self.told.made_anew = made_anew;
+        }
         let is_whole = matches!(first, First::Finished);
         self.told.all = is_whole;
         self.told.in_time = is_whole && oracle::can_place(world);

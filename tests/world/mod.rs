@@ -6,8 +6,9 @@
 //!
 //! - [`points`]: where a crash can come, and dying there. [`loss`]: what a power cut loses.
 //! - [`wire`]: the provider. [`files`]: what people drop. [`life`]: one process, from start to end.
-//! - [`clearing`], [`restored`], [`late`], [`empty`], [`turned`]: stories of their own.
+//! - [`clearing`], [`restored`], [`late`], [`empty`], [`turned`], [`probed`]: stories of their own.
 //! - [`copies`]: the state directory copied, and put back.
+//! - [`accounts`]: another account of the provider's, and moving between the two.
 //! - [`exports`]: what the provider's website tells a person, dropped into `reconcile/`.
 //! - [`words`]: what operators say, and what each word may change.
 //! - [`oracle`]: what must hold after every step, and at rest. [`outbox`]: the part of it that reads results.
@@ -20,6 +21,7 @@
     reason = "a harness: what can't be is a failure, and each of its users needs another part"
 )]
 
+pub(crate) mod accounts;
 pub(crate) mod clearing;
 pub(crate) mod copies;
 pub(crate) mod empty;
@@ -31,6 +33,7 @@ pub(crate) mod loss;
 pub(crate) mod oracle;
 pub(crate) mod outbox;
 pub(crate) mod points;
+pub(crate) mod probed;
 pub(crate) mod restored;
 pub(crate) mod turned;
 pub(crate) mod wire;
@@ -64,6 +67,8 @@ pub(crate) struct Knobs {
     pub(crate) list_recent: &'static str,
     pub(crate) per_day: Option<&'static str>,
     pub(crate) keep_answers: &'static str,
+    /// What paid orders are remembered under.
+    pub(crate) account: &'static str,
 }
 
 impl Default for Knobs {
@@ -76,6 +81,7 @@ impl Default for Knobs {
             list_recent: "auto",
             per_day: None,
             keep_answers: "forever",
+            account: "reseller",
         }
     }
 }
@@ -108,8 +114,9 @@ pub(crate) struct World {
     pub(crate) log: Vec<String>,
     /// A crash is a power cut.
     pub(crate) loses: bool,
-    /// The provider charges duplicates and tells nothing of its orders: no client can do right by it.
-    pub(crate) pays_twice: bool,
+    /// Charges beyond the first of an IMEI that are allowed. One of all where the provider charges duplicates and tells
+    /// nothing of its orders: until that is known no client can do right by it.
+    pub(crate) may_pay_twice: i64,
     /// Operators say something even where little else happens.
     pub(crate) has_operator: bool,
     /// A person says what isn't so: the books lack what he denies, until there is evidence of it.
@@ -154,7 +161,7 @@ impl World {
             anew: BTreeMap::new(),
             log: Vec::new(),
             loses: false,
-            pays_twice: false,
+            may_pay_twice: 0,
             has_operator: false,
             is_lied_to: false,
             folder: folder_in_memory(),
@@ -179,11 +186,12 @@ impl World {
     }
 
     pub(crate) fn config(&self) -> Config {
-        let Knobs { workers, max_attempts, canary, hold, list_recent, per_day, keep_answers } = &self.knobs;
+        let Knobs { workers, max_attempts, canary, hold, list_recent, per_day, keep_answers, account } =
+            &self.knobs;
         let policy = if *hold { "hold" } else { "probe" };
         let budget = per_day.map_or(String::new(), |cap| format!("per_day = \"{cap}\""));
         let mut text = format!(
-            "[provider]\nbase_url = \"https://provider.test\"\nuser_id = \"reseller\"\nlist_recent = \"{list_recent}\"\n\
+            "[provider]\nbase_url = \"https://provider.test\"\nuser_id = \"{account}\"\nlist_recent = \"{list_recent}\"\n\
              [folders]\ninbox = \"inbox\"\noutbox = \"outbox\"\nreconcile = \"reconcile\"\narchive = \"archive\"\n\
              rejected = \"rejected\"\n[journal]\npath = \"state/journal.db\"\nkeep_answers = \"{keep_answers}\"\n\
              [submit]\nworkers = {workers}\nmax_attempts = {max_attempts}\ncanary = {canary}\n\

@@ -18,7 +18,7 @@ use super::outbox;
 use super::{World, points, words};
 pub(crate) use books::Key;
 use books::{books, cost_of, money, owners, paid_once, tallies};
-pub(crate) use recovered::{ToldOf, can_place};
+pub(crate) use recovered::{ToldOf, can_place, can_place_but, given_back};
 
 /// Everything that must hold while a process runs.
 pub(crate) fn check(world: &mut World) {
@@ -36,6 +36,21 @@ pub(crate) fn check(world: &mut World) {
     ages(world);
     assert_eq!(world.wire.raced(), None, "two requests for one IMEI raced each other");
     outbox::check(world);
+}
+
+/// What must hold where there are several accounts: of the configured one's orders as they are at the provider, and of the
+/// journal as a whole.
+pub(crate) fn check_account(world: &mut World) {
+    words::standstill(world);
+    words::count_anew(world);
+    let Some(life) = &world.life else { return };
+    money(world, &life.view);
+    books(&life.view);
+    tallies(&life.view);
+    nothing_illegal(&life.view);
+    proofs(&life.view);
+    its_own_stamp(&life.view);
+    assert_eq!(world.wire.raced(), None, "two requests for one IMEI raced each other");
 }
 
 /// What must hold of a copy that was put back: its books are in themselves right, and nobody paid twice.
@@ -103,6 +118,31 @@ pub(crate) fn is_at_rest(world: &World) -> bool {
     let files = world.dropped.len();
     let known = "SELECT 1 FROM batches UNION ALL SELECT 1 FROM refusals";
     is_settled(view) && strings(view, known).len() >= files
+}
+
+/// How many orders of the configured account are neither settled nor held.
+pub(crate) fn open(world: &World) -> usize {
+    let open = format!(
+        "SELECT 1 FROM orders JOIN services ON services.id = orders.service WHERE state < 5 AND account = '{}'",
+        world.knobs.account
+    );
+    strings(&world.life.as_ref().unwrap().view, &open).len()
+}
+
+/// The other accounts' orders, as far as an answer of the configured one's could change them.
+pub(crate) fn of_other_accounts(world: &World) -> Vec<String> {
+    let sql = format!(
+        "SELECT 'order ' || orders.id || ' imei ' || imei || ' state ' || state || ' id ' || coalesce(provider_id, '-') || \
+         ' attempts ' || attempts || ' charged ' || charged || ' presumed ' || presumed || ' unaccounted ' || unaccounted || \
+         ' inferred ' || inferred FROM orders JOIN services ON services.id = orders.service WHERE account <> '{}'",
+        world.knobs.account
+    );
+    strings(&world.life.as_ref().unwrap().view, &sql)
+}
+
+/// Whether every order of the configured account is settled or held.
+pub(crate) fn is_account_at_rest(world: &World) -> bool {
+    open(world) == 0 && world.is_inbox_empty()
 }
 
 /// Likewise of a copy that was put back, which knows only of some files.

@@ -14,10 +14,11 @@ use imeid::provider::{
     Answer, BodyEnd, BoxFuture, PlaceOrder, Provider, read_account, read_orders, read_placed, read_services,
 };
 use imeid::simulator::{
-    Answer as Said, Call, Caller, Change, Entry, FaultKind, Model, Options, OrderLine, Plan, write_xml,
+    Answer as Said, Call, Caller, Change, Entry, EntryKind, FaultKind, Model, Options, OrderLine, Plan,
+    write_xml,
 };
 use imeid::types::{
-    AccountInfo, CallError, Imei, NetworkId, NotTaken, Placed, ProviderOrder, ProviderOrderId,
+    AccountInfo, CallError, Imei, Money, NetworkId, NotTaken, Placed, ProviderOrder, ProviderOrderId,
     ProviderService, Reply, Timestamp, Unclear,
 };
 use tokio::sync::oneshot;
@@ -84,6 +85,10 @@ struct Inner {
     due: BTreeSet<(Timestamp, u64, Step)>,
     /// No connection comes about.
     unreachable: bool,
+    /// `accountinfo` tells no balance.
+    hides_balance: bool,
+    /// It tells the balance of so long ago.
+    balance_lag: Duration,
     /// Orders that someone placed by hand.
     foreign: BTreeSet<ProviderOrderId>,
     /// How often each order was asked after and told of.
@@ -106,6 +111,8 @@ impl Wire {
             last: 0,
             due: BTreeSet::new(),
             unreachable: false,
+            hides_balance: false,
+            balance_lag: Duration::ZERO,
             foreign: BTreeSet::new(),
             asked: BTreeMap::new(),
             raced: None,
@@ -123,6 +130,28 @@ impl Wire {
 
     pub(crate) fn set_unreachable(&self, unreachable: bool) {
         self.inner().unreachable = unreachable;
+    }
+
+    pub(crate) fn hide_balance(&self) {
+        self.inner().hides_balance = true;
+    }
+
+    /// From now on the balance that is told is late by so much.
+    pub(crate) fn let_balance_lag(&self, by: Duration) {
+        self.inner().balance_lag = by;
+    }
+
+    /// The balance as it is told, when it is this.
+    fn told_balance(&self, balance: Money) -> Option<Money> {
+        let lag = self.inner().balance_lag;
+        let shown = self.time.now().minus(lag);
+        let late =
+            self.entries().into_iter().filter(|entry| entry.at > shown).map(|entry| match entry.kind {
+                EntryKind::Charge => entry.amount.micros(),
+                _ => -entry.amount.micros(),
+            });
+        let told = Money::from_micros(balance.micros() + late.sum::<i64>());
+        (!self.inner().hides_balance).then_some(told)
     }
 
     /// Someone orders an IMEI by hand.
@@ -390,6 +419,10 @@ impl Provider for Client {
 
     fn account(&self) -> BoxFuture<'_, Result<AccountInfo, CallError>> {
         let answer = self.0.ask("accountinfo", &[]);
-        Box::pin(async move { read_account(&answer?) })
+        Box::pin(async move {
+            let account = read_account(&answer?)?;
+            let balance = account.balance.and_then(|balance| self.0.told_balance(balance));
+            Ok(AccountInfo { balance, ..account })
+        })
     }
 }

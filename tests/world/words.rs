@@ -33,11 +33,15 @@ struct Shown {
 
 type Orders = BTreeMap<i64, Shown>;
 
+/// The alarms that nobody has seen and whose cause isn't gone.
+const OPEN_ALARMS: &str = "SELECT n FROM alarms WHERE gone_at IS NULL AND acked_at IS NULL ORDER BY n";
+
 const QUEUED: u8 = 0;
 const IN_DOUBT: u8 = 2;
 const ORDERED: u8 = 3;
 const HELD: u8 = 5;
 const COMPLETED: u8 = 6;
+const REJECTED: u8 = 7;
 const CANCELLED: u8 = 10;
 
 fn orders(view: &Connection) -> Orders {
@@ -86,7 +90,9 @@ impl World {
     /// An operator says something true.
     pub(crate) fn say_something(&mut self, rng: &mut Rng) -> Result<(), Crashed> {
         let life = self.life.as_ref().unwrap();
-        let all = orders(&life.view);
+        let of_account = SERVICES.map(|service| life.service(service.network_id).0);
+        let mut all = orders(&life.view);
+        all.retain(|_, order| of_account.contains(&order.key.0));
         let submission = |rng: &mut Rng| match rng.usize(0..=SERVICES.len()) {
             0 => Target::Everything,
             n => Target::service(life.service(SERVICES[n - 1].network_id)),
@@ -130,8 +136,7 @@ impl World {
                     .map(|(_, order)| (Said::NotOrdered, of_key(order)))
             }
             _ => {
-                let sql = "SELECT n FROM alarms WHERE gone_at IS NULL AND acked_at IS NULL ORDER BY n";
-                let mut statement = life.view.prepare_cached(sql).unwrap();
+                let mut statement = life.view.prepare_cached(OPEN_ALARMS).unwrap();
                 let open = statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap);
                 rng.choice(open.collect::<Vec<i64>>()).map(|n| (Said::Ack, Target::Alarm(n)))
             }
@@ -140,6 +145,49 @@ impl World {
             Some((said, target)) => self.tell(said, target).map(drop),
             None => Ok(()),
         }
+    }
+}
+
+impl World {
+    /// Where all has come to rest, an operator says what must change nothing, or be refused: he has seen every alarm, gives up
+    /// every second order that is held, and wants those made anew that may have been taken. How many alarms he saw while
+    /// orders were held, and how many orders he was refused.
+    pub(crate) fn say_what_changes_nothing(&mut self) -> Result<(usize, usize), Crashed> {
+        let view = &self.life.as_ref().unwrap().view;
+        let held: Vec<Shown> = orders(view).into_values().filter(|order| order.state == HELD).collect();
+        let mut statement = view.prepare_cached(OPEN_ALARMS).unwrap();
+        let alarms: Vec<i64> =
+            statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+        drop(statement);
+        let seen = if held.is_empty() { 0 } else { alarms.len() };
+        for alarm in alarms {
+            self.tell(Said::Ack, Target::Alarm(alarm))?;
+        }
+        for order in held.iter().step_by(2) {
+            self.tell(Said::Cancel, of_key(order))?;
+        }
+        let all = orders(&self.life.as_ref().unwrap().view);
+        let mut refused = 0;
+        for (said, not_charged) in [(Said::Retry, false), (Said::RetryNotCharged, true)] {
+            let unsure = |order: &&Shown| {
+                order.is_current && order.state > COMPLETED && !may_be_made_anew(order, not_charged)
+            };
+            for order in all.values().filter(unsure) {
+                let answer = self.tell(said, of_key(order))?;
+                assert!(!answer.done, "{order:?}: {}", answer.text);
+                refused += 1;
+            }
+        }
+        Ok((seen, refused))
+    }
+
+    /// An operator has all made anew that was given back.
+    pub(crate) fn make_anew_what_was_given_back(&mut self) -> Result<(), Crashed> {
+        let all = orders(&self.life.as_ref().unwrap().view);
+        for order in all.values().filter(|order| order.is_current && order.state == REJECTED) {
+            self.tell(Said::Retry, of_key(order))?;
+        }
+        Ok(())
     }
 }
 
@@ -157,9 +205,9 @@ fn is_not_ordered(world: &World, id: i64, order: &Shown) -> bool {
     let is_it = |service: &&super::files::ServiceOf| life.service(service.network_id).0 == order.key.0;
     let network_id = NetworkId(SERVICES.iter().find(is_it).unwrap().network_id.to_owned());
     let is_anothers = |told: ProviderOrderId| {
-        let sql = "SELECT EXISTS (SELECT 1 FROM charges WHERE provider_id = ?1 AND order_id <> ?2)";
+        let sql = "SELECT EXISTS (SELECT 1 FROM charges WHERE account = ?1 AND provider_id = ?2 AND order_id <> ?3)";
         let told = i64::try_from(told.0).unwrap();
-        life.view.query_row(sql, [told, id], |row| row.get::<_, bool>(0)).unwrap()
+        life.view.query_row(sql, (world.knobs.account, told, id), |row| row.get::<_, bool>(0)).unwrap()
     };
     !world.wire.may_still_come(imei(order), &network_id.0)
         && world
@@ -254,9 +302,9 @@ pub(crate) fn standstill(world: &mut World) {
 pub(crate) fn count_anew(world: &mut World) {
     let Some(life) = &world.life else { return };
     let sql = "SELECT orders.imei, services.network_id, count(*) FROM orders JOIN services ON services.id = orders.service \
-               WHERE retried = 1 GROUP BY 1, 2";
+               WHERE retried = 1 AND account = ?1 GROUP BY 1, 2";
     let mut statement = life.view.prepare_cached(sql).unwrap();
-    let counted = statement.query_map([], |row| {
+    let counted = statement.query_map([world.knobs.account], |row| {
         let imei: i64 = row.get(0)?;
         Ok(((u64::try_from(imei).unwrap(), row.get(1)?), row.get::<_, i64>(2)?))
     });

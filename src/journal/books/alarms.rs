@@ -19,6 +19,7 @@ pub(super) fn alarm_text(name: Alarm, order: &Loaded) -> String {
         | Alarm::WrongAnswer
         | Alarm::Journal
         | Alarm::Balance
+        | Alarm::Duplicates
         | Alarm::FileGone
         | Alarm::FileChanged
         | Alarm::Intake
@@ -50,14 +51,17 @@ pub(in super::super) fn log_alarm(tx: &Tx<'_>, name: Alarm, text: &str) {
     tx.log(move || tracing::error!(alarm = name.as_str(), "{text}"));
 }
 
-/// Whether such an alarm is there, its cause isn't gone, and nobody has seen it.
-pub(in super::super) fn is_open(tx: &Tx<'_>, name: Alarm, text: &str) -> Result<bool, JournalError> {
-    let found = tx.find(
-        "SELECT 1 FROM alarms WHERE gone_at IS NULL AND acked_at IS NULL AND name = ?1 AND text = ?2",
+/// The number of such an alarm, if one is there, its cause isn't gone, and nobody has seen it.
+pub(in super::super) fn open_alarm(
+    tx: &Tx<'_>,
+    name: Alarm,
+    text: &str,
+) -> Result<Option<i64>, JournalError> {
+    tx.find(
+        "SELECT n FROM alarms WHERE gone_at IS NULL AND acked_at IS NULL AND name = ?1 AND text = ?2",
         (name.as_str(), text),
-        |_| Ok(()),
-    )?;
-    Ok(found.is_some())
+        |row| row.get(0),
+    )
 }
 
 /// Puts an alarm where people see it until its cause is gone or someone has seen it.

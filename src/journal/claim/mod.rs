@@ -10,6 +10,7 @@ use std::sync::Arc;
 use super::books;
 use super::orders::{self, Loaded, Rules, Telling};
 use super::pause;
+use super::probing;
 use super::rest;
 use super::start::Start;
 use super::ticket::{AttemptTicket, Claim};
@@ -42,8 +43,10 @@ pub struct ClaimRequest {
 }
 
 /// When a doubt may be probed.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct ProbeTerms {
+    /// The account that orders go to.
+    pub account: String,
     /// Not older than this, in milliseconds.
     pub within_ms: i64,
 }
@@ -272,7 +275,8 @@ impl<'a, 't> Claiming<'a, 't> {
         if let Some(canary) = self.canaries.get_mut(&order.service) {
             canary.free = canary.free.saturating_sub(1);
         }
-        self.draft.claims.push(Claim {
+        let first_probe = self.request.probe.as_ref().filter(|_| kind == Kind::FirstProbe);
+        let claim = Claim {
             order: order.id,
             n: AttemptNo(order.attempts),
             service: order.service,
@@ -285,11 +289,15 @@ impl<'a, 't> Claiming<'a, 't> {
             price: terms.price,
             probe,
             canary: !canary.proven,
-            alone: kind == Kind::FirstProbe,
+            first_probe_of: first_probe.map(|terms| terms.account.clone()),
             finds_out,
             clock: self.clock.clone(),
             rules,
-        });
+        };
+        if let Some(account) = &claim.first_probe_of {
+            probing::first_goes(self.tx, account, &claim, self.now)?;
+        }
+        self.draft.claims.push(claim);
         Ok(true)
     }
 

@@ -24,7 +24,7 @@ impl View {
             places.extend(self.all(&sql, (service.0, i64::try_from(imei.as_u64()).unwrap_or(0)), |row| {
                 let ended: Option<i64> = row.get(1)?;
                 // One on the wire can still be executed.
-                Ok(ended.and(span_of(row.get(0)?, ended, row.get(2)?, rules)))
+                Ok(ended.and(span_of(row.get(0)?, ended, row.get(2)?, rules.quiet)))
             })?);
         }
         Ok(left_over(&one_each(rows), &places).into_iter().map(|row| row.line).collect())

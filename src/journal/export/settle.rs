@@ -7,7 +7,7 @@ use super::super::restore;
 use super::super::tx::Tx;
 use super::elsewhere::set_result;
 use super::row::{ExportRow, one_each};
-use super::{SettledBy, Unmatched, orders_of, waits_for_evidence};
+use super::{SettledBy, Unmatched, anew, orders_of, waits_for_evidence};
 use crate::order::{Event, Exported, State};
 use crate::types::{OrderId, ProviderStatus, Timestamp};
 
@@ -23,6 +23,9 @@ pub(in super::super) fn settle(
     let Some((newest, older)) = all.split_last() else { return Ok(vec![SettledBy::Settled; rows.len()]) };
     if newest.life.state == State::Submitting {
         return keep_for_the_answer(tx, newest.clone(), rows, now, rules);
+    }
+    if anew::the_original_may_have_made_anew(tx, newest)? {
+        return anew::take(tx, &all, rows, now, rules);
     }
     if !waits_for_evidence(newest) {
         // Settled since by something better.

@@ -13,7 +13,7 @@ use super::super::poll;
 use super::super::tx::Tx;
 use super::row::ExportRow;
 use super::settle::keep_raw;
-use super::{attempt_of, elsewhere, may_be_at_the_provider, orders_of};
+use super::{anew, attempt_of, elsewhere, may_be_at_the_provider, orders_of};
 use crate::journal::listing::has_other_end;
 use crate::order::{Alarm, Event, State};
 use crate::types::{ProviderStatus, Timestamp};
@@ -33,6 +33,8 @@ pub enum TurnedBy {
     NoDate,
     /// It was ordered at another time than ours: by hand.
     NotOurs,
+    /// Likewise, and the original of an older copy can have made it: its result is remembered.
+    Remembered,
 }
 
 /// Orders of a key that a row can be, as far as they were or may have been taken.
@@ -72,6 +74,7 @@ pub(super) fn turn(
     let mut came = Vec::with_capacity(rows.len());
     for (row, judged) in rows.iter().zip(judged) {
         came.push(match judged {
+            Judged::Is(TurnedBy::NotOurs) => not_ours(tx, row, now, rules)?,
             Judged::Is(by) => by,
             Judged::Of(which, is_alone) => match ours.get_mut(which) {
                 Some(order) => turn_one(tx, order, row, made_after.filter(|_| is_alone), now, rules)?,
@@ -85,6 +88,18 @@ pub(super) fn turn(
         });
     }
     Ok(came)
+}
+
+/// A row of no order of ours. What only the original of an older copy made anew had better be known.
+fn not_ours(tx: &Tx<'_>, row: &ExportRow, now: Timestamp, rules: &Rules) -> Result<TurnedBy, JournalError> {
+    let Some((service, imei)) = row.key() else { return Ok(TurnedBy::NotOurs) };
+    let all = orders_of(tx, service, imei)?;
+    let Some(newest) = all.last() else { return Ok(TurnedBy::NotOurs) };
+    if !row.status().has_ended() || !anew::the_original_may_have_made_anew(tx, newest)? {
+        return Ok(TurnedBy::NotOurs);
+    }
+    anew::enter(tx, &all, row, now, rules)?;
+    Ok(TurnedBy::Remembered)
 }
 
 /// What a row shows.
@@ -182,7 +197,7 @@ fn tell_which(tx: &Tx<'_>, which: &[&Loaded], row: &ExportRow, now: Timestamp) -
 
 /// Once, until someone has seen it: an export is read again after a crash.
 fn tell(tx: &Tx<'_>, order: &Loaded, text: &str, now: Timestamp) -> Result<(), JournalError> {
-    if books::is_open(tx, Alarm::StatusChanged, text)? {
+    if books::open_alarm(tx, Alarm::StatusChanged, text)?.is_some() {
         return Ok(());
     }
     books::alarm(tx, now, Alarm::StatusChanged, text, order)

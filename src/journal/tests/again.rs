@@ -102,6 +102,7 @@ async fn what_a_reader_need_not_act_on_lets_nothing_come_out_again() {
 #[tokio::test]
 async fn a_presumed_charge_that_is_disproved_lets_its_file_come_out_again_once() {
     let bench = Bench::new().await;
+    bench.journal.probes_are_refused("main".to_owned(), bench.now()).await.unwrap();
     let (batch, presumed) = (BatchId(1), bench.with_presumed().await);
     let also = {
         let doubt = bench.doubt_one().await;

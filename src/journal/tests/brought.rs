@@ -188,3 +188,88 @@ async fn what_a_copy_takes_as_sent_counts_to_the_day_on_which_it_was_put_back() 
     drop(claimed);
     bench.check_books();
 }
+
+impl Bench {
+    /// A copy that knows an order as given back, taken at the first of these times, and waits since the second.
+    async fn copy_of_rejected(self) -> (Self, Timestamp, Timestamp) {
+        self.batch("stock", &imeis(1)).await;
+        let ordered = self.now();
+        let order = self.order_one(10).await;
+        self.reject(order, 10, 0).await;
+        self.pass(QUIET * 2);
+        let bench = self.put_back().await;
+        bench.start(None).await;
+        let waits_since = bench.now();
+        bench.pass(QUIET);
+        (bench, ordered, waits_since)
+    }
+}
+
+#[tokio::test]
+async fn what_only_the_original_made_anew_and_is_not_finished_is_taken_for_ours_and_not_made_anew_again() {
+    let (bench, ordered, since) = Bench::new().await.copy_of_rejected().await;
+    let before = bench.current(0);
+    // As an old export shows it: it is the order that is known.
+    let old = bench.row(0, PENDING, ordered);
+    assert_eq!(bench.export(vec![old.clone()]).await, [SettledBy::Settled]);
+    let not_placed = ExportRow { placed: None, ..bench.row(0, PENDING, since) };
+    assert_eq!(bench.export(vec![not_placed]).await, [SettledBy::Unmatched(Unmatched::NoDate)]);
+    assert_eq!(bench.current(0), before, "nothing shows another one");
+    let anew = [bench.row(0, PENDING, since), bench.row(0, PENDING, since.plus(QUIET))];
+    let came = bench.export(vec![anew[0].clone(), old, anew[1].clone()]).await;
+    assert_eq!(
+        came,
+        [SettledBy::Settled, SettledBy::Settled, SettledBy::Unmatched(Unmatched::More)],
+        "one of them is taken, the other is told of"
+    );
+    assert_ne!(bench.current(0), before);
+    assert_eq!(bench.state(bench.current(0)), State::OrderedNoId);
+    assert_eq!(bench.number("SELECT sum(charged) FROM totals WHERE scope = 'day'"), 2 * PRICE.micros());
+    let said = bench.said_of(Said::Retry, 0).await;
+    assert!(!said.done, "{said:?}");
+    let picture = bench.picture();
+    bench.export(vec![anew[0].clone()]).await;
+    assert_eq!(bench.picture(), picture, "read again");
+    bench.pass(QUIET);
+    bench.said(Said::Resume, Target::Everything).await;
+    bench.batch("again", &imeis(1)).await;
+    assert!(bench.claim(1).await.is_empty());
+    bench.check_books();
+}
+
+#[tokio::test]
+async fn the_result_of_what_only_the_original_made_anew_is_remembered_and_answers_the_next_file() {
+    let (bench, _, since) = Bench::new().await.copy_of_rejected().await;
+    let before = bench.current(0);
+    let row = bench.row(0, COMPLETED, since);
+    assert!(matches!(bench.sort(vec![row.clone()]).await[..], [Sorted::Turned(_)]));
+    let turn = async |row: ExportRow| {
+        let (now, rules) = (bench.now(), (*bench.rules).clone());
+        bench.journal.turn_by_export(vec![row], None, now, rules).await.unwrap()
+    };
+    assert_eq!(turn(row.clone()).await, [TurnedBy::Remembered]);
+    assert_eq!(bench.state(bench.current(0)), State::OrderedElsewhere);
+    assert_ne!(bench.current(0), before);
+    assert_eq!(turn(row).await, [TurnedBy::NotOurs], "read again");
+    assert!(!bench.said_of(Said::Retry, 0).await.done);
+    bench.pass(QUIET);
+    bench.said(Said::Resume, Target::Everything).await;
+    let batch = bench.batch("again", &imeis(1)).await;
+    assert!(bench.claim(1).await.is_empty());
+    assert_eq!(bench.tallies(batch), [(TallyState::Duplicate, Link::Earlier, 1)]);
+    bench.check_books();
+}
+
+#[tokio::test]
+async fn a_row_from_another_time_of_what_was_given_back_is_not_taken_for_ours_where_no_copy_waits() {
+    let (bench, _, since) = Bench::new().await.copy_of_rejected().await;
+    bench.pass(QUIET);
+    bench.said(Said::Resume, Target::Everything).await;
+    let before = bench.current(0);
+    assert_eq!(bench.sort(vec![bench.row(0, PENDING, since)]).await.len(), 1);
+    let row = bench.row(0, COMPLETED, since);
+    bench.sort(vec![row.clone()]).await;
+    let (now, rules) = (bench.now(), (*bench.rules).clone());
+    assert_eq!(bench.journal.turn_by_export(vec![row], None, now, rules).await.unwrap(), [TurnedBy::NotOurs]);
+    assert_eq!(bench.current(0), before);
+}

@@ -27,7 +27,7 @@ async fn an_order_taken_is_charged_once_and_polled() {
     assert_eq!(bench.tallies(batch), [(TallyState::Order(State::Ordered), Link::Own, 1)]);
     bench.pass(Duration::from_secs(10));
     let now = bench.now();
-    let due = bench.journal.read_here(|view| view.due_polls(now, 10)).unwrap();
+    let due = bench.journal.read_here(|view| view.due_polls("main", now, 10)).unwrap();
     assert_eq!(due.len(), 1);
     assert_eq!((due[0].order, due[0].id), (order, ProviderOrderId(17)));
     bench.check_books();
@@ -40,7 +40,7 @@ async fn a_dropped_ticket_leaves_its_order_in_doubt_at_once() {
     drop(bench.claim(1).await);
     // Writes are in order: once this one is committed, the drop's is too.
     bench.journal.set_fact("after", "1".to_owned()).await.unwrap();
-    assert_eq!(bench.journal.read_here(View::doubts).unwrap().len(), 1);
+    assert_eq!(bench.journal.read_here(|view| view.doubts("main")).unwrap().len(), 1);
     assert_eq!(bench.claim(9).await.len(), 1, "the one in doubt is not claimed again");
     bench.check_books();
 }
@@ -209,7 +209,7 @@ async fn ids_told_by_an_unclear_answer_are_kept_to_be_looked_up() {
             Placed::Unclear(Unclear { what: "two orders".into(), ids: ids.clone(), retry_after: None }),
         )
         .await;
-    assert_eq!(bench.journal.read_here(View::doubts).unwrap()[0].told, ids);
+    assert_eq!(bench.journal.read_here(|view| view.doubts("main")).unwrap()[0].told, ids);
 }
 
 #[tokio::test]
@@ -231,7 +231,7 @@ async fn a_paused_services_doubt_keeps_no_other_service_from_its_probe() {
         bench.pass(QUIET);
         bench.tend(doubts).await;
         if proven {
-            bench.journal.probes_are_refused(bench.now()).await.unwrap();
+            bench.journal.probes_are_refused("main".to_owned(), bench.now()).await.unwrap();
         }
         if braked == "pause" {
             let pause = |scope| bench.journal.pause(scope, PauseReason::Operator, String::new(), bench.now());
@@ -251,7 +251,15 @@ async fn a_paused_services_doubt_keeps_no_other_service_from_its_probe() {
             }
             bench.pass(QUIET);
             bench
-                .tend(bench.journal.read_here(View::doubts).unwrap().iter().map(|d| d.order).collect())
+                .tend(
+                    bench
+                        .journal
+                        .read_here(|view| view.doubts("main"))
+                        .unwrap()
+                        .iter()
+                        .map(|d| d.order)
+                        .collect(),
+                )
                 .await;
         }
     }

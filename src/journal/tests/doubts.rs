@@ -7,13 +7,16 @@ use crate::schedule::Waited;
 
 impl Bench {
     /// Doubts were looked at all the time.
-    fn terms(&self, can_list: bool) -> DoubtTerms {
+    pub(super) fn terms(&self, can_list: bool) -> DoubtTerms {
         DoubtTerms {
             can_list,
             policy_hold: false,
             probe_within: Duration::from_secs(86_400),
             waited: Waited::always(self.now()),
             balance: Verdict::Silent,
+            account: "main".to_owned(),
+            looked: true,
+            weighed: Weighed::Nothing,
         }
     }
 
@@ -38,7 +41,7 @@ impl Bench {
         self.tend_by(doubts, self.terms(false)).await;
     }
 
-    async fn tend_by(&self, doubts: Vec<OrderId>, terms: DoubtTerms) {
+    pub(super) async fn tend_by(&self, doubts: Vec<OrderId>, terms: DoubtTerms) {
         let (now, rules) = (self.now(), (*self.rules).clone());
         self.journal.tend_doubts(doubts, terms, now, rules).await.unwrap();
     }
@@ -137,9 +140,12 @@ async fn a_first_probe_goes_alone_until_one_was_refused_free_of_charge() {
     }
     let in_flight = bench.claim(1).await.pop().unwrap();
     bench.pass(QUIET);
-    bench.tend(doubts).await;
-    assert!(bench.claim(9).await.is_empty(), "it waits for what is in flight, and nothing goes beside it");
+    bench.tend(doubts.clone()).await;
+    let asked = || bench.number("SELECT count(*) FROM orders WHERE probe_ok = 1");
+    assert_eq!(asked(), 0, "it waits for what is in flight");
     bench.finish(in_flight, Placed::Taken(ProviderOrderId(70))).await;
+    bench.tend(doubts).await;
+    assert_eq!(asked(), 4);
     let mut first = bench.claim(9).await;
     assert_eq!(first.len(), 1);
     let first = first.pop().unwrap();
@@ -149,7 +155,7 @@ async fn a_first_probe_goes_alone_until_one_was_refused_free_of_charge() {
     let second = bench.claim(9).await.pop().unwrap();
     assert!(second.is_first_probe(), "an answer alone proves nothing: the balance is looked at too");
     bench.finish(second, Placed::AlreadyExists).await;
-    bench.journal.probes_are_refused(bench.now()).await.unwrap();
+    bench.journal.probes_are_refused("main".to_owned(), bench.now()).await.unwrap();
     let rest = bench.claim(9).await;
     assert_eq!(rest.len(), 4, "two probes and two orders");
     assert!(rest.iter().all(|ticket| !ticket.is_first_probe()));
@@ -158,22 +164,32 @@ async fn a_first_probe_goes_alone_until_one_was_refused_free_of_charge() {
 #[tokio::test]
 async fn after_the_balance_accused_no_probe_goes_until_a_person_has_seen_it() {
     let bench = Bench::new().await;
-    bench.batch("stock", &imeis(1)).await;
+    bench.batch("stock", &imeis(2)).await;
     let doubt = bench.doubt_one().await;
     bench.pass(QUIET);
     let text = "the balance fell by 0.08 all the same".to_owned();
     for _ in 0..2 {
-        bench.journal.balance_accuses(Alarm::Balance, text.clone(), bench.now()).await.unwrap();
+        bench
+            .journal
+            .balance_accuses("main".to_owned(), Alarm::Balance, text.clone(), bench.now())
+            .await
+            .unwrap();
     }
     assert_eq!(bench.number("SELECT count(*) FROM alarms"), 1, "said once");
-    assert!(bench.journal.probes_are_unsafe().await.unwrap());
-    bench.journal.probes_are_refused(bench.now()).await.unwrap();
-    assert!(bench.journal.probes_are_unsafe().await.unwrap(), "an accusation outweighs a refusal");
+    assert!(bench.journal.probes_are_unsafe("main".to_owned()).await.unwrap());
+    bench.journal.probes_are_refused("main".to_owned(), bench.now()).await.unwrap();
+    assert!(
+        bench.journal.probes_are_unsafe("main".to_owned()).await.unwrap(),
+        "an accusation outweighs a refusal"
+    );
     bench.tend(vec![doubt]).await;
-    assert!(bench.claim(1).await.is_empty());
+    assert_eq!(bench.state(doubt), State::Held);
     bench.journal.write(|tx| tx.execute("UPDATE alarms SET acked_at = 1", []).map(drop)).await.unwrap();
-    assert!(!bench.journal.probes_are_unsafe().await.unwrap());
-    assert_eq!(bench.claim(1).await.len(), 1);
+    assert!(!bench.journal.probes_are_unsafe("main".to_owned()).await.unwrap());
+    let next = bench.doubt_one().await;
+    bench.pass(QUIET);
+    bench.tend(vec![next]).await;
+    assert!(bench.claim(1).await.pop().unwrap().is_first_probe());
 }
 
 #[tokio::test]

@@ -24,7 +24,7 @@ impl Bench {
 
     /// The ids that are to be looked up before anything else.
     fn to_look_up(&self) -> Vec<u64> {
-        let doubts = self.journal.read_here(View::doubts).unwrap();
+        let doubts = self.journal.read_here(|view| view.doubts("main")).unwrap();
         doubts.iter().flat_map(|doubt| &doubt.told).map(|id| id.0).collect()
     }
 }

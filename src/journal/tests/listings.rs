@@ -119,7 +119,7 @@ impl Bench {
     }
 
     fn out_of_reach(&self) -> usize {
-        let doubts = self.journal.read_here(View::doubts).unwrap();
+        let doubts = self.journal.read_here(|view| view.doubts("main")).unwrap();
         doubts.iter().filter(|doubt| doubt.out_of_reach).count()
     }
 }

@@ -14,6 +14,7 @@ mod mark;
 mod pauses;
 mod plans;
 mod presumed;
+mod probing;
 mod proofs;
 mod pruned;
 mod released;
@@ -165,7 +166,7 @@ impl Bench {
             per_day: None,
             after: BatchId(0),
             rules: Arc::clone(&self.rules),
-            probe: Some(ProbeTerms { within_ms: 86_400_000 }),
+            probe: Some(ProbeTerms { account: "main".to_owned(), within_ms: 86_400_000 }),
             keep_witness: false,
         }
     }

@@ -93,16 +93,17 @@ async fn going_on_ends_what_waits_for_a_person_and_tells_what_stays() {
 async fn an_alarm_is_told_once_it_is_seen_and_shown_no_more() {
     let bench = Bench::new().await;
     let accuse = |text: &str| {
-        bench.journal.balance_accuses(crate::order::Alarm::Balance, text.to_owned(), bench.now())
+        let name = crate::order::Alarm::Balance;
+        bench.journal.balance_accuses("main".to_owned(), name, text.to_owned(), bench.now())
     };
     accuse("it fell").await.unwrap();
     let open = || bench.journal.read_here(View::alarms).unwrap();
     let n = open()[0].n;
-    assert!(bench.journal.probes_are_unsafe().await.unwrap());
+    assert!(bench.journal.probes_are_unsafe("main".to_owned()).await.unwrap());
     let answer = bench.said(Said::Ack, Target::Alarm(n)).await;
     assert!(answer.done && answer.text.contains("balance: it fell"), "{answer:?}");
     assert!(open().is_empty());
-    assert!(!bench.journal.probes_are_unsafe().await.unwrap());
+    assert!(!bench.journal.probes_are_unsafe("main".to_owned()).await.unwrap());
     assert!(bench.said(Said::Ack, Target::Alarm(n)).await.text.contains("seen before"));
     assert!(!bench.said(Said::Ack, Target::Alarm(n + 1)).await.done);
     assert!(!bench.said(Said::Pause, Target::Alarm(n)).await.done);

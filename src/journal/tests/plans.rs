@@ -32,11 +32,12 @@ const LIVE: [&str; 7] = [
 /// a journal is looked through for damage.
 const WHOLE: [&str; 2] = ["backup.rs", "damage.rs"];
 /// What stands for a part that a statement is put together from. One that isn't here is among [`PUT_TOGETHER`].
-const PARTS: [(&str, &str); 6] = [
+const PARTS: [(&str, &str); 7] = [
     ("{COLUMNS}", "id"),
     ("{ORDER}", "o.id"),
     ("{BATCH}", "SELECT id FROM batches"),
     ("{current}", "current = 1"),
+    ("{OF_ACCOUNT}", "service IN (SELECT id FROM services WHERE account = 'a')"),
     ("{states}", "1"),
     ("{verdicts}", "1"),
 ];
@@ -51,7 +52,7 @@ const RARE: [&str; 3] = [
     "FROM orders WHERE batch = ?1 AND attempts > 0",
 ];
 /// How many statements have other parts: whoever adds one adds what it comes to below.
-const OTHERS: usize = 9;
+const OTHERS: usize = 11;
 
 /// Those, as they are run.
 const PUT_TOGETHER: &[&str] = &[
@@ -62,10 +63,11 @@ const PUT_TOGETHER: &[&str] = &[
     "SELECT max(doubt_since) FROM orders WHERE state IN (1, 2, 4, 5) AND state = 2 AND rested_after IS NULL",
     "SELECT id FROM orders WHERE state IN (1, 2, 4, 5) AND state = 2 AND rested_after IS NULL AND doubt_since <= 5",
     "SELECT id FROM orders WHERE state IN (1, 2, 4, 5) AND state = 2 AND doubt_since > 5",
-    "SELECT id FROM orders WHERE state IN (1, 2, 4, 5) AND state IN (2, 4, 5) AND provider_id IS NULL ORDER BY id",
+    "SELECT id FROM orders WHERE service IN (SELECT id FROM services WHERE account = 'a') AND state IN (1, 2, 4, 5) AND state IN (2, 4, 5) AND provider_id IS NULL ORDER BY id",
+    "SELECT id FROM orders WHERE state IN (1, 2, 4, 5) AND state = 2 AND provider_id IS NULL ORDER BY id LIMIT 3",
     "SELECT id FROM orders WHERE presumed > 0 AND provider_id IS NOT NULL AND state <> 1 AND rested_after IS NULL AND doubt_since <= 5",
     "SELECT id FROM orders WHERE presumed > 0 AND provider_id IS NOT NULL AND rested_after IS NULL AND doubt_since > 5",
-    "SELECT id FROM orders WHERE presumed > 0 AND provider_id IS NOT NULL AND state <> 1 ORDER BY rested_after, id",
+    "SELECT id FROM orders WHERE service IN (SELECT id FROM services WHERE account = 'a') AND presumed > 0 AND provider_id IS NOT NULL AND state <> 1 ORDER BY rested_after, id",
     "SELECT max(doubt_since) FROM orders WHERE presumed > 0 AND provider_id IS NOT NULL",
     "SELECT 1 FROM orders WHERE state IN (1, 2, 4, 5) AND state = 2 UNION ALL SELECT 1 FROM orders \
          WHERE presumed > 0 AND provider_id IS NOT NULL LIMIT 1",
@@ -74,7 +76,7 @@ const PUT_TOGETHER: &[&str] = &[
          provider_id <= 5 AND account = 'a' ORDER BY due_at DESC LIMIT 1",
     "SELECT id FROM orders WHERE state IN (1, 2, 4, 5) AND state = 1",
     "SELECT count(*) FROM orders WHERE state IN (1, 2, 4, 5) AND state = 1 AND (NULL IS NULL OR service = 1)",
-    "SELECT id FROM orders WHERE state = 0 AND inferred > 0 ORDER BY id",
+    "SELECT id FROM orders WHERE service IN (SELECT id FROM services WHERE account = 'a') AND state = 0 AND inferred > 0 ORDER BY id",
     "SELECT id FROM orders WHERE state = 3 AND due_at <= 5 ORDER BY due_at, id LIMIT 3",
     "SELECT min(due_at) FROM orders WHERE state = 3",
     "SELECT id FROM orders WHERE state = 3 AND due_at > 5 ORDER BY due_at, id LIMIT 3",
@@ -90,6 +92,10 @@ const PUT_TOGETHER: &[&str] = &[
     "SELECT id FROM orders WHERE state = 0 AND batch = 1 ORDER BY due_at, id LIMIT 3",
     "SELECT id FROM batches WHERE state NOT IN (4, 5) AND cancelled_at IS NOT NULL AND EXISTS (SELECT 1 \
          FROM tallies WHERE tallies.batch = batches.id AND tallies.state = 0 AND tallies.link = 0 AND n > 0)",
+    "SELECT services.id, count(*) FROM orders JOIN services ON services.id = orders.service WHERE state IN (1, 2, 4, 5) AND state IN (1, 2, 4) AND \
+         services.account <> 'a' GROUP BY services.id ORDER BY services.id",
+    "SELECT services.id, count(*) FROM orders JOIN services ON services.id = orders.service WHERE state = 3 AND \
+         services.account <> 'a' GROUP BY services.id ORDER BY services.id",
     "SELECT count(*) FROM attempts WHERE verdict IS NULL AND kind = 1",
     "SELECT coalesce(sum(price), 0) FROM attempts WHERE verdict IS NULL AND day = 1",
     "SELECT n FROM attempts WHERE order_id = 1 AND verdict IS NULL",

@@ -49,10 +49,10 @@ impl Bench {
 
     /// Why this row's order waits or is held; how many doubts wait for a proof; how often that was told.
     fn waits_for(&self, row: u32) -> (Option<String>, usize, i64) {
-        let doubts = self.journal.read_here(View::doubts).unwrap();
+        let doubts = self.journal.read_here(|view| view.doubts("main")).unwrap();
         (
             self.row_of(BatchId(1), row).order.unwrap().held_for,
-            doubts.iter().filter(|doubt| doubt.lacks_proof).count(),
+            doubts.iter().filter(|doubt| doubt.lacks_proof()).count(),
             self.number("SELECT count(*) FROM events WHERE what = 'waits'"),
         )
     }

@@ -261,6 +261,16 @@ fn what_was_given_back_before_is_told_as_that_and_nothing_else() {
 }
 
 #[test]
+fn what_was_charged_before_is_in_the_cost_where_it_is_not_known_whether_the_new_order_was() {
+    for state in [State::InDoubt, State::Held, State::Cancelled] {
+        let order = ResultOrder { charged_before: PRICE, ..order(state, Was::Reserved) };
+        let cells = shown(&row(Link::Own, order));
+        assert_eq!(cells.cost, Some(PRICE), "{state:?}");
+        assert!(cells.note.contains("0.08 of the cost was for the order before"), "{}", cells.note);
+    }
+}
+
+#[test]
 fn a_doubt_that_waits_says_for_what_and_what_a_person_can_do() {
     let order = ResultOrder {
         held_for: Some("no finished order is in it".to_owned()),

@@ -15,17 +15,51 @@ fn three_failures_in_a_row_leave_one_order_at_a_time_and_one_that_passes_opens_t
     assert_eq!((pace.limit(), pace.closed_until(at(0))), (30, None));
 }
 
-#[test]
-fn without_a_connection_the_next_look_is_seconds_away_however_long_it_lasts() {
-    let (mut now, mut pace) = (at(0), pace(30, true));
-    for _ in 0..5_000 {
-        call(&mut pace, Ended::NotSent, NO_WAIT, now);
-        let next = pace.closed_until(now).unwrap_or(now);
-        assert!(next.since(now) <= Duration::from_secs(5), "{next:?} at {now:?}");
+/// An hour of an outage in which every reading call fails as well: the orders that were sent, and how far away the next
+/// reading call was at most.
+fn an_hour_without_an_answer(ended: Ended) -> (u32, Duration, Pace, Timestamp) {
+    let (mut now, mut pace, mut sent, mut furthest) = (at(0), pace(30, true), 0, NO_WAIT);
+    while now < at(3_600_000) {
+        if pace.closed_until(now).is_none() {
+            call(&mut pace, ended, NO_WAIT, now);
+            sent += 1;
+            continue;
+        }
+        let next = pace.free_look(now).unwrap();
+        furthest = furthest.max(next.since(now));
         now = next;
+        pace.looked(false, None, now);
     }
-    assert_eq!(pace.limit(), 1);
-    assert!(now > at(3_600_000), "it backs off all the same");
+    (sent, furthest, pace, now)
+}
+
+#[test]
+fn while_reading_calls_fail_too_no_order_is_risked_but_one_in_five_minutes() {
+    for ended in [Ended::NotSent, Ended::Overloaded(None), Ended::Unclear(None), Ended::Throttled(None)] {
+        let (sent, furthest, mut pace, now) = an_hour_without_an_answer(ended);
+        // The three that showed the outage, and twelve in the hour: the reading call alone may be out.
+        assert!((10..=15).contains(&sent), "{sent} orders, {ended:?}");
+        assert!(furthest <= Duration::from_secs(5), "{furthest:?}");
+        assert_eq!(pace.limit(), 1);
+        pace.looked(false, None, now);
+        call(&mut pace, ended, NO_WAIT, now);
+        let next = pace.free_look(now).unwrap();
+        pace.looked(true, None, next);
+        assert_eq!(pace.closed_until(next), None, "it is found back within seconds");
+    }
+}
+
+#[test]
+fn no_order_is_risked_in_a_new_outage_before_a_reading_call_was_made() {
+    let mut pace = pace(30, true);
+    for _ in 0..3 {
+        call(&mut pace, Ended::Overloaded(None), NO_WAIT, at(0));
+    }
+    // The call may take so long.
+    assert_eq!(pace.closed_until(at(9_999)), Some(at(10_000)));
+    assert_eq!(pace.free_look(at(0)), Some(at(0)));
+    pace.looked(true, None, at(0));
+    assert!(pace.closed_until(at(500)).is_none(), "it is orders that fail: one goes soon");
 }
 
 #[test]
@@ -141,6 +175,7 @@ fn thirty_calls_that_fail_together_are_one_look_at_the_outage() {
     for call in calls {
         pace.ended(call, Ended::Overloaded(None), ms(7_000), at(7_000));
     }
+    pace.looked(true, None, at(7_000));
     let next = pace.closed_until(at(7_000)).unwrap();
     assert!(next.since(at(7_000)) <= Duration::from_secs(1), "{next:?}");
     let later = next.plus(ms(2_000));

@@ -246,6 +246,11 @@ impl Work {
                         reading.counts.ours = reading.counts.ours.saturating_add(1);
                         continue;
                     }
+                    TurnedBy::Remembered => {
+                        reading.counts.remembered = reading.counts.remembered.saturating_add(1);
+                        reading.told.insert(line);
+                        continue;
+                    }
                     TurnedBy::NotOurs => Kind::Order(Unmatched::More),
                     TurnedBy::NoDate => Kind::Order(Unmatched::NoDate),
                     TurnedBy::Unsure => Kind::OtherEnd,

@@ -10,7 +10,7 @@ use crate::types::{Money, Placed, ServiceId};
 impl Pool {
     /// What the first probe showed: it was alone between two looks at the balance. Only a refusal proves that duplicates
     /// are refused, and only while the balance doesn't show that it cost something.
-    pub(super) async fn judge_first_probe(&self, outcome: &Placed, before: Option<Money>) {
+    pub(super) async fn judge_first_probe(&self, account: String, outcome: &Placed, before: Option<Money>) {
         if *outcome != Placed::AlreadyExists {
             return;
         }
@@ -24,11 +24,11 @@ impl Pool {
             format!("a probe was refused as a duplicate, and the balance fell by {fell} all the same")
         });
         let record = || {
-            let (journal, accuses) = (self.journal.clone(), accuses.clone());
+            let (journal, account, accuses) = (self.journal.clone(), account.clone(), accuses.clone());
             async move {
                 match accuses {
-                    None => journal.probes_are_refused(now).await,
-                    Some(text) => journal.balance_accuses(Alarm::Balance, text, now).await,
+                    None => journal.probes_are_refused(account, now).await,
+                    Some(text) => journal.balance_accuses(account, Alarm::Balance, text, now).await,
                 }
             }
         };

@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use super::super::away;
 use super::{Pool, State};
 use crate::meter::{Cause, Standstill};
+use crate::pace::LOOK_TIMEOUT;
 use crate::pulse;
 use crate::types::{CallError, Timestamp};
 
-/// A look that has no answer by then found the provider out; the call's own time-out is that of an order.
-const LOOK_TIMEOUT: Duration = Duration::from_secs(10);
 /// In an outage what there is to look for changes with the calls on their way.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// Without one it looks by itself so often: a ring that was lost costs no more.
@@ -74,8 +74,13 @@ impl Pool {
         state.pace.looked(passed, asks, now);
         self.open(&state);
         let opened = before != (state.pace.closed_until(now), state.pace.limit());
+        let stands = self.standstill(&state);
+        let begun = state.away.told(stands);
         drop(state);
         tracing::debug!(passed, "looked whether the outage is over, by accountinfo");
+        if let Some(Standstill { why, next_try, .. }) = begun {
+            away::say_begin(&why, next_try.map_or(Duration::ZERO, |at| at.since(now)));
+        }
         if opened {
             self.few.store(usize::MAX, Ordering::Release);
             self.freed.notify_one();

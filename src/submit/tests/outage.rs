@@ -21,6 +21,10 @@ fn away<T>() -> Result<T, CallError> {
 }
 
 impl Provider for Out {
+    fn address(&self) -> Option<&str> {
+        Some("https://provider.test")
+    }
+
     fn place<'a>(&'a self, order: &'a PlaceOrder) -> BoxFuture<'a, Reply<Placed>> {
         self.apart.lock().unwrap().push(order.apart);
         let what = "HTTP 502".to_owned();
@@ -144,4 +148,6 @@ async fn a_provider_that_is_away_is_an_alarm_after_a_minute_and_not_only_at_the_
     };
     assert!(tokio::time::timeout(LOOK_AGAIN / 3, told).await.is_ok(), "it comes with the next look");
     assert_eq!(pool.alarm_due_in(), None, "it is told");
+    let text = journal.unrecorded().remove("provider").unwrap();
+    assert!(text.starts_with("the provider (https://provider.test) doesn't answer orders since "), "{text}");
 }

@@ -13,6 +13,8 @@ use crate::world::World;
 pub(crate) struct ToldOf {
     /// Keys that were not finished in an export that was read before anyone said that it goes on.
     pub(crate) unfinished: BTreeSet<Key>,
+    /// Those of them that the copy knew as given back: its original had made them anew.
+    pub(crate) made_anew: BTreeSet<Key>,
     /// All that the provider has was in an export, finished.
     pub(crate) all: bool,
     /// That one's dates could be placed.
@@ -23,19 +25,24 @@ pub(crate) struct ToldOf {
 pub(crate) fn check_recovered(world: &World, told: &ToldOf) {
     let view = &world.life.as_ref().unwrap().view;
     nothing_is_stuck(view);
-    let booked = booked(view);
+    let booked = booked(world, view);
     let newest = newest(view);
     // Of an IMEI that someone ordered by hand too, his row may be the one that is remembered.
     let of_others = world.wire.orders().into_iter().filter(|order| world.wire.is_foreign(order.id));
     let of_others: BTreeSet<Key> = of_others.map(|order| (order.imei.as_u64(), order.network_id.0)).collect();
     for (key, paid) in paid_once(world) {
-        // Words that a person said to the original alone are lost with it.
+        let books = booked.get(&key).copied().unwrap_or_default();
+        assert!(
+            paid <= books.all() || !told.made_anew.contains(&key),
+            "{} was shown as made anew, and isn't in the books: {books:?}, paid {paid} times",
+            shown(&key)
+        );
+        // Other words that a person said to the original alone are lost with it.
         if world.anew.contains_key(&key) {
             continue;
         }
-        let books = booked.get(&key).copied().unwrap_or_default();
         // Where a probe pays twice its rows can't be told apart.
-        let is_in_books = if world.pays_twice { 1 } else { paid } <= books.all();
+        let is_in_books = if world.may_pay_twice > 0 { 1 } else { paid } <= books.all();
         let was_taken = told.unfinished.contains(&key) && !of_others.contains(&key);
         assert!(is_in_books || !was_taken, "{} was shown unfinished, and isn't in the books", shown(&key));
         let is_remembered = newest.get(&key).is_some_and(|(state, has_result, _)| *state == 9 && *has_result);
@@ -49,6 +56,18 @@ pub(crate) fn check_recovered(world: &World, told: &ToldOf) {
     if told.all && told.in_time {
         answered(world, &newest);
     }
+}
+
+/// Keys that the copy knows as given back, and for which nothing more can be at the provider as far as it knows.
+pub(crate) fn given_back(world: &World) -> BTreeSet<Key> {
+    let view = &world.life.as_ref().unwrap().view;
+    let sql = "SELECT imei, network_id FROM orders JOIN services ON services.id = orders.service WHERE current = 1 AND state = 7 \
+               AND unaccounted + inferred + presumed = 0 AND NOT EXISTS (SELECT 1 FROM orders o JOIN attempts ON order_id = o.id \
+               WHERE o.service = orders.service AND o.imei = orders.imei AND kind > 1)";
+    let mut statement = view.prepare_cached(sql).unwrap();
+    let keys =
+        statement.query_map([], |row| Ok((u64::try_from(row.get::<_, i64>(0)?).unwrap(), row.get(1)?)));
+    keys.unwrap().map(Result::unwrap).collect()
 }
 
 /// By key: the newest order's state, whether an export brought its result, and whether its id is known. Where a row can be
@@ -85,6 +104,11 @@ fn answered(world: &World, newest: &BTreeMap<Key, (u8, bool, bool)>) {
 /// Whether our own orders tell what the time zone of an export of all orders is: there are some that are known by their
 /// ids, and none of another's can be taken for one of them. By a clock that was set nothing can be placed.
 pub(crate) fn can_place(world: &World) -> bool {
+    can_place_but(world, &BTreeSet::new())
+}
+
+/// Likewise, where orders of these keys are no witnesses.
+pub(crate) fn can_place_but(world: &World, but: &BTreeSet<Key>) -> bool {
     let view = &world.life.as_ref().unwrap().view;
     let sql = "SELECT imei, network_id, provider_id, claimed_at, ended_at FROM orders \
          JOIN services ON services.id = orders.service JOIN attempts ON attempts.order_id = orders.id \
@@ -99,7 +123,8 @@ pub(crate) fn can_place(world: &World) -> bool {
     let known: BTreeMap<Key, (i64, i64, i64)> = known.unwrap().map(Result::unwrap).collect();
     let mut can = false;
     for order in world.wire.orders() {
-        let Some((id, from, to)) = known.get(&(order.imei.as_u64(), order.network_id.0)) else { continue };
+        let key = (order.imei.as_u64(), order.network_id.0);
+        let Some((id, from, to)) = known.get(&key).filter(|_| !but.contains(&key)) else { continue };
         if u64::try_from(*id) != Ok(order.id.0) || !(*from..=*to).contains(&order.charged_at.millis()) {
             return false;
         }

@@ -1,0 +1,341 @@
+//! What is known about probes at the provider of an account: whether it refuses duplicates free of charge.
+//!
+//! Until that is proven probes go alone, and each waits for what the one before it showed. One that is refused as a duplicate
+//! proves it. One that is taken shows nothing by itself: either its order's earlier attempt was never taken, or the provider
+//! charges duplicates and this one was paid twice. So it is noted before it leaves, in the transaction that makes its attempt,
+//! and no other goes until a look at the balance at rest, held against one of before the doubts.
+//!
+//! | the probe that went alone | then |
+//! |---|---|
+//! | refused as a duplicate | proven, once the balance was looked at: probes go like everything else |
+//! | not sent, or not taken | the next one goes in its place |
+//! | taken, and the balance, twice the same, fell by it and what else is known, and by nothing more | none of the doubts of that look was taken: all of them are probed like everything else. Later ones count anew |
+//! | taken, and the balance fell by some of the doubts that are left too | a provider that refuses duplicates would tell at one of them: the next one goes, alone again, while it is likely that those before it only missed them |
+//! | likewise, and that is less likely than one in ten | the alarm `duplicates`; what is in doubt is held |
+//! | taken, and the balance fell by more than all that is left | one was paid twice: an alarm; what is in doubt is held |
+//! | taken, and the balance can't tell (none is told or known from before, others use the account, it was topped up) | the alarm `duplicates`; what is in doubt is held |
+//! | lost, in a crash too | as if taken, but it never shows that none was |
+//!
+//! Of n doubts of which k were taken, m probes miss all k with the chance C(n − m, k) / C(n, k), where duplicates are refused.
+//! Below one in ten it isn't believed. Where they are charged, each probe costs a second price with the chance k in n: about
+//! two prices on the average before it is held, whatever n. Where they are refused, what is in doubt is held by mistake in one
+//! such case of ten at most; a proof is for good, so that is a matter of the first doubts of an account.
+//!
+//! What fell is money: k is that divided by the dearest price in doubt, rounded up, the fewest that can have been taken. With
+//! unequal prices a provider that refuses duplicates is then never held sooner than said, and one that charges them costs
+//! about two of the dearest. Every refund that is due counts as come, and every unfinished order as given back unseen: neither
+//! can hide a charge. A top-up of just the price of what was taken can.
+//!
+//! - [`weigh`]: what a look at the balance makes of one that was taken.
+
+mod weigh;
+
+use serde::{Deserialize, Serialize};
+
+use super::books;
+use super::orders::Loaded;
+use super::settle::DoubtTerms;
+use super::ticket::Claim;
+use super::tx::Tx;
+use super::{Journal, JournalError};
+use crate::balance::Verdict;
+use crate::order::{Alarm, State};
+use crate::types::{Placed, Timestamp};
+
+pub use weigh::{Look, Weighed};
+
+/// What is known about probes at the provider of an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Probing {
+    /// Nothing yet: the next probe goes alone, between two looks at the balance.
+    Unproven,
+    /// One that goes alone is on its way.
+    Asked,
+    /// It was taken, or may have been, and it isn't known what that shows.
+    Spent(First),
+    /// Duplicates are refused free of charge.
+    Proven,
+    /// The provider may charge duplicates, or the balance showed a charge that nothing explains: no probe goes until the
+    /// alarm about it is seen.
+    Unsafe,
+}
+
+/// A probe that goes alone, noted before it leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct First {
+    order: i64,
+    attempt: u32,
+    /// When it was claimed, in unix milliseconds.
+    at_ms: i64,
+}
+
+/// What the probes that went alone have shown so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+struct Trial {
+    /// So many in a row were taken, and none refused.
+    missed: u64,
+    /// When the first of those was claimed, in unix milliseconds.
+    since_ms: i64,
+    /// Doubts that had rested by this line of the ledger were not taken.
+    free_up_to: Option<i64>,
+}
+
+const PROVEN: &str = "refused";
+
+fn key(account: &str) -> String {
+    format!("probing:{account}")
+}
+
+fn first_key(account: &str) -> String {
+    format!("first_probe:{account}")
+}
+
+fn trial_key(account: &str) -> String {
+    format!("trial:{account}")
+}
+
+fn trial(tx: &Tx<'_>, account: &str) -> Result<Trial, JournalError> {
+    // One that can't be read counts nothing and frees none.
+    let text = tx.fact(&trial_key(account))?;
+    Ok(text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default())
+}
+
+fn keep_trial(tx: &Tx<'_>, account: &str, trial: &Trial) -> Result<(), JournalError> {
+    tx.set_fact(&trial_key(account), &serde_json::to_string(trial).unwrap_or_default())
+}
+
+/// "refused", or the number of an alarm.
+fn word_of(tx: &Tx<'_>, account: &str) -> Result<Option<String>, JournalError> {
+    if let Some(word) = tx.fact(&key(account))? {
+        return Ok(Some(word));
+    }
+    // It was once kept without the account's name.
+    let of_the_only_one = "SELECT value FROM facts WHERE key = 'probing' \
+         AND (SELECT count(DISTINCT account) FROM services) = 1";
+    tx.find(of_the_only_one, [], |row| row.get(0))
+}
+
+pub(super) fn probing(tx: &Tx<'_>, account: &str) -> Result<Probing, JournalError> {
+    let word = word_of(tx, account)?;
+    if word.as_deref() == Some(PROVEN) {
+        return Ok(Probing::Proven);
+    }
+    if let Some(alarm) = word.and_then(|word| word.parse::<i64>().ok()) {
+        let open = "SELECT 1 FROM alarms WHERE n = ?1 AND acked_at IS NULL AND gone_at IS NULL";
+        if tx.find(open, [alarm], |_| Ok(()))?.is_some() {
+            return Ok(Probing::Unsafe);
+        }
+    }
+    alone(tx, account)
+}
+
+/// What became of the probe that went alone.
+fn alone(tx: &Tx<'_>, account: &str) -> Result<Probing, JournalError> {
+    let Some(text) = tx.fact(&first_key(account))? else { return Ok(Probing::Unproven) };
+    // A note that can't be read is one all the same.
+    let first: First = serde_json::from_str(&text).unwrap_or(First { order: 0, attempt: 0, at_ms: 0 });
+    let in_flight = tx.find(
+        "SELECT 1 FROM attempts WHERE order_id = ?1 AND n = ?2 AND verdict IS NULL",
+        (first.order, first.attempt),
+        |_| Ok(()),
+    )?;
+    Ok(if in_flight.is_some() { Probing::Asked } else { Probing::Spent(first) })
+}
+
+/// Doubts that had rested by this line of the ledger are probed like everything else: they were not taken.
+pub(super) fn free_up_to(tx: &Tx<'_>, account: &str) -> Result<Option<i64>, JournalError> {
+    Ok(trial(tx, account)?.free_up_to)
+}
+
+/// The probe that goes alone is claimed: in the same transaction as its attempt.
+pub(super) fn first_goes(
+    tx: &Tx<'_>,
+    account: &str,
+    claim: &Claim,
+    now: Timestamp,
+) -> Result<(), JournalError> {
+    let first = First { order: claim.order.0, attempt: claim.n.0, at_ms: now.millis() };
+    tx.set_fact(&first_key(account), &serde_json::to_string(&first).unwrap_or_default())
+}
+
+/// It is answered: one that was surely not taken is none, and another goes in its place.
+pub(super) fn first_answered(tx: &Tx<'_>, claim: &Claim, outcome: &Placed) -> Result<(), JournalError> {
+    let Some(account) = &claim.first_probe_of else { return Ok(()) };
+    match outcome {
+        Placed::NotTaken(_) | Placed::AlreadyExists => forget_first(tx, account),
+        Placed::Taken(_) | Placed::Unclear(_) => Ok(()),
+    }
+}
+
+fn forget_first(tx: &Tx<'_>, account: &str) -> Result<(), JournalError> {
+    tx.execute("DELETE FROM facts WHERE key = ?1", [first_key(account)])?;
+    Ok(())
+}
+
+/// A probe that was taken without a proof counts as one, and another may go.
+fn count_first(tx: &Tx<'_>, account: &str) -> Result<(), JournalError> {
+    if let Probing::Spent(first) = alone(tx, account)? {
+        let known = trial(tx, account)?;
+        let since_ms = if known.missed == 0 { first.at_ms } else { known.since_ms };
+        keep_trial(tx, account, &Trial { missed: known.missed.saturating_add(1), since_ms, ..known })?;
+    }
+    forget_first(tx, account)
+}
+
+/// Those that were counted before this balance was read say nothing of what is in doubt since, and count no more.
+fn count_anew_since(tx: &Tx<'_>, account: &str, since: Timestamp) -> Result<u64, JournalError> {
+    let known = trial(tx, account)?;
+    if known.missed > 0 && known.since_ms <= since.millis() {
+        keep_trial(tx, account, &Trial { missed: 0, ..known })?;
+        return Ok(0);
+    }
+    Ok(known.missed)
+}
+
+/// No probe goes until a person has seen this. Said once for the same text.
+fn accuse(tx: &Tx<'_>, account: &str, name: Alarm, text: &str, now: Timestamp) -> Result<(), JournalError> {
+    let known = word_of(tx, account)?;
+    let open = books::open_alarm(tx, name, text)?;
+    if open.is_some_and(|n| known.as_deref() == Some(&n.to_string())) {
+        return Ok(());
+    }
+    let n = match open {
+        Some(n) => n,
+        None => books::alarm_without_order(tx, now, name, text)?,
+    };
+    tx.event(now, None, None, "probing", text)?;
+    tx.set_fact(&key(account), &n.to_string())?;
+    count_first(tx, account)?;
+    tx.ring(super::wake::Rung::SETTLE);
+    Ok(())
+}
+
+/// What may become of doubts that nothing but a probe can settle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Probes {
+    /// They are asked for.
+    Ask,
+    /// Not now.
+    Wait,
+    /// None goes: what would be probed is held.
+    Hold,
+}
+
+/// What may become of each doubt.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Standing {
+    all: Probes,
+    free_up_to: Option<i64>,
+}
+
+impl Standing {
+    /// What may become of this one.
+    pub(super) fn of(&self, order: &Loaded) -> Probes {
+        let is_free = self.free_up_to.is_some_and(|line| order.rested_after.is_some_and(|rest| rest <= line));
+        if self.all == Probes::Wait && is_free { Probes::Ask } else { self.all }
+    }
+}
+
+/// Whether probes are asked for now of these doubts, all that aren't held.
+pub(super) fn probes(
+    tx: &Tx<'_>,
+    doubts: &[Loaded],
+    terms: &DoubtTerms,
+    now: Timestamp,
+) -> Result<Standing, JournalError> {
+    if terms.can_list {
+        return Ok(Standing { all: Probes::Wait, free_up_to: None });
+    }
+    let waits = |order: &Loaded| order.life.state == State::InDoubt && order.rested_after.is_some();
+    let may_hold = !terms.policy_hold && terms.balance != Verdict::AllTaken && doubts.iter().any(waits);
+    let all = match probing(tx, &terms.account)? {
+        Probing::Proven => Probes::Ask,
+        Probing::Unproven if terms.looked && is_at_rest(tx)? => Probes::Ask,
+        Probing::Spent(_) if terms.weighed == Weighed::CantTell && may_hold => {
+            accuse(tx, &terms.account, Alarm::Duplicates, CANT_TELL, now)?;
+            Probes::Hold
+        }
+        Probing::Spent(_) if terms.weighed == Weighed::Unlikely && may_hold => {
+            accuse(tx, &terms.account, Alarm::Duplicates, UNLIKELY, now)?;
+            Probes::Hold
+        }
+        Probing::Unsafe => Probes::Hold,
+        Probing::Unproven | Probing::Asked | Probing::Spent(_) => Probes::Wait,
+    };
+    Ok(Standing { all, free_up_to: free_up_to(tx, &terms.account)? })
+}
+
+macro_rules! and_now {
+    ($seen:literal) => {
+        concat!(
+            $seen,
+            " Nothing in doubt is sent again; it is held. Drop the provider's export into reconcile/, or look the IMEIs up there \
+             and say what you found (imeid resolve). Where it charges duplicates set policy = \"hold\" in [in_doubt]; where it \
+             refuses them free of charge, imeid ack of this alarm lets the next order in doubt be sent to find out"
+        )
+    };
+}
+
+const CANT_TELL: &str = and_now!(
+    "an order in doubt was sent once more and not refused as a duplicate, or its answer was lost, and the balance doesn't \
+     show what that cost: this provider may charge duplicates."
+);
+
+const UNLIKELY: &str = and_now!(
+    "orders in doubt were sent once more, one at a time, and none was refused as a duplicate, though the balance shows that \
+     some had been taken the first time: this provider may charge duplicates."
+);
+
+/// Whether nothing of ours is on its way and every doubt's quiet period is over.
+fn is_at_rest(tx: &Tx<'_>) -> Result<bool, JournalError> {
+    let unquiet = tx.find(
+        "SELECT 1 FROM orders WHERE state IN (1, 2, 4, 5) AND (state = 1 OR state = 2 AND rested_after IS NULL) LIMIT 1",
+        [],
+        |_| Ok(()),
+    )?;
+    Ok(unquiet.is_none())
+}
+
+impl Journal {
+    /// The first probe was refused as a duplicate, free of charge as far as the balance shows: from now on probes go
+    /// like everything else.
+    ///
+    /// # Errors
+    /// The journal can't be written.
+    pub async fn probes_are_refused(&self, account: String, now: Timestamp) -> Result<(), JournalError> {
+        self.write(move |tx| match probing(tx, &account)? {
+            Probing::Proven | Probing::Unsafe => Ok(()),
+            Probing::Unproven | Probing::Asked | Probing::Spent(_) => {
+                tx.set_fact(&key(&account), PROVEN)?;
+                forget_first(tx, &account)?;
+                tx.execute("DELETE FROM facts WHERE key = ?1", [trial_key(&account)])?;
+                tx.ring(weigh::MAY_GO);
+                tx.event(now, None, None, "probing", "duplicates are refused free of charge")
+            }
+        })
+        .await
+    }
+
+    /// The balance accuses: an alarm, and no probe goes until a person has seen it. Said once for the same text.
+    ///
+    /// # Errors
+    /// The journal can't be written.
+    pub async fn balance_accuses(
+        &self,
+        account: String,
+        name: Alarm,
+        text: String,
+        now: Timestamp,
+    ) -> Result<(), JournalError> {
+        self.write(move |tx| accuse(tx, &account, name, &text, now)).await
+    }
+
+    /// Whether no probe may go because of an alarm that nobody has seen.
+    ///
+    /// # Errors
+    /// The journal can't be read.
+    pub async fn probes_are_unsafe(&self, account: String) -> Result<bool, JournalError> {
+        self.write(move |tx| Ok(probing(tx, &account)? == Probing::Unsafe)).await
+    }
+}

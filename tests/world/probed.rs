@@ -1,0 +1,59 @@
+//! A story of doubts at a provider that charges duplicates and lists nothing: some were taken, some were not, and what is
+//! sent again goes alone, until the balance shows enough to hold the rest.
+
+use std::time::Duration;
+
+use imeid::simulator::{Delay, Duplicates, Options, Share};
+
+use super::clearing::{faults, file, says};
+use super::points::Crashed;
+use super::{Knobs, World, oracle};
+
+const TURNS: u32 = 120;
+const STEP: Duration = Duration::from_secs(30);
+
+/// The world that it is played in. A probe that is lost in a crash is one more that can have been paid twice.
+pub(crate) fn world(power_cut: bool, seed: u64) -> World {
+    let options = Options {
+        listing: false,
+        duplicates: Duplicates::Charge,
+        latency: Delay::Fixed(Duration::from_secs(2)),
+        completion: Delay::Fixed(Duration::from_secs(20)),
+        rejected: Share::from_ppm(0),
+        ..super::provider(seed)
+    };
+    let mut world = World::new(options, Knobs { workers: 8, ..Knobs::default() });
+    world.loses = power_cut;
+    world.may_pay_twice = 3;
+    fastrand::seed(seed);
+    world
+}
+
+/// One process's part of it: until every doubt is answered or held, unless it dies.
+pub(crate) fn live(world: &mut World) -> Result<(), Crashed> {
+    world.start()?;
+    if world.dropped.is_empty() {
+        world.drop_file(file("older", 0, 0..6));
+    }
+    for _ in 0..TURNS {
+        world.turn()?;
+        world.check();
+        if world.dropped.len() == 1 && oracle::is_at_rest(world) {
+            world.wire.change(&faults("drop-after=2x,drop-before=4x"));
+            world.drop_file(file("stock", 1, 10..16));
+        }
+        if world.dropped.len() == 2 && oracle::is_at_rest(world) {
+            break;
+        }
+        world.pass(STEP)?;
+    }
+    assert!(!says(world, "state IN (1, 2)"), "something is in doubt for good");
+    // What is held keeps its file back for a day.
+    for _ in 0..3 {
+        world.pass(Duration::from_secs(90_000))?;
+        world.turn()?;
+    }
+    world.check();
+    oracle::check_rest(world);
+    Ok(())
+}
