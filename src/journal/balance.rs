@@ -1,5 +1,6 @@
 //! The balance's side of the books: sums to hold it against, and the baseline.
 
+use super::tx::Tx;
 use super::view::View;
 use super::{Journal, JournalError};
 use crate::balance::{Baseline, Books};
@@ -19,6 +20,13 @@ const LAST: &str = "SELECT id, at FROM ledger ORDER BY id DESC LIMIT 1";
 
 fn baseline_key(account: &str) -> String {
     format!("baseline:{account}")
+}
+
+/// In an older copy: what its original ordered since isn't in the books, so no balance from before is one to hold later
+/// ones against.
+pub(super) fn forget_baselines(tx: &Tx<'_>) -> Result<(), JournalError> {
+    tx.execute("DELETE FROM facts WHERE key LIKE 'baseline:%'", [])?;
+    Ok(())
 }
 
 impl View {

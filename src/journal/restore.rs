@@ -14,6 +14,7 @@
 use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
 
+use super::balance;
 use super::books;
 use super::codes::ASSUMED;
 use super::orders::{self, COLUMNS, Rules, Telling};
@@ -211,6 +212,7 @@ pub(super) fn begin(tx: &Tx<'_>, archive: &InArchive, now: Timestamp) -> Result<
     tx.set_fact(WAS_COPY, stamp.map_or(&own, |stamp| &stamp.journal))?;
     tx.set_fact(JOURNAL_ID, &new_id())?;
     tx.execute("DELETE FROM facts WHERE key IN (?1, ?2)", [COPY_OF, COPIED_AT])?;
+    balance::forget_baselines(tx)?;
     pause::begin_anew(tx, Scope::All, PauseReason::OlderCopy, &progress.text, now)?;
     books::alarm_without_order(tx, now, name, &progress.text)?;
     Ok(true)

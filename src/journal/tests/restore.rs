@@ -1,6 +1,7 @@
 //! A journal that is an older copy of itself.
 
 use super::*;
+use crate::balance::{Baseline, Books};
 use crate::gate::Scope;
 use crate::order::PauseReason;
 
@@ -51,10 +52,20 @@ async fn a_copy_that_is_put_back_sends_nothing_of_what_it_knows_until_a_person_s
     let in_flight = bench.claim(1).await;
     let copied_at = bench.now().millis();
     let id = bench.stamp().journal;
+    let baseline = Baseline {
+        at_ms: copied_at,
+        balance: Money::from_micros(1_000_000),
+        books: Books::default(),
+        refunds_missing: Money::ZERO,
+    };
+    bench.journal.set_baseline("reseller".to_owned(), baseline).await.unwrap();
     let bench = bench.put_back().await;
+    assert_eq!(bench.journal.read_here(|view| view.baseline("reseller")).unwrap(), Some(baseline));
     bench.pass(Duration::from_secs(3600));
     assert_eq!(bench.start(None).await, Some(5));
     bench.recount();
+    let known = bench.journal.read_here(|view| view.baseline("reseller")).unwrap();
+    assert_eq!(known, None, "what its original was charged since isn't in the books");
     assert_eq!(bench.state(ordered), State::Ordered);
     assert_eq!(bench.state(doubt), State::InDoubt);
     assert_eq!(bench.number("SELECT count(*) FROM orders WHERE state = 2 AND unaccounted > 0"), 5);
