@@ -30,9 +30,9 @@ pub struct Sent {
     pub had_room: bool,
 }
 
-/// Sends a durable attempt, once, over a connection apart if `apart` says so, and hands its answer to the journal, where it takes up a permit of `room`, if there is
-/// one, until it is committed. If this future is dropped before the answer is there, so is the ticket, and the order is in
-/// doubt at once.
+/// Sends a durable attempt, once, over a connection of its own if it is to go `apart`, and hands its answer to the journal,
+/// where it takes up a permit of `room`, if there is one, until it is committed. If this future is dropped before the answer
+/// is there, so is the ticket, and the order is in doubt at once.
 pub async fn send(
     ticket: AttemptTicket,
     apart: bool,

@@ -75,8 +75,8 @@ fn connections_that_the_server_closes_when_idle_leave_no_false_doubt() {
 /// What the daemon says once, when it gives up using connections again.
 const NONE_ANY_MORE: &str = "until the next start each order has one of its own";
 
-/// Of a file of `rows`: behind so many orders over connections that had carried one, all others over such break this way: so many broke, and are in
-/// doubt.
+/// Of a file of `rows`: behind so many orders over connections that had carried one, all others over such break this way. So
+/// many broke, and so many are in doubt.
 fn broken_again(
     rows: u32,
     after: usize,
