@@ -16,11 +16,13 @@
 mod world;
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Duration;
 
 use fastrand::Rng;
 use imeid::simulator::{Delay, Options, Share};
+use rstest::rstest;
 
 use world::clearing::Story;
 use world::empty;
@@ -143,16 +145,14 @@ fn every_point(setting: Setting) {
     }
 }
 
-#[test]
-fn a_crash_at_any_point_loses_nothing_and_pays_nothing_twice() {
-    every_point(SETTINGS[0]);
-    every_point(SETTINGS[1]);
+#[rstest]
+fn a_crash_at_any_point_loses_nothing_and_pays_nothing_twice(#[values(true, false)] lists: bool) {
+    every_point(Setting { lists, power_cut: false });
 }
 
-#[test]
-fn a_power_cut_at_any_point_loses_nothing_and_pays_nothing_twice() {
-    every_point(SETTINGS[2]);
-    every_point(SETTINGS[3]);
+#[rstest]
+fn a_power_cut_at_any_point_loses_nothing_and_pays_nothing_twice(#[values(true, false)] lists: bool) {
+    every_point(Setting { lists, power_cut: true });
 }
 
 /// How many points a whole life of this story has, in which something must be cleared.
@@ -192,16 +192,14 @@ fn a_crash_at_any_point_before_an_export_clears_a_charge_changes_nothing() {
     clear_at_every_point(true);
 }
 
-#[test]
-fn a_second_crash_while_a_charge_waits_to_be_cleared_changes_nothing() {
-    for by_export in [false, true] {
-        let count = points_of_a_clearing(by_export);
-        for seed in 0..60 {
-            let mut rng: Rng = world::rng(seed);
-            let first = rng.usize(1..=count);
-            let kills = [first, rng.usize(1..=(count - first).max(60))];
-            clear_and_die(by_export, rng.bool(), &kills);
-        }
+#[rstest]
+fn a_second_crash_while_a_charge_waits_to_be_cleared_changes_nothing(#[values(false, true)] by_export: bool) {
+    let count = points_of_a_clearing(by_export);
+    for seed in 0..60 {
+        let mut rng: Rng = world::rng(seed);
+        let first = rng.usize(1..=count);
+        let kills = [first, rng.usize(1..=(count - first).max(60))];
+        clear_and_die(by_export, rng.bool(), &kills);
     }
 }
 
@@ -327,9 +325,11 @@ fn a_crash_at_any_point_around_the_fact_of_an_empty_list_changes_nothing() {
     }
 }
 
-#[test]
-fn a_second_crash_while_the_first_is_mended_changes_nothing() {
-    for seed in 0..60 {
+#[rstest]
+#[case(0..30)]
+#[case(30..60)]
+fn a_second_crash_while_the_first_is_mended_changes_nothing(#[case] seeds: Range<u64>) {
+    for seed in seeds {
         let mut rng: Rng = world::rng(seed);
         let setting = SETTINGS[rng.usize(0..SETTINGS.len())];
         let all = [files::random(&mut rng, 0, 30, 60), files::random(&mut rng, 1, 8, 20)];
