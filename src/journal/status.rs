@@ -65,6 +65,18 @@ pub struct ServiceQueue {
     pub are_sent: bool,
 }
 
+/// A row of a service's id, account, network id and name, and a count of orders.
+fn read_queue(row: &rusqlite::Row<'_>, are_sent: bool) -> rusqlite::Result<ServiceQueue> {
+    Ok(ServiceQueue {
+        service: ServiceId(row.get(0)?),
+        account: row.get(1)?,
+        network_id: NetworkId(row.get(2)?),
+        name: row.get(3)?,
+        orders: u64::try_from(row.get::<_, i64>(4)?).unwrap_or(0),
+        are_sent,
+    })
+}
+
 impl View {
     /// What waits to be sent, by service; of services that are no longer configured too.
     ///
@@ -77,16 +89,7 @@ impl View {
              WHERE batches.state NOT IN (4, 5) AND tallies.link = 0 AND tallies.state = 0 AND tallies.n > 0 \
              GROUP BY services.id ORDER BY services.id",
             [],
-            |row| {
-                Ok(ServiceQueue {
-                    service: ServiceId(row.get(0)?),
-                    account: row.get(1)?,
-                    network_id: NetworkId(row.get(2)?),
-                    name: row.get(3)?,
-                    orders: u64::try_from(row.get::<_, i64>(4)?).unwrap_or(0),
-                    are_sent: false,
-                })
-            },
+            |row| read_queue(row, false),
         )
     }
 
@@ -103,16 +106,7 @@ impl View {
                  JOIN services ON services.id = orders.service WHERE {sent} AND services.account <> ?1 \
                  GROUP BY services.id ORDER BY services.id"
             );
-            let of_those = self.all(&sql, [account], |row| {
-                Ok(ServiceQueue {
-                    service: ServiceId(row.get(0)?),
-                    account: row.get(1)?,
-                    network_id: NetworkId(row.get(2)?),
-                    name: row.get(3)?,
-                    orders: u64::try_from(row.get::<_, i64>(4)?).unwrap_or(0),
-                    are_sent: true,
-                })
-            })?;
+            let of_those = self.all(&sql, [account], |row| read_queue(row, true))?;
             for queue in of_those {
                 match found.iter_mut().find(|known| known.service == queue.service) {
                     Some(known) => known.orders = known.orders.saturating_add(queue.orders),
