@@ -56,8 +56,18 @@ const CHECK: &str = "Examples:
   imeid check --online    and what the provider says";
 const DEMO: &str = "It needs no account and costs nothing:
   imeid demo";
-const SIMULATE: &str = "Example:
-  imeid simulate --listen 127.0.0.1:8080";
+const SIMULATE: &str = r#"Examples:
+  imeid simulate --listen 127.0.0.1:8080
+  imeid simulate --listen 127.0.0.1:8080 --faults drop-after=2%,502-html-after=2%,500-before=3x
+  curl http://127.0.0.1:8080/sim/ledger     what was charged and given back, and how often twice
+  curl http://127.0.0.1:8080/sim/orders     every order that it took
+  curl http://127.0.0.1:8080/sim/entries    every movement of money
+  curl -d '{"maintenance": true}' http://127.0.0.1:8080/sim/config
+  curl -d '{"faults": "any:drop-before=100%"}' http://127.0.0.1:8080/sim/config
+
+A fault is KIND-before (the request isn't executed) or KIND-after (it is, and charged), then = and a share of the orders (2%) or a count (3x: the next three). With any: in front it strikes other calls too. Kinds: drop (the connection closes without a byte), hang (no answer), an HTTP status from 300 to 599, alone or with -html (a proxy's page) or -retry (Retry-After: 2), empty, odd-error (a text that nobody knows); with -after only: cut (half of the answer), wrong-imei, several (a second order in the answer), late (executed long after the connection closed).
+
+/sim/config changes it while it runs: credit, prices, duplicates, account, maintenance, listing, completion, rejected, latency, at_once, faults and more, each as on the command line. What it doesn't know it answers with the list of all that there are."#;
 
 #[derive(Debug, Subcommand)]
 enum Command {

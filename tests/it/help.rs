@@ -35,6 +35,21 @@ fn every_command_explains_itself_with_an_example() {
 }
 
 #[test]
+fn the_simulators_help_names_every_fault_that_it_takes() {
+    let help = said(&["simulate", "--help"]);
+    let refused = program().args(["simulate", "--faults", "abacus-after=1%"]).output().unwrap();
+    let refused = String::from_utf8(refused.stderr).unwrap();
+    let named = refused.split_once("is no fault: ").expect("it lists them").1;
+    let named = named.split_once("each with").expect("up to what each has").0;
+    let words = named.split(|c: char| !c.is_alphanumeric() && c != '-').filter(|word| !word.is_empty());
+    let kinds: Vec<_> = words.filter(|word| !["to", "with", "or"].contains(word)).collect();
+    assert!(kinds.len() > 10, "{kinds:?}");
+    for kind in kinds {
+        assert!(help.contains(kind), "{kind}:\n{help}");
+    }
+}
+
+#[test]
 fn each_shell_gets_something_to_complete_every_command_with() {
     for shell in ["bash", "zsh", "fish"] {
         let script = said(&["completions", shell]);
