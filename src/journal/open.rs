@@ -124,6 +124,13 @@ fn configure_writer(connection: &Connection) -> Result<(), JournalError> {
     connection.pragma_update(None, "journal_size_limit", 64 * 1024 * 1024)?;
     connection.pragma_update(None, "cache_size", -8192)?;
     connection.pragma_update(None, "trusted_schema", "OFF")?;
+    plan_once(connection)?;
     connection.set_prepared_statement_cache_capacity(PREPARED_STATEMENTS);
+    Ok(())
+}
+
+/// Plans don't depend on what is bound. Else a statement with a bound limit is planned anew with each value of it.
+pub(super) fn plan_once(connection: &Connection) -> Result<(), JournalError> {
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     Ok(())
 }

@@ -223,3 +223,19 @@ fn a_scan_is_told_from_a_walk_through_what_is_live() {
         assert!(!is_scan(step), "{step}");
     }
 }
+
+#[tokio::test]
+async fn a_statement_is_planned_once_whatever_is_bound() {
+    fn planned_anew(connection: &Connection) -> i32 {
+        let sql = "SELECT id FROM orders WHERE state = 0 AND batch = ?1 AND due_at <= 5 ORDER BY due_at, id LIMIT ?2";
+        let mut statement = connection.prepare(sql).unwrap();
+        for limit in 1..=3 {
+            assert_eq!(statement.query_map([1, limit], |_| Ok(())).unwrap().count(), 0);
+        }
+        statement.get_status(rusqlite::StatementStatus::RePrepare)
+    }
+    let bench = Bench::new().await;
+    let written = bench.journal.write(|tx| Ok(planned_anew(tx.connection()))).await.unwrap();
+    let read = bench.journal.read_here(|view| Ok(planned_anew(view.connection()))).unwrap();
+    assert_eq!((written, read), (0, 0));
+}
