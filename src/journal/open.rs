@@ -20,11 +20,15 @@ use super::{
 const PREPARED_STATEMENTS: usize = 128;
 
 pub(super) fn migrations() -> Migrations<'static> {
-    Migrations::new(vec![M::up(include_str!("migrations/1.sql")), M::up(include_str!("migrations/2.sql"))])
+    Migrations::new(vec![
+        M::up(include_str!("migrations/1.sql")),
+        M::up(include_str!("migrations/2.sql")),
+        M::up(include_str!("migrations/3.sql")),
+    ])
 }
 
 /// How many migrations this version knows.
-pub(super) const SCHEMA: usize = 2;
+pub(super) const SCHEMA: usize = 3;
 
 impl Journal {
     /// Opens the journal at `path`, creating it if there is none, brings its schema up to date and starts the writer.

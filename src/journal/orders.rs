@@ -73,6 +73,10 @@ pub(super) const COLUMNS: &str = "id, service, imei, batch, first_row, state, pr
      inferred, presumed, charged, has_result, attempts, joined, retried, due_at, doubt_since, doubt_first, earlier, \
      ordered_at, done_at, rested_after, named";
 
+/// What is on its way, or whose outcome isn't known. SQLite finds those by their index where a statement has this, or one of
+/// these states by itself.
+pub(super) const UNSURE: &str = "(state = 1 OR state = 2 OR state = 4 OR state = 5)";
+
 /// Of the account that is the statement's first parameter. Only the configured account is asked: what it tells, and what it
 /// doesn't, shows nothing of another one's orders.
 pub(super) const OF_ACCOUNT: &str = "service IN (SELECT id FROM services WHERE account = ?1)";
@@ -383,8 +387,7 @@ pub(super) fn held_for(tx: &Tx<'_>, order: OrderId, why: Option<&str>) -> Result
 pub(super) fn lose_all_in_flight(tx: &Tx<'_>, now: Timestamp, rules: &Rules) -> Result<usize, JournalError> {
     let mut found = Vec::new();
     {
-        let mut statement =
-            tx.prepare(&format!("SELECT {COLUMNS} FROM orders WHERE state IN (1, 2, 4, 5) AND state = 1"))?;
+        let mut statement = tx.prepare(&format!("SELECT {COLUMNS} FROM orders WHERE state = 1"))?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
             found.push(read(row)?);

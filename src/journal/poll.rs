@@ -64,7 +64,7 @@ impl View {
         )?;
         // Of one that was listed twice a person says which id is asked after.
         let given_up = self.all(
-            "SELECT id, provider_id, imei, ordered_at, 1, service FROM orders WHERE state IN (1, 2, 4, 5) AND state = 5 \
+            "SELECT id, provider_id, imei, ordered_at, 1, service FROM orders WHERE state = 5 \
              AND due_at <= ?2 AND provider_id IS NOT NULL AND charged = 1 \
              AND service IN (SELECT id FROM services WHERE account = ?1) ORDER BY due_at, id LIMIT ?3",
             (account, now.millis(), limit),
@@ -92,7 +92,7 @@ impl View {
             read_due,
         )?;
         let given_up = self.all(
-            "SELECT id, provider_id, imei, ordered_at, 1, service FROM orders WHERE state IN (1, 2, 4, 5) AND state = 5 \
+            "SELECT id, provider_id, imei, ordered_at, 1, service FROM orders WHERE state = 5 \
              AND due_at > ?2 AND provider_id IS NOT NULL AND charged = 1 \
              AND service IN (SELECT id FROM services WHERE account = ?1) ORDER BY due_at, id LIMIT ?3",
             (account, latest_given_up.millis(), limit),
@@ -112,7 +112,7 @@ impl View {
             |row| row.get(0),
         )?;
         let given_up: Option<Option<i64>> = self.find(
-            "SELECT min(due_at) FROM orders WHERE state IN (1, 2, 4, 5) AND state = 5 AND provider_id IS NOT NULL AND charged = 1 \
+            "SELECT min(due_at) FROM orders WHERE state = 5 AND provider_id IS NOT NULL AND charged = 1 \
              AND service IN (SELECT id FROM services WHERE account = ?1)",
             [account],
             |row| row.get(0),

@@ -210,7 +210,7 @@ impl<'a, 't> Claiming<'a, 't> {
 
     fn in_flight(&self, service: Option<ServiceId>) -> Result<usize, JournalError> {
         let found = self.tx.find(
-            "SELECT count(*) FROM orders WHERE state IN (1, 2, 4, 5) AND state = 1 AND (?1 IS NULL OR service = ?1)",
+            "SELECT count(*) FROM orders WHERE state = 1 AND (?1 IS NULL OR service = ?1)",
             [service.map(|service| service.0)],
             |row| row.get::<_, i64>(0),
         )?;
