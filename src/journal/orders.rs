@@ -253,7 +253,7 @@ fn save(tx: &Tx<'_>, order: &Loaded) -> Result<(), JournalError> {
          earlier = ?14, ordered_at = ?15, done_at = ?16, probe_ok = 0, \
          absent_since = CASE WHEN doubt_since IS ?11 AND (?2 = 2 OR (?7 > 0 AND provider_id = ?13 AND charged = ?8)) \
          THEN absent_since END, \
-         rested_after = CASE WHEN ?2 IN (2, 4, 5) OR (?2 <> 1 AND ?7 > 0 AND ?13 IS NOT NULL) THEN ?17 END, \
+         rested_after = ?17, \
          held_for = CASE WHEN state = ?2 AND (?2 <> 2 OR doubt_since IS ?11) THEN held_for END, named = ?18 WHERE id = ?1",
         rusqlite::params![
             order.id.0,
@@ -272,10 +272,19 @@ fn save(tx: &Tx<'_>, order: &Loaded) -> Result<(), JournalError> {
             order.earlier.map(|id| id.0),
             millis(order.ordered_at),
             millis(order.done_at),
-            order.rested_after,
+            order.rested_after.filter(|_| rests(life)),
             life.named,
         ],
     )
+}
+
+/// Whether a quiet period that is over is still one that counts.
+const fn rests(life: &Order) -> bool {
+    match life.state {
+        State::InDoubt | State::OrderedNoId | State::Held => true,
+        State::Submitting => false,
+        _ => life.presumed > 0 && life.id.is_some(),
+    }
 }
 
 /// What its rows are counted under.
