@@ -11,6 +11,7 @@ use rusqlite_migration::{M, Migrations};
 use tokio_util::sync::CancellationToken;
 
 use super::opened::Opened;
+use super::tx::Held;
 use super::writer::{self, Common};
 use super::{
     Journal, JournalError, Shared, Tx, Wakes, damage, pause, rest, restore, standing, start, unrecorded,
@@ -73,7 +74,7 @@ impl Journal {
         connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
         opened.remember();
         let standing = standing::Standing::default();
-        standing.set(pause::list(&Tx::new(&connection, &rest))?);
+        standing.set(pause::list(&Tx::new(&connection, &rest, Held::default()))?);
         let common = Common {
             wakes: Wakes::default(),
             damage: damage::Found::new(path),
@@ -86,12 +87,12 @@ impl Journal {
             opened: Arc::new(opened),
             writer_gone: CancellationToken::new(),
         };
-        let writer = writer::Writer::new(connection, receiver, common.clone());
+        let writer = writer::Writer::new(receiver, common.clone());
         let gone = common.writer_gone.clone().drop_guard();
         let work = move || {
             // However it ends, a panic too.
             let _gone = gone;
-            writer.run();
+            writer.run(connection);
         };
         let thread = std::thread::Builder::new()
             .name("journal".to_owned())
