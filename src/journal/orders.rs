@@ -7,7 +7,7 @@ use std::time::Duration;
 use rusqlite::Row;
 
 use super::again::{self, Told};
-use super::books;
+use super::books::{self, AttemptRow};
 use super::codes::{Link, RESULT_REJECTED, TALLY_DUPLICATE, result_code, state_code, state_of};
 use super::tx::Tx;
 use super::wake::Rung;
@@ -66,6 +66,8 @@ pub(super) struct Loaded {
     pub(super) earlier: Option<OrderId>,
     pub(super) ordered_at: Option<Timestamp>,
     pub(super) done_at: Option<Timestamp>,
+    /// The attempt in flight, where its claim told it and nothing of the order was read since ([`plain`](super::plain)).
+    pub(super) attempt: Option<AttemptRow>,
 }
 
 /// The columns that [`read`] reads, in its order.
@@ -122,6 +124,7 @@ pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Loaded> {
         ordered_at: time(20)?,
         done_at: time(21)?,
         rested_after: row.get(22)?,
+        attempt: None,
     })
 }
 
@@ -161,6 +164,19 @@ pub(super) struct Telling<'a> {
 /// Carries an order through one event: its row, its money, its tallies and what people must see, all in `tx`.
 /// An illegal event changes nothing and raises an alarm.
 pub(super) fn advance(
+    tx: &Tx<'_>,
+    order: &mut Loaded,
+    event: &Event,
+    now: Timestamp,
+    rules: &Rules,
+    telling: &Telling<'_>,
+) -> Result<Option<Moved>, JournalError> {
+    advance_and(save, tx, order, event, now, rules, telling)
+}
+
+/// [`advance`], with another way to write the order's row.
+pub(super) fn advance_and(
+    save: impl FnOnce(&Tx<'_>, &Loaded) -> Result<(), JournalError>,
     tx: &Tx<'_>,
     order: &mut Loaded,
     event: &Event,

@@ -26,6 +26,7 @@ impl Claiming<'_, '_> {
                     break;
                 }
                 let took = self.claim_from(batch.0, share.min(self.left))?;
+                self.write_begun()?;
                 if took == share {
                     busy.push(batch);
                 }
