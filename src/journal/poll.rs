@@ -189,7 +189,7 @@ fn record(
     }
     match &result.told {
         PollTold::Status(told) if told.status != ProviderStatus::Pending => {
-            keep(tx, result.order, told, now)?;
+            keep(tx, &order, told, now)?;
             let telling = Telling { what: "status", text: &told.status_raw, via: "status", quiet: false };
             orders::advance(tx, &mut order, &Event::Status(told.status), now, rules, &telling)?;
             Ok(())
@@ -239,16 +239,16 @@ fn ask_again(tx: &super::Tx<'_>, result: &PollResult) -> Result<(), JournalError
 /// Keeps the raw answer, and the text that the result is made of.
 pub(super) fn keep(
     tx: &super::Tx<'_>,
-    order: OrderId,
+    order: &Loaded,
     told: &ProviderOrder,
     now: Timestamp,
 ) -> Result<(), JournalError> {
     tx.execute(
         "INSERT INTO answers (order_id, at, kind, body) VALUES (?1, ?2, 'status', ?3)",
-        (order.0, now.millis(), &told.raw),
+        (order.id.0, now.millis(), &told.raw),
     )?;
-    super::export::note_title(tx, order, &told.package)?;
-    set_code(tx, order, &told.code)
+    super::export::note_title(tx, order.service, &told.package)?;
+    set_code(tx, order.id, &told.code)
 }
 
 /// When the provider last told something of an order that has ended.

@@ -1,6 +1,7 @@
 //! One transaction of the writer, and the little that every operation needs of it.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
 
 use rusqlite::{CachedStatement, Connection, Params};
 
@@ -8,7 +9,7 @@ use super::JournalError;
 use super::rest::Rest;
 use super::sums::Sums;
 use super::wake::Rung;
-use crate::types::{BatchId, OrderId, Timestamp};
+use crate::types::{BatchId, OrderId, ServiceId, Timestamp};
 
 /// An open transaction. Only the writer makes one.
 pub struct Tx<'a> {
@@ -19,6 +20,8 @@ pub struct Tx<'a> {
     paused: Cell<bool>,
     /// Whether a pause lets one order go to find out, once that was looked up.
     finds_out: Cell<Option<bool>>,
+    /// Titles of services that were noted in it.
+    titles: RefCell<BTreeSet<(ServiceId, String)>>,
     /// Changes that are written once for the whole transaction.
     sums: RefCell<Sums>,
     held: RefCell<Held<'a>>,
@@ -52,6 +55,7 @@ impl<'a> Tx<'a> {
             rung: Cell::new(Rung::NONE),
             paused: Cell::new(false),
             finds_out: Cell::new(None),
+            titles: RefCell::default(),
             sums: RefCell::default(),
             held: RefCell::new(held),
             lines: RefCell::default(),
@@ -109,6 +113,11 @@ impl<'a> Tx<'a> {
         let found = self.find("SELECT 1 FROM pauses WHERE one = 1 LIMIT 1", [], |_| Ok(()))?.is_some();
         self.finds_out.set(Some(found));
         Ok(found)
+    }
+
+    /// Whether nothing has noted this title of the service yet in this transaction.
+    pub(super) fn is_first_title(&self, service: ServiceId, title: &str) -> bool {
+        self.titles.borrow_mut().insert((service, title.to_owned()))
     }
 
     pub(super) const fn have_pauses_changed(&self) -> bool {

@@ -1,6 +1,8 @@
 //! What is written of orders that go the usual way, in few statements, and what comes in between.
 
 use super::*;
+use crate::gate::Scope;
+use crate::order::PauseReason;
 
 impl Bench {
     /// What the journal has of each order's attempts and of their money.
@@ -142,4 +144,16 @@ async fn an_attempt_that_is_not_as_it_was_claimed_is_read_before_it_is_booked() 
     assert_eq!(bench.finish(ticket, taken(7)).await.state, State::Ordered);
     assert_eq!(bench.number("SELECT charged FROM totals WHERE scope = 'day'"), 2 * PRICE.micros());
     bench.check_books();
+}
+
+#[tokio::test]
+async fn the_one_order_that_finds_out_of_its_services_pause_goes_alone() {
+    let bench = Bench::new().await;
+    bench.batch("stock", &imeis(4)).await;
+    let ticket = bench.claim(1).await.pop().unwrap();
+    let unknown = NotTaken::UnknownService("Invalid value of Network Id!".to_owned());
+    bench.finish(ticket, Placed::NotTaken(unknown)).await;
+    let scope = Scope::Service(bench.service);
+    bench.journal.pause_tried(scope, PauseReason::Service, true, bench.now()).await.unwrap();
+    assert_eq!(bench.claim(9).await.len(), 1);
 }
