@@ -153,6 +153,9 @@ async fn the_one_order_that_finds_out_of_its_services_pause_goes_alone() {
     let ticket = bench.claim(1).await.pop().unwrap();
     let unknown = NotTaken::UnknownService("Invalid value of Network Id!".to_owned());
     bench.finish(ticket, Placed::NotTaken(unknown)).await;
+    // The next ones were never sent.
+    let later = "UPDATE orders SET due_at = 9000000000000 WHERE attempts > 0";
+    bench.journal.write(|tx| tx.execute(later, [])).await.unwrap();
     let scope = Scope::Service(bench.service);
     bench.journal.pause_tried(scope, PauseReason::Service, true, bench.now()).await.unwrap();
     assert_eq!(bench.claim(9).await.len(), 1);
