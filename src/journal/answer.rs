@@ -5,6 +5,7 @@ use tokio::sync::oneshot;
 use super::books;
 use super::orders::{self, Loaded, Telling};
 use super::pause;
+use super::plain;
 use super::probing;
 use super::ticket::{AttemptTicket, Claim};
 use super::tx::Tx;
@@ -43,14 +44,16 @@ impl Journal {
         held: impl Send + 'static,
     ) -> oneshot::Receiver<Result<Recorded, JournalError>> {
         let (tell, told) = oneshot::channel();
-        let Some(claim) = ticket.spend() else { return told };
+        let Some(mut claim) = ticket.spend() else { return told };
+        // Believed once: if the journal says otherwise, the answer is recorded again with everything read first.
+        let mut known = claim.known.take().filter(|_| matches!(reply.outcome, Placed::Taken(_)));
         let (order, attempt, imei) = (claim.order, claim.n, claim.place.imei);
         let (answer, http) = (name(&reply.outcome), reply.http);
         let unrecorded = self.shared.common.unrecorded.clone();
         // Made only where it is shown: there are thousands of them.
         let text = tracing::enabled!(tracing::Level::DEBUG).then(|| words(&reply.outcome));
         self.record(
-            move |tx| finish(tx, &claim, &reply),
+            move |tx| finish(tx, &claim, known.take(), &reply),
             move |done| {
                 match &done {
                     Ok(Recorded { state, .. }) => {
@@ -81,9 +84,18 @@ impl Journal {
 /// The text of an attempt that we gave back ourselves: its order needn't back off.
 const RETURNED: &str = "given back unsent";
 
-fn finish(tx: &Tx<'_>, claim: &Claim, reply: &Reply<Placed>) -> Result<Recorded, JournalError> {
+/// `known`: the order as its claim left it, if it is believed to be so still. It is taken then, or this fails.
+fn finish(
+    tx: &Tx<'_>,
+    claim: &Claim,
+    known: Option<Box<Loaded>>,
+    reply: &Reply<Placed>,
+) -> Result<Recorded, JournalError> {
     let now = claim.clock.now();
-    let mut order = orders::load(tx, claim.order)?;
+    let mut order = match known {
+        Some(known) => *known,
+        None => orders::load(tx, claim.order)?,
+    };
     if reply.http.is_some() || !reply.body.is_empty() {
         tx.execute(
             "INSERT INTO answers (order_id, n, at, kind, http, body) VALUES (?1, ?2, ?3, 'placed', ?4, ?5)",
@@ -104,7 +116,11 @@ fn finish(tx: &Tx<'_>, claim: &Claim, reply: &Reply<Placed>) -> Result<Recorded,
         _ => KeyFacts::default(),
     };
     let event = Event::Answer(Answer::of(&outcome, key));
-    let moved = orders::advance(tx, &mut order, &event, now, &claim.rules, &telling)?;
+    let moved = if order.attempt.is_some() {
+        orders::advance_and(plain::save_taken, tx, &mut order, &event, now, &claim.rules, &telling)?
+    } else {
+        orders::advance(tx, &mut order, &event, now, &claim.rules, &telling)?
+    };
     if let Some(moved) = &moved {
         let brake = moved
             .effects
@@ -136,7 +152,9 @@ const fn passes(outcome: &Placed) -> bool {
 /// An id that is another order's of ours proves nothing about this one: one id, one order.
 fn distrust(tx: &Tx<'_>, order: &Loaded, outcome: &Placed, now: Timestamp) -> Result<Placed, JournalError> {
     let Placed::Taken(id) = outcome else { return Ok(outcome.clone()) };
-    match owner(tx, order, *id)? {
+    // Of a known order nothing is read: another one's id can't be entered for it, and it is recorded again.
+    let owner = if order.attempt.is_some() { None } else { owner(tx, order, *id)? };
+    match owner {
         Some(owner) if owner != order.id.0 => {
             let owner = books::shown(tx, &orders::load(tx, OrderId(owner))?)?;
             let what = format!("the provider answered with order id {id}, which is that of {owner}");

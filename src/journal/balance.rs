@@ -1,5 +1,6 @@
 //! The balance's side of the books: sums to hold it against, and the baseline.
 
+use super::orders::UNSURE;
 use super::tx::Tx;
 use super::view::View;
 use super::{Journal, JournalError};
@@ -49,13 +50,11 @@ impl View {
                 })
             },
         )?;
-        let without_id: Option<i64> = self.find(
+        let sql = format!(
             "SELECT coalesce(sum(attempts.price), 0) FROM orders JOIN attempts ON attempts.order_id = orders.id \
-             WHERE orders.state IN (1, 2, 4, 5) AND orders.state IN (2, 4, 5) AND orders.provider_id IS NULL \
-             AND attempts.verdict = 4",
-            [],
-            |row| row.get(0),
-        )?;
+             WHERE {UNSURE} AND state IN (2, 4, 5) AND orders.provider_id IS NULL AND attempts.verdict = 4"
+        );
+        let without_id: Option<i64> = self.find(&sql, [], |row| row.get(0))?;
         let presumed_without_id = Money::from_micros(without_id.unwrap_or(0));
         Ok(Books { presumed_without_id, ..sums.unwrap_or_default() })
     }

@@ -21,13 +21,14 @@ use crate::clock::local_day;
 use crate::gate::Scope;
 use crate::order::{Effect, Released, Source};
 use crate::schedule;
-use crate::types::{Money, OrderId, ProviderOrderId, ServiceId, Timestamp};
+use crate::types::{BatchId, Money, OrderId, ProviderOrderId, ServiceId, Timestamp};
 
 use alarms::alarm_text;
 pub(super) use alarms::{
     alarm, alarm_about_batch, alarm_is_gone, alarm_without_order, enter_alarm, log_alarm, open_alarm, shown,
 };
-use attempts::{AttemptRow, in_flight, oldest, set_verdict, source};
+pub(super) use attempts::AttemptRow;
+use attempts::{end_as_claimed, in_flight, oldest, set_verdict, source};
 
 /// Does what an effect says.
 pub(super) fn apply(
@@ -117,18 +118,15 @@ pub(super) fn begin(
     tx: &Tx<'_>,
     order: &Loaded,
     probe: bool,
-    price: Money,
-    day: i64,
-    known_id: i64,
+    row: &AttemptRow,
     now: Timestamp,
 ) -> Result<(), JournalError> {
     tx.execute(
         "INSERT INTO attempts (order_id, n, kind, price, day, claimed_at, known_id, entry) \
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, (SELECT coalesce(max(id), 0) FROM ledger))",
-        (order.id.0, order.attempts, i64::from(probe), price.micros(), day, now.millis(), known_id),
+        (order.id.0, row.n, i64::from(probe), row.price.micros(), row.day, now.millis(), row.known_id),
     )?;
-    let row = AttemptRow { n: order.attempts, price, day, known_id };
-    move_money(tx, order, &row, now, Account::None, Account::Reserved)
+    move_money(tx, order, row, now, Account::None, Account::Reserved)
 }
 
 fn end_in_flight(tx: &Tx<'_>, order: &Loaded, now: Timestamp, verdict: Verdict) -> Result<(), JournalError> {
@@ -154,13 +152,16 @@ fn charge(
     telling: &Telling<'_>,
 ) -> Result<(), JournalError> {
     // Beside what is charged and what is open there is one that was cleared at most.
-    let found = match source(tx, order.id, from)? {
+    let found = match source(tx, order, from)? {
         None => oldest(tx, order.id, Verdict::Cleared)?.map(|row| (row, Account::None)),
         found => found,
     };
     let n = match found {
         Some((row, account)) => {
-            set_verdict(tx, order.id, row.n, Verdict::Taken, now)?;
+            match &order.attempt {
+                Some(claimed) => end_as_claimed(tx, order.id, claimed, Verdict::Taken, now)?,
+                None => set_verdict(tx, order.id, row.n, Verdict::Taken, now)?,
+            }
             if account != Account::Charged {
                 move_money(tx, order, &row, now, account, Account::Charged)?;
             }
@@ -231,7 +232,7 @@ fn presume(
     now: Timestamp,
     rules: &Rules,
 ) -> Result<(), JournalError> {
-    match source(tx, order.id, from)? {
+    match source(tx, order, from)? {
         Some((row, account)) => {
             set_verdict(tx, order.id, row.n, Verdict::Presumed, now)?;
             move_money(tx, order, &row, now, account, Account::Presumed)
@@ -318,6 +319,20 @@ fn move_money(
         (_, Account::None) => "release",
     };
     ledger(tx, order, row.n, row.day, now, kind, row.price)?;
+    if to == Account::None {
+        // There is room under the day's cap again.
+        tx.ring(Rung::SUBMIT);
+    }
+    move_totals(tx, order.batch, row, from, to);
+    Ok(())
+}
+
+/// Adds to the totals what a claim has reserved for an order of this batch. Its ledger's line is the caller's.
+pub(super) fn reserved(tx: &Tx<'_>, batch: BatchId, row: &AttemptRow) {
+    move_totals(tx, batch, row, Account::None, Account::Reserved);
+}
+
+fn move_totals(tx: &Tx<'_>, batch: BatchId, row: &AttemptRow, from: Account, to: Account) {
     let price = row.price.micros();
     let delta = |account: Account| match (account == to, account == from) {
         (true, false) => price,
@@ -329,15 +344,10 @@ fn move_money(
         presumed: delta(Account::Presumed),
         charged: delta(Account::Charged),
     };
-    if to == Account::None {
-        // There is room under the day's cap again.
-        tx.ring(Rung::SUBMIT);
-    }
     tx.add(|sums| {
         sums.total("day", row.day, by);
-        sums.total("batch", order.batch.0, by);
+        sums.total("batch", batch.0, by);
     });
-    Ok(())
 }
 
 fn ledger(

@@ -24,7 +24,7 @@ use super::tx::Tx;
 use super::view::View;
 use super::{Journal, kept, restore};
 use crate::order::State;
-use crate::types::{Imei, OrderId, ServiceId, Timestamp, Titles};
+use crate::types::{Imei, ServiceId, Timestamp, Titles};
 
 use elsewhere::{answer_elsewhere, remember};
 pub(super) use row::one_each;
@@ -274,14 +274,13 @@ pub(super) fn seen_titles(tx: &Tx<'_>, account: &str) -> Result<Titles, JournalE
     Ok(titles)
 }
 
-/// Notes what the provider calls an order's service.
-pub(super) fn note_title(tx: &Tx<'_>, order: OrderId, title: &str) -> Result<(), JournalError> {
-    if title.trim().is_empty() {
+/// Notes what the provider calls a service, at one of our orders of it.
+pub(super) fn note_title(tx: &Tx<'_>, service: ServiceId, title: &str) -> Result<(), JournalError> {
+    let title = title.trim();
+    // It is the same with nearly every order that is told of: once a transaction is enough.
+    if title.is_empty() || !tx.is_first_title(service, title) {
         return Ok(());
     }
-    tx.execute(
-        "INSERT OR IGNORE INTO titles (service, title) SELECT service, ?2 FROM orders WHERE id = ?1",
-        (order.0, title.trim()),
-    )?;
+    tx.execute("INSERT OR IGNORE INTO titles (service, title) VALUES (?1, ?2)", (service.0, title))?;
     Ok(())
 }

@@ -13,7 +13,7 @@ mod turned;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::export::{orders_of, seen_titles};
-use super::orders::{self, COLUMNS, Loaded, OF_ACCOUNT, Rules, Telling};
+use super::orders::{self, COLUMNS, Loaded, OF_ACCOUNT, Rules, Telling, UNSURE};
 use super::settle::ListingFacts;
 use super::tx::Tx;
 use super::{JournalError, books, poll, rest};
@@ -164,7 +164,7 @@ impl<'a, 't> Judging<'a, 't> {
     /// In doubt, ordered or held without an id, and queued after a release.
     fn doubts(&self) -> Result<Vec<Loaded>, JournalError> {
         let mut found =
-            self.those("state IN (1, 2, 4, 5) AND state IN (2, 4, 5) AND provider_id IS NULL ORDER BY id")?;
+            self.those(&format!("{UNSURE} AND state IN (2, 4, 5) AND provider_id IS NULL ORDER BY id"))?;
         found.extend(self.those("state = 0 AND inferred > 0 ORDER BY id")?);
         Ok(found)
     }
@@ -276,7 +276,7 @@ impl<'a, 't> Judging<'a, 't> {
                 && one.status != ProviderStatus::Pending
                 && order.life.state == State::Ordered
             {
-                poll::keep(self.tx, order.id, one, self.now)?;
+                poll::keep(self.tx, order, one, self.now)?;
                 let telling = Telling { what: "status", text: &one.status_raw, via: "status", quiet: false };
                 orders::advance(self.tx, order, &Event::Status(one.status), self.now, self.rules, &telling)?;
             }

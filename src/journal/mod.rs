@@ -35,6 +35,7 @@ mod operator;
 mod orders;
 mod outbox;
 mod pause;
+mod plain;
 mod poll;
 mod probing;
 mod prune;

@@ -11,6 +11,7 @@ use rusqlite_migration::{M, Migrations};
 use tokio_util::sync::CancellationToken;
 
 use super::opened::Opened;
+use super::tx::Held;
 use super::writer::{self, Common};
 use super::{
     Journal, JournalError, Shared, Tx, Wakes, damage, pause, rest, restore, standing, start, unrecorded,
@@ -20,11 +21,15 @@ use super::{
 const PREPARED_STATEMENTS: usize = 128;
 
 pub(super) fn migrations() -> Migrations<'static> {
-    Migrations::new(vec![M::up(include_str!("migrations/1.sql")), M::up(include_str!("migrations/2.sql"))])
+    Migrations::new(vec![
+        M::up(include_str!("migrations/1.sql")),
+        M::up(include_str!("migrations/2.sql")),
+        M::up(include_str!("migrations/3.sql")),
+    ])
 }
 
 /// How many migrations this version knows.
-pub(super) const SCHEMA: usize = 2;
+pub(super) const SCHEMA: usize = 3;
 
 impl Journal {
     /// Opens the journal at `path`, creating it if there is none, brings its schema up to date and starts the writer.
@@ -69,7 +74,7 @@ impl Journal {
         connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
         opened.remember();
         let standing = standing::Standing::default();
-        standing.set(pause::list(&Tx::new(&connection, &rest))?);
+        standing.set(pause::list(&Tx::new(&connection, &rest, Held::default()))?);
         let common = Common {
             wakes: Wakes::default(),
             damage: damage::Found::new(path),
@@ -82,12 +87,12 @@ impl Journal {
             opened: Arc::new(opened),
             writer_gone: CancellationToken::new(),
         };
-        let writer = writer::Writer::new(connection, receiver, common.clone());
+        let writer = writer::Writer::new(receiver, common.clone());
         let gone = common.writer_gone.clone().drop_guard();
         let work = move || {
             // However it ends, a panic too.
             let _gone = gone;
-            writer.run();
+            writer.run(connection);
         };
         let thread = std::thread::Builder::new()
             .name("journal".to_owned())
@@ -124,6 +129,13 @@ fn configure_writer(connection: &Connection) -> Result<(), JournalError> {
     connection.pragma_update(None, "journal_size_limit", 64 * 1024 * 1024)?;
     connection.pragma_update(None, "cache_size", -8192)?;
     connection.pragma_update(None, "trusted_schema", "OFF")?;
+    plan_once(connection)?;
     connection.set_prepared_statement_cache_capacity(PREPARED_STATEMENTS);
+    Ok(())
+}
+
+/// Plans don't depend on what is bound. Else a statement with a bound limit is planned anew with each value of it.
+pub(super) fn plan_once(connection: &Connection) -> Result<(), JournalError> {
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     Ok(())
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use rusqlite::Row;
 
 use super::again::{self, Told};
-use super::books;
+use super::books::{self, AttemptRow};
 use super::codes::{Link, RESULT_REJECTED, TALLY_DUPLICATE, result_code, state_code, state_of};
 use super::tx::Tx;
 use super::wake::Rung;
@@ -66,12 +66,18 @@ pub(super) struct Loaded {
     pub(super) earlier: Option<OrderId>,
     pub(super) ordered_at: Option<Timestamp>,
     pub(super) done_at: Option<Timestamp>,
+    /// The attempt in flight, where its claim told it and nothing of the order was read since ([`plain`](super::plain)).
+    pub(super) attempt: Option<AttemptRow>,
 }
 
 /// The columns that [`read`] reads, in its order.
 pub(super) const COLUMNS: &str = "id, service, imei, batch, first_row, state, provider_id, counted, unaccounted, \
      inferred, presumed, charged, has_result, attempts, joined, retried, due_at, doubt_since, doubt_first, earlier, \
      ordered_at, done_at, rested_after, named";
+
+/// What is on its way, or whose outcome isn't known. SQLite finds those by their index where a statement has this, or one of
+/// these states by itself.
+pub(super) const UNSURE: &str = "(state = 1 OR state = 2 OR state = 4 OR state = 5)";
 
 /// Of the account that is the statement's first parameter. Only the configured account is asked: what it tells, and what it
 /// doesn't, shows nothing of another one's orders.
@@ -118,6 +124,7 @@ pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Loaded> {
         ordered_at: time(20)?,
         done_at: time(21)?,
         rested_after: row.get(22)?,
+        attempt: None,
     })
 }
 
@@ -157,6 +164,19 @@ pub(super) struct Telling<'a> {
 /// Carries an order through one event: its row, its money, its tallies and what people must see, all in `tx`.
 /// An illegal event changes nothing and raises an alarm.
 pub(super) fn advance(
+    tx: &Tx<'_>,
+    order: &mut Loaded,
+    event: &Event,
+    now: Timestamp,
+    rules: &Rules,
+    telling: &Telling<'_>,
+) -> Result<Option<Moved>, JournalError> {
+    advance_and(save, tx, order, event, now, rules, telling)
+}
+
+/// [`advance`], with another way to write the order's row.
+pub(super) fn advance_and(
+    save: impl FnOnce(&Tx<'_>, &Loaded) -> Result<(), JournalError>,
     tx: &Tx<'_>,
     order: &mut Loaded,
     event: &Event,
@@ -249,7 +269,7 @@ fn save(tx: &Tx<'_>, order: &Loaded) -> Result<(), JournalError> {
          earlier = ?14, ordered_at = ?15, done_at = ?16, probe_ok = 0, \
          absent_since = CASE WHEN doubt_since IS ?11 AND (?2 = 2 OR (?7 > 0 AND provider_id = ?13 AND charged = ?8)) \
          THEN absent_since END, \
-         rested_after = CASE WHEN ?2 IN (2, 4, 5) OR (?2 <> 1 AND ?7 > 0 AND ?13 IS NOT NULL) THEN ?17 END, \
+         rested_after = ?17, \
          held_for = CASE WHEN state = ?2 AND (?2 <> 2 OR doubt_since IS ?11) THEN held_for END, named = ?18 WHERE id = ?1",
         rusqlite::params![
             order.id.0,
@@ -268,10 +288,19 @@ fn save(tx: &Tx<'_>, order: &Loaded) -> Result<(), JournalError> {
             order.earlier.map(|id| id.0),
             millis(order.ordered_at),
             millis(order.done_at),
-            order.rested_after,
+            order.rested_after.filter(|_| rests(life)),
             life.named,
         ],
     )
+}
+
+/// Whether a quiet period that is over is still one that counts.
+const fn rests(life: &Order) -> bool {
+    match life.state {
+        State::InDoubt | State::OrderedNoId | State::Held => true,
+        State::Submitting => false,
+        _ => life.presumed > 0 && life.id.is_some(),
+    }
 }
 
 /// What its rows are counted under.
@@ -383,8 +412,7 @@ pub(super) fn held_for(tx: &Tx<'_>, order: OrderId, why: Option<&str>) -> Result
 pub(super) fn lose_all_in_flight(tx: &Tx<'_>, now: Timestamp, rules: &Rules) -> Result<usize, JournalError> {
     let mut found = Vec::new();
     {
-        let mut statement =
-            tx.prepare(&format!("SELECT {COLUMNS} FROM orders WHERE state IN (1, 2, 4, 5) AND state = 1"))?;
+        let mut statement = tx.prepare(&format!("SELECT {COLUMNS} FROM orders WHERE state = 1"))?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
             found.push(read(row)?);

@@ -64,7 +64,7 @@ impl View {
         )?;
         // Of one that was listed twice a person says which id is asked after.
         let given_up = self.all(
-            "SELECT id, provider_id, imei, ordered_at, 1, service FROM orders WHERE state IN (1, 2, 4, 5) AND state = 5 \
+            "SELECT id, provider_id, imei, ordered_at, 1, service FROM orders WHERE state = 5 \
              AND due_at <= ?2 AND provider_id IS NOT NULL AND charged = 1 \
              AND service IN (SELECT id FROM services WHERE account = ?1) ORDER BY due_at, id LIMIT ?3",
             (account, now.millis(), limit),
@@ -92,7 +92,7 @@ impl View {
             read_due,
         )?;
         let given_up = self.all(
-            "SELECT id, provider_id, imei, ordered_at, 1, service FROM orders WHERE state IN (1, 2, 4, 5) AND state = 5 \
+            "SELECT id, provider_id, imei, ordered_at, 1, service FROM orders WHERE state = 5 \
              AND due_at > ?2 AND provider_id IS NOT NULL AND charged = 1 \
              AND service IN (SELECT id FROM services WHERE account = ?1) ORDER BY due_at, id LIMIT ?3",
             (account, latest_given_up.millis(), limit),
@@ -112,7 +112,7 @@ impl View {
             |row| row.get(0),
         )?;
         let given_up: Option<Option<i64>> = self.find(
-            "SELECT min(due_at) FROM orders WHERE state IN (1, 2, 4, 5) AND state = 5 AND provider_id IS NOT NULL AND charged = 1 \
+            "SELECT min(due_at) FROM orders WHERE state = 5 AND provider_id IS NOT NULL AND charged = 1 \
              AND service IN (SELECT id FROM services WHERE account = ?1)",
             [account],
             |row| row.get(0),
@@ -189,7 +189,7 @@ fn record(
     }
     match &result.told {
         PollTold::Status(told) if told.status != ProviderStatus::Pending => {
-            keep(tx, result.order, told, now)?;
+            keep(tx, &order, told, now)?;
             let telling = Telling { what: "status", text: &told.status_raw, via: "status", quiet: false };
             orders::advance(tx, &mut order, &Event::Status(told.status), now, rules, &telling)?;
             Ok(())
@@ -239,16 +239,16 @@ fn ask_again(tx: &super::Tx<'_>, result: &PollResult) -> Result<(), JournalError
 /// Keeps the raw answer, and the text that the result is made of.
 pub(super) fn keep(
     tx: &super::Tx<'_>,
-    order: OrderId,
+    order: &Loaded,
     told: &ProviderOrder,
     now: Timestamp,
 ) -> Result<(), JournalError> {
     tx.execute(
         "INSERT INTO answers (order_id, at, kind, body) VALUES (?1, ?2, 'status', ?3)",
-        (order.0, now.millis(), &told.raw),
+        (order.id.0, now.millis(), &told.raw),
     )?;
-    super::export::note_title(tx, order, &told.package)?;
-    set_code(tx, order, &told.code)
+    super::export::note_title(tx, order.service, &told.package)?;
+    set_code(tx, order.id, &told.code)
 }
 
 /// When the provider last told something of an order that has ended.

@@ -290,7 +290,7 @@ const UNLIKELY: &str = and_now!(
 /// Whether nothing of ours is on its way and every doubt's quiet period is over.
 fn is_at_rest(tx: &Tx<'_>) -> Result<bool, JournalError> {
     let unquiet = tx.find(
-        "SELECT 1 FROM orders WHERE state IN (1, 2, 4, 5) AND (state = 1 OR state = 2 AND rested_after IS NULL) LIMIT 1",
+        "SELECT 1 FROM orders WHERE state = 1 OR state = 2 AND rested_after IS NULL LIMIT 1",
         [],
         |_| Ok(()),
     )?;

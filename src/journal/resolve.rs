@@ -99,7 +99,7 @@ pub(super) fn order_id(
     let moved = say(tx, request, order, word, now, rules)?;
     if let (None, Seen::Order { package, .. }) = (&moved, &request.seen) {
         // By a person's word this is what the provider calls its service: no poll takes it for another one's then.
-        export::note_title(tx, order.id, package)?;
+        export::note_title(tx, order.service, package)?;
     }
     Ok(moved.unwrap_or_else(|| {
         let done = format!("IMEI {} is ordered under id {id}", order.imei);

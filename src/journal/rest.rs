@@ -129,7 +129,7 @@ impl Journal {
 }
 
 /// Whether anything rests at all.
-const ANY: &str = "SELECT 1 FROM orders WHERE state IN (1, 2, 4, 5) AND state = 2 \
+const ANY: &str = "SELECT 1 FROM orders WHERE state = 2 \
      UNION ALL SELECT 1 FROM orders WHERE presumed > 0 AND provider_id IS NOT NULL LIMIT 1";
 
 /// Notes every doubt whose quiet period is over, and begins those anew that seem to be from the future.
@@ -142,7 +142,7 @@ pub(super) fn note(tx: &Tx<'_>, now: Timestamp, quiet: Duration) -> Result<(), J
     // A clock that differs by less, or an answer recorded a moment ago, only makes it wait a little longer.
     tx.execute(
         "UPDATE orders SET doubt_since = ?1, doubt_first = min(doubt_first, ?1), due_at = min(due_at, ?2), \
-         absent_since = NULL WHERE state IN (1, 2, 4, 5) AND state = 2 AND doubt_since > ?2",
+         absent_since = NULL WHERE state = 2 AND doubt_since > ?2",
         (now.millis(), soon),
     )?;
     tx.execute(
@@ -150,9 +150,7 @@ pub(super) fn note(tx: &Tx<'_>, now: Timestamp, quiet: Duration) -> Result<(), J
          AND rested_after IS NULL AND doubt_since > ?2",
         (now.millis(), soon),
     )?;
-    for which in
-        ["state IN (1, 2, 4, 5) AND state = 2", "presumed > 0 AND provider_id IS NOT NULL AND state <> 1"]
-    {
+    for which in ["state = 2", "presumed > 0 AND provider_id IS NOT NULL AND state <> 1"] {
         note_those(tx, which, now, quiet)?;
     }
     Ok(())

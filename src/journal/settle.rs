@@ -7,7 +7,7 @@ use rusqlite::Params;
 use super::books;
 use super::listing::proof::waits_for_newer;
 use super::listing::{Judging, OUT_OF_REACH};
-use super::orders::{self, COLUMNS, Loaded, OF_ACCOUNT, Rules, Telling};
+use super::orders::{self, COLUMNS, Loaded, OF_ACCOUNT, Rules, Telling, UNSURE};
 use super::probing::{self, Probes, Weighed};
 use super::rest;
 use super::tx::Tx;
@@ -112,9 +112,7 @@ impl View {
     }
 
     fn doubts_where(&self, which: &str, params: impl Params) -> Result<Vec<Doubt>, JournalError> {
-        let sql = format!(
-            "SELECT {COLUMNS}, probe_ok, held_for FROM orders WHERE state IN (1, 2, 4, 5) AND {which}"
-        );
+        let sql = format!("SELECT {COLUMNS}, probe_ok, held_for FROM orders WHERE {UNSURE} AND {which}");
         let mut doubts = self.all(&sql, params, |row| {
             let order = orders::read(row)?;
             let since = order.doubt_since.or(order.ordered_at).unwrap_or_default();

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::{Arc, Weak};
 
-use super::orders::{self, Rules, Telling};
+use super::orders::{self, Loaded, Rules, Telling};
 use super::{Journal, Shared};
 use crate::clock::Clock;
 use crate::order::{Event, State};
@@ -34,6 +34,8 @@ pub(super) struct Claim {
     pub(super) first_probe_of: Option<String>,
     /// The one order that goes to find out whether a pause has ended.
     pub(super) finds_out: bool,
+    /// The order as its claim left it, where it goes the usual way ([`plain`](super::plain)).
+    pub(super) known: Option<Box<Loaded>>,
     pub(super) clock: Clock,
     pub(super) rules: Arc<Rules>,
 }

@@ -1,6 +1,7 @@
 //! One transaction of the writer, and the little that every operation needs of it.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
 
 use rusqlite::{CachedStatement, Connection, Params};
 
@@ -8,26 +9,34 @@ use super::JournalError;
 use super::rest::Rest;
 use super::sums::Sums;
 use super::wake::Rung;
-use crate::types::{BatchId, OrderId, Timestamp};
+use crate::types::{BatchId, OrderId, ServiceId, Timestamp};
 
 /// An open transaction. Only the writer makes one.
 pub struct Tx<'a> {
     connection: &'a Connection,
-    rest: &'a Rest,
+    rest: Rest,
     rung: Cell<Rung>,
     /// Whether a pause began, ended or changed.
     paused: Cell<bool>,
     /// Whether a pause lets one order go to find out, once that was looked up.
     finds_out: Cell<Option<bool>>,
+    /// Titles of services that were noted in it.
+    titles: RefCell<BTreeSet<(ServiceId, String)>>,
     /// Changes that are written once for the whole transaction.
     sums: RefCell<Sums>,
-    /// Statements that have run in it: an order's are each other order's too.
-    held: RefCell<Vec<Held<'a>>>,
+    held: RefCell<Held<'a>>,
     lines: RefCell<Vec<LogLine>>,
 }
 
-/// A statement that is kept at hand, which the connection's own cache would hash, copy and link anew each time.
-struct Held<'a> {
+/// Statements that are kept at hand, from one transaction to the next. An order's are each other order's too, and the
+/// connection's own cache would hash, copy and link them anew each time.
+#[derive(Default)]
+pub(super) struct Held<'a>(Vec<OneHeld<'a>>);
+
+/// More are left to the connection's cache: those that are seldom run push out none of an order's.
+const HELD: usize = 48;
+
+struct OneHeld<'a> {
     sql: Box<str>,
     /// Whether it may look at what waits in the sums.
     reads_sums: bool,
@@ -38,15 +47,17 @@ struct Held<'a> {
 pub(super) type LogLine = Box<dyn FnOnce()>;
 
 impl<'a> Tx<'a> {
-    pub(super) fn new(connection: &'a Connection, rest: &'a Rest) -> Self {
+    /// `held`: what the transaction before gave back, if there was one.
+    pub(super) fn new(connection: &'a Connection, rest: &Rest, held: Held<'a>) -> Self {
         Self {
             connection,
-            rest,
+            rest: rest.clone(),
             rung: Cell::new(Rung::NONE),
             paused: Cell::new(false),
             finds_out: Cell::new(None),
+            titles: RefCell::default(),
             sums: RefCell::default(),
-            held: RefCell::default(),
+            held: RefCell::new(held),
             lines: RefCell::default(),
         }
     }
@@ -58,6 +69,11 @@ impl<'a> Tx<'a> {
 
     pub(super) fn take_lines(&self) -> Vec<LogLine> {
         self.lines.take()
+    }
+
+    /// Its statements, for the next transaction.
+    pub(super) fn into_held(self) -> Held<'a> {
+        self.held.into_inner()
     }
 
     /// Adds to sums that are written before the transaction ends, or before anything reads them.
@@ -99,13 +115,18 @@ impl<'a> Tx<'a> {
         Ok(found)
     }
 
+    /// Whether nothing has noted this title of the service yet in this transaction.
+    pub(super) fn is_first_title(&self, service: ServiceId, title: &str) -> bool {
+        self.titles.borrow_mut().insert((service, title.to_owned()))
+    }
+
     pub(super) const fn have_pauses_changed(&self) -> bool {
         self.paused.get()
     }
 
     /// When doubts began, by the steady clock.
     pub(super) const fn rest(&self) -> &Rest {
-        self.rest
+        &self.rest
     }
 
     pub(super) const fn connection(&self) -> &Connection {
@@ -133,17 +154,20 @@ impl<'a> Tx<'a> {
         let mut held = self.held(sql)?;
         self.sums_before(held.reads_sums)?;
         let done = run(&mut held.statement);
-        self.held.borrow_mut().push(held);
+        let Held(all) = &mut *self.held.borrow_mut();
+        if all.len() < HELD {
+            all.push(held);
+        }
         Ok(done?)
     }
 
-    fn held(&self, sql: &str) -> Result<Held<'a>, JournalError> {
-        let mut all = self.held.borrow_mut();
+    fn held(&self, sql: &str) -> Result<OneHeld<'a>, JournalError> {
+        let Held(all) = &mut *self.held.borrow_mut();
         if let Some(place) = all.iter().position(|held| *held.sql == *sql) {
             return Ok(all.swap_remove(place));
         }
         let statement = self.connection.prepare_cached(sql)?;
-        Ok(Held { sql: sql.into(), reads_sums: Sums::concern(sql), statement })
+        Ok(OneHeld { sql: sql.into(), reads_sums: Sums::concern(sql), statement })
     }
 
     /// Runs a statement; returns how many rows it changed.

@@ -10,6 +10,7 @@ use rusqlite::{Connection, OpenFlags, Params, Row};
 use super::JournalError;
 use super::damage;
 use super::exports;
+use super::open::plan_once;
 use super::opened::Opened;
 use super::pause;
 use super::restore;
@@ -33,6 +34,7 @@ fn connect(path: &Path, how: OpenFlags) -> Result<Connection, JournalError> {
     connection.pragma_update(None, "query_only", "ON")?;
     connection.pragma_update(None, "cache_size", -1024)?;
     connection.set_prepared_statement_cache_capacity(64);
+    plan_once(&connection)?;
     Ok(connection)
 }
 

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
 use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio_util::sync::CancellationToken;
 
 use super::damage::Found;
@@ -16,7 +16,7 @@ use super::opened::Opened;
 use super::rest::Rest;
 use super::standing::Standing;
 use super::start::Start;
-use super::tx::{LogLine, Tx};
+use super::tx::{Held, LogLine, Tx};
 use super::unrecorded::Unrecorded;
 use super::wake::Rung;
 use super::{JournalError, Wakes, pause};
@@ -71,7 +71,6 @@ pub(super) struct Common {
 }
 
 pub(super) struct Writer {
-    connection: Connection,
     operations: Receiver<Box<dyn Operation>>,
     /// What must be recorded and could not be yet.
     kept: Vec<Box<dyn Operation>>,
@@ -79,7 +78,6 @@ pub(super) struct Writer {
     keeps: bool,
     /// Transactions committed: as many syncs, but for checkpoints.
     commits: u64,
-    // Behind the connection, which must be closed before the opening ends.
     common: Common,
 }
 
@@ -92,10 +90,10 @@ struct Follows {
 }
 
 impl Follows {
-    /// Writes what the transaction still has to write, and ends with it.
-    fn of(tx: Tx<'_>) -> Result<Self, JournalError> {
+    /// Writes what the transaction still has to write.
+    fn of(tx: &Tx<'_>) -> Result<Self, JournalError> {
         tx.write_sums()?;
-        let pauses = tx.have_pauses_changed().then(|| pause::list(&tx)).transpose()?;
+        let pauses = tx.have_pauses_changed().then(|| pause::list(tx)).transpose()?;
         Ok(Self { rung: tx.rung(), pauses, lines: tx.take_lines() })
     }
 }
@@ -109,18 +107,15 @@ impl Common {
 }
 
 impl Writer {
-    pub(super) fn new(
-        connection: Connection,
-        operations: Receiver<Box<dyn Operation>>,
-        common: Common,
-    ) -> Self {
-        Self { connection, operations, kept: Vec::new(), keeps: false, commits: 0, common }
+    pub(super) fn new(operations: Receiver<Box<dyn Operation>>, common: Common) -> Self {
+        Self { operations, kept: Vec::new(), keeps: false, commits: 0, common }
     }
 
-    /// Writes until every sender is gone and nothing is left to write.
-    pub(super) fn run(mut self) {
+    /// Writes until every sender is gone and nothing is left to write. The connection is closed before the opening ends.
+    pub(super) fn run(mut self, connection: Connection) {
+        let mut held = Held::default();
         while let Some(mut group) = self.next_group() {
-            if self.run_group(&mut group).is_ok() {
+            if self.run_group(&connection, &mut held, &mut group).is_ok() {
                 for operation in group {
                     operation.done(Ok(()));
                     crash_point("journal.told");
@@ -129,7 +124,7 @@ impl Writer {
                 continue;
             }
             for operation in group {
-                self.run_alone(operation);
+                self.run_alone(&connection, &mut held, operation);
                 crash_point("journal.told");
             }
             self.tell_recorded();
@@ -196,11 +191,16 @@ impl Writer {
     }
 
     /// Runs `group`, and whatever else arrives meanwhile, in one transaction.
-    fn run_group(&mut self, group: &mut Vec<Box<dyn Operation>>) -> Result<(), JournalError> {
+    fn run_group<'c>(
+        &mut self,
+        connection: &'c Connection,
+        held: &mut Held<'c>,
+        group: &mut Vec<Box<dyn Operation>>,
+    ) -> Result<(), JournalError> {
         let began = Instant::now();
         crash_point("journal.begin.before");
-        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let tx = Tx::new(&transaction, &self.common.rest);
+        let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
+        let tx = Tx::new(connection, &self.common.rest, std::mem::take(held));
         for operation in group.iter_mut() {
             operation.run(&tx)?;
         }
@@ -216,15 +216,30 @@ impl Writer {
                 Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
             }
         }
-        let follows = Follows::of(tx)?;
+        self.commit(transaction, tx, held)
+    }
+
+    fn commit<'c>(
+        &mut self,
+        transaction: Transaction<'c>,
+        tx: Tx<'c>,
+        held: &mut Held<'c>,
+    ) -> Result<(), JournalError> {
+        let follows = Follows::of(&tx)?;
+        *held = tx.into_held();
         crash_point("journal.commit.before");
         transaction.commit()?;
         self.committed(follows);
         Ok(())
     }
 
-    fn run_alone(&mut self, mut operation: Box<dyn Operation>) {
-        match self.commit_alone(operation.as_mut()) {
+    fn run_alone<'c>(
+        &mut self,
+        connection: &'c Connection,
+        held: &mut Held<'c>,
+        mut operation: Box<dyn Operation>,
+    ) {
+        match self.commit_alone(connection, held, operation.as_mut()) {
             Ok(()) => operation.done(Ok(())),
             Err(error) if operation.must_succeed() && error.can_pass() => {
                 // Said once, not every second for each of them.
@@ -241,15 +256,16 @@ impl Writer {
         }
     }
 
-    fn commit_alone(&mut self, operation: &mut dyn Operation) -> Result<(), JournalError> {
+    fn commit_alone<'c>(
+        &mut self,
+        connection: &'c Connection,
+        held: &mut Held<'c>,
+        operation: &mut dyn Operation,
+    ) -> Result<(), JournalError> {
         crash_point("journal.begin.before");
-        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let tx = Tx::new(&transaction, &self.common.rest);
+        let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
+        let tx = Tx::new(connection, &self.common.rest, std::mem::take(held));
         operation.run(&tx)?;
-        let follows = Follows::of(tx)?;
-        crash_point("journal.commit.before");
-        transaction.commit()?;
-        self.committed(follows);
-        Ok(())
+        self.commit(transaction, tx, held)
     }
 }

@@ -6,6 +6,7 @@
 #![expect(clippy::float_arithmetic, reason = "ratios, of no money")]
 
 mod idle;
+mod journal;
 mod load;
 mod machine;
 mod million;
@@ -21,13 +22,14 @@ use table::Table;
 /// A figure: its name on the command line, and what measures it.
 type Figure = (&'static str, fn(&mut Table) -> Result<()>);
 
-const FIGURES: [Figure; 6] = [
+const FIGURES: [Figure; 7] = [
     ("36ms", orders::at_36_ms),
     ("3.6s", orders::at_3600_ms),
     ("zero", orders::at_zero_latency),
     ("million", million::measure),
     ("idle", idle::measure),
     ("old", old::measure),
+    ("journal", journal::measure),
 ];
 
 fn main() -> Result<()> {

@@ -2,18 +2,20 @@
 
 use super::super::JournalError;
 use super::super::codes::Verdict;
+use super::super::orders::Loaded;
 use super::super::tx::Tx;
 use super::Account;
 use crate::order::Source;
 use crate::types::{Money, OrderId, Timestamp};
 
 /// An attempt, as far as its money goes.
-pub(super) struct AttemptRow {
-    pub(super) n: u32,
-    pub(super) price: Money,
-    pub(super) day: i64,
+#[derive(Clone, Debug)]
+pub(in super::super) struct AttemptRow {
+    pub(in super::super) n: u32,
+    pub(in super::super) price: Money,
+    pub(in super::super) day: i64,
     /// The highest id of the provider's that we knew when it was claimed.
-    pub(super) known_id: i64,
+    pub(in super::super) known_id: i64,
 }
 
 pub(super) fn in_flight(tx: &Tx<'_>, order: OrderId) -> Result<Option<AttemptRow>, JournalError> {
@@ -69,12 +71,40 @@ pub(super) fn set_verdict(
     )
 }
 
+/// Ends an attempt that was not read since it was claimed, if it is still as it was then.
+pub(super) fn end_as_claimed(
+    tx: &Tx<'_>,
+    order: OrderId,
+    claimed: &AttemptRow,
+    verdict: Verdict,
+    now: Timestamp,
+) -> Result<(), JournalError> {
+    tx.execute_one(
+        "the verdict of an attempt as it was claimed",
+        "UPDATE attempts SET verdict = ?3, ended_at = ?4 WHERE order_id = ?1 AND n = ?2 AND verdict IS NULL \
+         AND ended_at IS NULL AND price = ?5 AND day = ?6 AND known_id = ?7",
+        (
+            order.0,
+            claimed.n,
+            verdict.code(),
+            now.millis(),
+            claimed.price.micros(),
+            claimed.day,
+            claimed.known_id,
+        ),
+    )
+}
+
 /// The attempt that a charge or a presumption is about, and where its price stands.
 pub(super) fn source(
     tx: &Tx<'_>,
-    order: OrderId,
+    order: &Loaded,
     from: Source,
 ) -> Result<Option<(AttemptRow, Account)>, JournalError> {
+    if let (Source::InFlight, Some(claimed)) = (from, &order.attempt) {
+        return Ok(Some((claimed.clone(), Account::Reserved)));
+    }
+    let order = order.id;
     let row = match from {
         Source::InFlight => in_flight(tx, order)?.map(|row| (row, Account::Reserved)),
         Source::Unaccounted => oldest(tx, order, Verdict::Unknown)?.map(|row| (row, Account::Reserved)),

@@ -7,9 +7,10 @@ mod queued;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::books;
+use super::books::{self, AttemptRow};
 use super::orders::{self, Loaded, Rules, Telling};
 use super::pause;
+use super::plain;
 use super::probing;
 use super::rest;
 use super::start::Start;
@@ -139,6 +140,8 @@ struct Claiming<'a, 't> {
     /// The highest ids that we know, by service: no claim changes them.
     known_ids: BTreeMap<ServiceId, i64>,
     left: usize,
+    /// Claimed, and not written yet: all of one batch.
+    begun: Vec<Loaded>,
     draft: Draft,
 }
 
@@ -179,6 +182,7 @@ impl<'a, 't> Claiming<'a, 't> {
             canaries: BTreeMap::new(),
             known_ids: BTreeMap::new(),
             left: request.want,
+            begun: Vec::new(),
             draft: Draft::default(),
         })
     }
@@ -208,9 +212,10 @@ impl<'a, 't> Claiming<'a, 't> {
         self.queued()
     }
 
-    fn in_flight(&self, service: Option<ServiceId>) -> Result<usize, JournalError> {
+    fn in_flight(&mut self, service: Option<ServiceId>) -> Result<usize, JournalError> {
+        self.write_begun()?;
         let found = self.tx.find(
-            "SELECT count(*) FROM orders WHERE state IN (1, 2, 4, 5) AND state = 1 AND (?1 IS NULL OR service = ?1)",
+            "SELECT count(*) FROM orders WHERE state = 1 AND (?1 IS NULL OR service = ?1)",
             [service.map(|service| service.0)],
             |row| row.get::<_, i64>(0),
         )?;
@@ -260,16 +265,11 @@ impl<'a, 't> Claiming<'a, 't> {
             self.left = 0;
             return Ok(false);
         }
-        let telling = Telling { what: "claimed", text: "", via: "", quiet: true };
-        if orders::advance(self.tx, &mut order, event, self.now, &rules, &telling)?.is_none()
-            || order.life.state != State::Submitting
-        {
-            return Ok(false);
-        }
-        let known_id = self.known_id(order.service)?;
         let probe = kind != Kind::Order;
         let finds_out = brake == Some(Brake::One);
-        books::begin(self.tx, &order, probe, terms.price, self.request.day, known_id, self.now)?;
+        if !self.begin(&mut order, event, probe, terms.price)? {
+            return Ok(false);
+        }
         self.used = self.used.checked_add(terms.price).unwrap_or(self.used);
         self.left = self.left.saturating_sub(1);
         if let Some(canary) = self.canaries.get_mut(&order.service) {
@@ -291,6 +291,7 @@ impl<'a, 't> Claiming<'a, 't> {
             canary: !canary.proven,
             first_probe_of: first_probe.map(|terms| terms.account.clone()),
             finds_out,
+            known: order.attempt.is_some().then(|| Box::new(order)),
             clock: self.clock.clone(),
             rules,
         };
@@ -299,6 +300,46 @@ impl<'a, 't> Claiming<'a, 't> {
         }
         self.draft.claims.push(claim);
         Ok(true)
+    }
+
+    /// Begins an attempt. Whether the order can have one.
+    fn begin(
+        &mut self,
+        order: &mut Loaded,
+        event: &Event,
+        probe: bool,
+        price: Money,
+    ) -> Result<bool, JournalError> {
+        let rules = &self.request.rules;
+        let telling = Telling { what: "claimed", text: "", via: "", quiet: true };
+        let is_plain = !probe && plain::is_untouched(order);
+        let moved = if is_plain {
+            // Written with the others of its batch.
+            orders::advance_and(|_, _| Ok(()), self.tx, order, event, self.now, rules, &telling)?
+        } else {
+            orders::advance(self.tx, order, event, self.now, rules, &telling)?
+        };
+        if moved.is_none() || order.life.state != State::Submitting {
+            return Ok(false);
+        }
+        let row = AttemptRow {
+            n: order.attempts,
+            price,
+            day: self.request.day,
+            known_id: self.known_id(order.service)?,
+        };
+        if is_plain {
+            order.attempt = Some(row);
+            self.begun.push(order.clone());
+        } else {
+            books::begin(self.tx, order, probe, &row, self.now)?;
+        }
+        Ok(true)
+    }
+
+    /// Writes what was claimed and isn't written yet. Before anything reads what is in flight, and behind each batch.
+    fn write_begun(&mut self) -> Result<(), JournalError> {
+        plain::begin(self.tx, &std::mem::take(&mut self.begun), self.now)
     }
 
     fn known_id(&mut self, service: ServiceId) -> Result<i64, JournalError> {

@@ -67,7 +67,7 @@ impl Claiming<'_, '_> {
     /// A probe that was asked for and isn't due yet is claimed when it is.
     fn wait_for_next_probe(&mut self) -> Result<(), JournalError> {
         let next: Option<Option<i64>> = self.tx.find(
-            "SELECT min(due_at) FROM orders WHERE state IN (1, 2, 4, 5) AND state = 2 AND probe_ok = 1 AND due_at > ?1",
+            "SELECT min(due_at) FROM orders WHERE state = 2 AND probe_ok = 1 AND due_at > ?1",
             [self.now.millis()],
             |row| row.get(0),
         )?;
@@ -88,7 +88,7 @@ impl Claiming<'_, '_> {
     ) -> Result<Vec<Loaded>, JournalError> {
         let without: Vec<String> = left_out.iter().map(|service| service.0.to_string()).collect();
         let sql = format!(
-            "SELECT {COLUMNS} FROM orders WHERE state IN (1, 2, 4, 5) AND state = 2 AND probe_ok = 1 AND due_at <= ?1 \
+            "SELECT {COLUMNS} FROM orders WHERE state = 2 AND probe_ok = 1 AND due_at <= ?1 \
              AND coalesce(rested_after <= ?3, 0) = ?4 AND service NOT IN ({}) \
              ORDER BY CASE WHEN ?4 THEN due_at ELSE id % 65536 * 40503 % 65536 END, id LIMIT ?2",
             without.join(", ")

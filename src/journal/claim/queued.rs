@@ -26,6 +26,7 @@ impl Claiming<'_, '_> {
                     break;
                 }
                 let took = self.claim_from(batch.0, share.min(self.left))?;
+                self.write_begun()?;
                 if took == share {
                     busy.push(batch);
                 }
@@ -72,7 +73,7 @@ impl Claiming<'_, '_> {
     /// When the latest doubt began that hasn't rested yet.
     fn unrested_doubts(&self) -> Result<Option<Timestamp>, JournalError> {
         let latest: Option<Option<i64>> = self.tx.find(
-            "SELECT max(doubt_since) FROM orders WHERE state IN (1, 2, 4, 5) AND state = 2 AND rested_after IS NULL",
+            "SELECT max(doubt_since) FROM orders WHERE state = 2 AND rested_after IS NULL",
             [],
             |row| row.get(0),
         )?;
@@ -81,11 +82,8 @@ impl Claiming<'_, '_> {
 
     /// Whether calls stay unanswered: an order is in doubt, or one has been lately.
     fn is_troubled(&self) -> Result<bool, JournalError> {
-        let doubt: Option<i64> = self.tx.find(
-            "SELECT 1 FROM orders WHERE state IN (1, 2, 4, 5) AND state = 2 LIMIT 1",
-            [],
-            |row| row.get(0),
-        )?;
+        let doubt: Option<i64> =
+            self.tx.find("SELECT 1 FROM orders WHERE state = 2 LIMIT 1", [], |row| row.get(0))?;
         Ok(doubt.is_some() || self.tx.rest().is_troubled())
     }
 

@@ -19,7 +19,7 @@ impl View {
     pub fn in_flight_since(&self) -> Result<Option<Timestamp>, JournalError> {
         let oldest = self.find(
             "SELECT min(claimed_at) FROM orders JOIN attempts ON attempts.order_id = orders.id AND verdict IS NULL \
-             WHERE state IN (1, 2, 4, 5) AND state = 1",
+             WHERE state = 1",
             [],
             |row| row.get::<_, Option<i64>>(0),
         )?;
@@ -32,7 +32,7 @@ impl Judging<'_, '_> {
     /// all that we knew when the attempt began.
     pub(super) fn remember_in_flight(&self) -> Result<(), JournalError> {
         let begun_before = self.facts.asked_at.minus(hangs_after(self.rules.quiet));
-        for order in self.those("state IN (1, 2, 4, 5) AND state = 1 ORDER BY id")? {
+        for order in self.those("state = 1 ORDER BY id")? {
             let known_id = self.tx.find(
                 "SELECT known_id FROM attempts WHERE order_id = ?1 AND verdict IS NULL AND claimed_at <= ?2",
                 (order.id.0, begun_before.millis()),

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::super::orders::UNSURE;
 use super::super::tx::Tx;
 use super::super::wake::Rung;
 use super::super::{Journal, JournalError, rest};
@@ -117,13 +118,13 @@ struct Doubts {
 
 impl Doubts {
     fn left(tx: &Tx<'_>) -> Result<Self, JournalError> {
-        let found = tx.find(
+        let sql = format!(
             "SELECT count(*), coalesce(sum(price), 0), coalesce(max(price), 0) \
              FROM (SELECT max(price) AS price FROM orders JOIN attempts ON order_id = orders.id \
-             WHERE orders.state IN (1, 2, 4, 5) AND orders.state IN (2, 4, 5) AND verdict = 3 GROUP BY orders.id)",
-            [],
-            |row| Ok(Self { left: row.get(0)?, open: row.get(1)?, dearest: row.get(2)? }),
-        )?;
+             WHERE {UNSURE} AND state IN (2, 4, 5) AND verdict = 3 GROUP BY orders.id)"
+        );
+        let found =
+            tx.find(&sql, [], |row| Ok(Self { left: row.get(0)?, open: row.get(1)?, dearest: row.get(2)? }))?;
         Ok(found.unwrap_or(Self { left: 0, open: 0, dearest: 0 }))
     }
 

@@ -12,6 +12,7 @@ mod intake;
 mod listings;
 mod mark;
 mod pauses;
+mod plain;
 mod plans;
 mod presumed;
 mod probing;

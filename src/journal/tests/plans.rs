@@ -32,12 +32,13 @@ const LIVE: [&str; 7] = [
 /// a journal is looked through for damage.
 const WHOLE: [&str; 2] = ["backup.rs", "damage.rs"];
 /// What stands for a part that a statement is put together from. One that isn't here is among [`PUT_TOGETHER`].
-const PARTS: [(&str, &str); 7] = [
+const PARTS: [(&str, &str); 8] = [
     ("{COLUMNS}", "id"),
     ("{ORDER}", "o.id"),
     ("{BATCH}", "SELECT id FROM batches"),
     ("{current}", "current = 1"),
     ("{OF_ACCOUNT}", "service IN (SELECT id FROM services WHERE account = 'a')"),
+    ("{UNSURE}", "(state = 1 OR state = 2 OR state = 4 OR state = 5)"),
     ("{states}", "1"),
     ("{verdicts}", "1"),
 ];
@@ -58,24 +59,24 @@ const OTHERS: usize = 11;
 const PUT_TOGETHER: &[&str] = &[
     "SELECT id FROM orders WHERE state = 0 AND batch = 1 AND due_at <= 5 ORDER BY due_at, id LIMIT 3",
     "SELECT min(due_at) FROM orders WHERE state = 0 AND batch = 1 AND due_at > 5",
-    "SELECT id FROM orders WHERE state IN (1, 2, 4, 5) AND state = 2 AND probe_ok = 1 AND due_at <= 5 ORDER BY due_at, id LIMIT 3",
-    "SELECT min(due_at) FROM orders WHERE state IN (1, 2, 4, 5) AND state = 2 AND probe_ok = 1 AND due_at > 5",
-    "SELECT max(doubt_since) FROM orders WHERE state IN (1, 2, 4, 5) AND state = 2 AND rested_after IS NULL",
-    "SELECT id FROM orders WHERE state IN (1, 2, 4, 5) AND state = 2 AND rested_after IS NULL AND doubt_since <= 5",
-    "SELECT id FROM orders WHERE state IN (1, 2, 4, 5) AND state = 2 AND doubt_since > 5",
-    "SELECT id FROM orders WHERE service IN (SELECT id FROM services WHERE account = 'a') AND state IN (1, 2, 4, 5) AND state IN (2, 4, 5) AND provider_id IS NULL ORDER BY id",
-    "SELECT id FROM orders WHERE state IN (1, 2, 4, 5) AND state = 2 AND provider_id IS NULL ORDER BY id LIMIT 3",
+    "SELECT id FROM orders WHERE state = 2 AND probe_ok = 1 AND due_at <= 5 ORDER BY due_at, id LIMIT 3",
+    "SELECT min(due_at) FROM orders WHERE state = 2 AND probe_ok = 1 AND due_at > 5",
+    "SELECT max(doubt_since) FROM orders WHERE state = 2 AND rested_after IS NULL",
+    "SELECT id FROM orders WHERE state = 2 AND rested_after IS NULL AND doubt_since <= 5",
+    "SELECT id FROM orders WHERE state = 2 AND doubt_since > 5",
+    "SELECT id FROM orders WHERE service IN (SELECT id FROM services WHERE account = 'a') AND (state = 1 OR state = 2 OR state = 4 OR state = 5) AND state IN (2, 4, 5) AND provider_id IS NULL ORDER BY id",
+    "SELECT id FROM orders WHERE state = 2 AND provider_id IS NULL ORDER BY id LIMIT 3",
     "SELECT id FROM orders WHERE presumed > 0 AND provider_id IS NOT NULL AND state <> 1 AND rested_after IS NULL AND doubt_since <= 5",
     "SELECT id FROM orders WHERE presumed > 0 AND provider_id IS NOT NULL AND rested_after IS NULL AND doubt_since > 5",
     "SELECT id FROM orders WHERE service IN (SELECT id FROM services WHERE account = 'a') AND presumed > 0 AND provider_id IS NOT NULL AND state <> 1 ORDER BY rested_after, id",
     "SELECT max(doubt_since) FROM orders WHERE presumed > 0 AND provider_id IS NOT NULL",
-    "SELECT 1 FROM orders WHERE state IN (1, 2, 4, 5) AND state = 2 UNION ALL SELECT 1 FROM orders \
+    "SELECT 1 FROM orders WHERE state = 2 UNION ALL SELECT 1 FROM orders \
          WHERE presumed > 0 AND provider_id IS NOT NULL LIMIT 1",
     "SELECT max(doubt_since) FROM orders WHERE inferred > 0 AND provider_id IS NOT NULL AND doubt_since > 5",
     "SELECT provider_id FROM orders JOIN services ON services.id = orders.service WHERE state = 3 AND \
          provider_id <= 5 AND account = 'a' ORDER BY due_at DESC LIMIT 1",
-    "SELECT id FROM orders WHERE state IN (1, 2, 4, 5) AND state = 1",
-    "SELECT count(*) FROM orders WHERE state IN (1, 2, 4, 5) AND state = 1 AND (NULL IS NULL OR service = 1)",
+    "SELECT id FROM orders WHERE state = 1",
+    "SELECT count(*) FROM orders WHERE state = 1 AND (NULL IS NULL OR service = 1)",
     "SELECT id FROM orders WHERE service IN (SELECT id FROM services WHERE account = 'a') AND state = 0 AND inferred > 0 ORDER BY id",
     "SELECT id FROM orders WHERE state = 3 AND due_at <= 5 ORDER BY due_at, id LIMIT 3",
     "SELECT min(due_at) FROM orders WHERE state = 3",
@@ -87,12 +88,12 @@ const PUT_TOGETHER: &[&str] = &[
     "SELECT id FROM rows WHERE order_id = 1 AND link IN (2, 4)",
     "SELECT id FROM requests WHERE done_at IS NULL ORDER BY id LIMIT 100",
     "SELECT provider_id FROM charges WHERE order_id = 1",
-    "SELECT state, count(*) FROM orders WHERE state IN (1, 2, 4, 5) AND batch = 0 GROUP BY state",
+    "SELECT state, count(*) FROM orders WHERE (state = 1 OR state = 2 OR state = 4 OR state = 5) AND batch = 0 GROUP BY state",
     "SELECT state, count(*) FROM orders WHERE state = 3 AND batch = 0 GROUP BY state",
     "SELECT id FROM orders WHERE state = 0 AND batch = 1 ORDER BY due_at, id LIMIT 3",
     "SELECT id FROM batches WHERE state NOT IN (4, 5) AND cancelled_at IS NOT NULL AND EXISTS (SELECT 1 \
          FROM tallies WHERE tallies.batch = batches.id AND tallies.state = 0 AND tallies.link = 0 AND n > 0)",
-    "SELECT services.id, count(*) FROM orders JOIN services ON services.id = orders.service WHERE state IN (1, 2, 4, 5) AND state IN (1, 2, 4) AND \
+    "SELECT services.id, count(*) FROM orders JOIN services ON services.id = orders.service WHERE (state = 1 OR state = 2 OR state = 4 OR state = 5) AND state IN (1, 2, 4) AND \
          services.account <> 'a' GROUP BY services.id ORDER BY services.id",
     "SELECT services.id, count(*) FROM orders JOIN services ON services.id = orders.service WHERE state = 3 AND \
          services.account <> 'a' GROUP BY services.id ORDER BY services.id",
@@ -222,4 +223,20 @@ fn a_scan_is_told_from_a_walk_through_what_is_live() {
     ] {
         assert!(!is_scan(step), "{step}");
     }
+}
+
+#[tokio::test]
+async fn a_statement_is_planned_once_whatever_is_bound() {
+    fn planned_anew(connection: &Connection) -> i32 {
+        let sql = "SELECT id FROM orders WHERE state = 0 AND batch = ?1 AND due_at <= 5 ORDER BY due_at, id LIMIT ?2";
+        let mut statement = connection.prepare(sql).unwrap();
+        for limit in 1..=3 {
+            assert_eq!(statement.query_map([1, limit], |_| Ok(())).unwrap().count(), 0);
+        }
+        statement.get_status(rusqlite::StatementStatus::RePrepare)
+    }
+    let bench = Bench::new().await;
+    let written = bench.journal.write(|tx| Ok(planned_anew(tx.connection()))).await.unwrap();
+    let read = bench.journal.read_here(|view| Ok(planned_anew(view.connection()))).unwrap();
+    assert_eq!((written, read), (0, 0));
 }

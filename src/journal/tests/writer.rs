@@ -143,3 +143,38 @@ async fn the_writer_is_woken_by_whoever_waits_and_by_enough_for_a_commit() {
     bench.journal.set_fact("written", "1".to_owned()).await.unwrap();
     assert!(!common.is_time_to_write(false), "a commit begins anew");
 }
+
+#[tokio::test]
+async fn a_journal_whose_doubts_had_another_index_finds_them_all() {
+    let bench = Bench::new().await;
+    let batch = bench.batch("stock", &imeis(4)).await;
+    let mut tickets = bench.claim(3).await;
+    for id in [Some(7), None] {
+        let unclear = Unclear { what: "HTTP 502".to_owned(), ids: Vec::new(), retry_after: None };
+        let outcome = id.map_or(Placed::Unclear(unclear), |id| Placed::Taken(ProviderOrderId(id)));
+        bench.finish(tickets.pop().unwrap(), outcome).await;
+    }
+    let last = tickets.pop().unwrap();
+    let Bench { _folder: folder, path, journal, rules, .. } = bench;
+    // Nobody answers the last one: it is in flight when the journal is closed.
+    std::mem::forget(last);
+    drop(journal);
+    let connection = Connection::open(&path).unwrap();
+    connection
+        .execute_batch(
+            "DROP INDEX orders_unsure; PRAGMA user_version = 2; \
+             CREATE INDEX orders_unsure ON orders (state, due_at, id) WHERE state IN (1, 2, 4, 5)",
+        )
+        .unwrap();
+    drop(connection);
+    let again = Journal::open(&path).unwrap();
+    let whole =
+        again.read_here(|view| view.find("PRAGMA integrity_check", [], |row| row.get::<_, String>(0)));
+    assert_eq!(whole.unwrap().unwrap(), "ok");
+    assert_eq!(again.recover(Timestamp::from_millis(1), (*rules).clone()).await.unwrap(), 1);
+    let doubts = again.read_here(|view| view.doubts("main")).unwrap();
+    assert_eq!(doubts.len(), 2);
+    let work = again.read_here(|view| view.batch(batch)).unwrap().unwrap();
+    assert_eq!(work.unsent_rows(), 1);
+    drop(folder);
+}

@@ -1,0 +1,162 @@
+//! What is written of orders that go the usual way, in few statements, and what comes in between.
+
+use super::*;
+use crate::gate::Scope;
+use crate::order::PauseReason;
+
+impl Bench {
+    /// What the journal has of each order's attempts and of their money.
+    fn booked(&self) -> Vec<(i64, i64, i64, String)> {
+        self.journal
+            .read_here(|view| {
+                view.all(
+                    "SELECT orders.id, orders.state, attempts.n, (SELECT group_concat(kind) FROM ledger \
+                     WHERE ledger.order_id = orders.id AND ledger.n = attempts.n) FROM orders \
+                     JOIN attempts ON attempts.order_id = orders.id ORDER BY orders.id, n",
+                    [],
+                    |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)),
+                )
+            })
+            .unwrap()
+    }
+
+    /// Answers all of these in one transaction.
+    async fn finish_all(&self, answers: Vec<(AttemptTicket, Placed)>) -> Vec<Recorded> {
+        let (go, wait) = std::sync::mpsc::channel::<()>();
+        let busy = self.journal.write(move |_| {
+            let _ = wait.recv();
+            Ok(())
+        });
+        let told: Vec<_> = answers
+            .into_iter()
+            .map(|(ticket, outcome)| {
+                let reply = Reply { outcome, http: Some(200), body: b"<raw/>".to_vec() };
+                self.journal.finish_attempt(ticket, reply)
+            })
+            .collect();
+        drop(go);
+        busy.await.unwrap();
+        let mut recorded = Vec::new();
+        for told in told {
+            recorded.push(told.await.unwrap().unwrap());
+        }
+        recorded
+    }
+}
+
+fn taken(id: u64) -> Placed {
+    Placed::Taken(ProviderOrderId(id))
+}
+
+#[tokio::test]
+async fn orders_whose_numbers_do_not_follow_each_other_are_claimed_each_once() {
+    let bench = Bench::new().await;
+    let batch = bench.batch("stock", &imeis(5)).await;
+    // The one in the middle waits for its time.
+    let waits = bench.now().plus(QUIET).millis();
+    bench
+        .journal
+        .write(move |tx| tx.execute("UPDATE orders SET due_at = ?1 WHERE id = 3", [waits]))
+        .await
+        .unwrap();
+    let tickets = bench.claim(9).await;
+    assert_eq!(tickets.len(), 4);
+    let begun = |id| (id, 1, 1, "reserve".to_owned());
+    assert_eq!(bench.booked(), [begun(1), begun(2), begun(4), begun(5)]);
+    let rows = |state, n| (TallyState::Order(state), Link::Own, n);
+    assert_eq!(bench.tallies(batch), [rows(State::Queued, 1), rows(State::Submitting, 4)]);
+    bench.check_books();
+}
+
+#[tokio::test]
+async fn a_claim_of_two_files_and_of_an_order_sent_before_begins_one_attempt_each() {
+    let bench = Bench::new().await;
+    bench.batch("one", &imeis(3)).await;
+    let second: Vec<Imei> = (3..6).map(imei).collect();
+    bench.batch("two", &second).await;
+    let ticket = bench.claim(1).await.pop().unwrap();
+    let sent = ticket.order().unwrap().0;
+    let unsent = NotTaken::NotSent("given back unsent".to_owned());
+    bench.finish(ticket, Placed::NotTaken(unsent)).await;
+    let tickets = bench.claim(9).await;
+    assert_eq!(tickets.len(), 6);
+    let of = |id| bench.booked().into_iter().filter(|(order, ..)| *order == id).collect::<Vec<_>>();
+    for id in 1..=6 {
+        let before = (id == sent).then(|| (id, 1, 1, "reserve,release".to_owned()));
+        let last = (id, 1, 1 + i64::from(before.is_some()), "reserve".to_owned());
+        assert_eq!(of(id), before.into_iter().chain([last]).collect::<Vec<_>>());
+    }
+    bench.check_books();
+}
+
+#[tokio::test]
+async fn a_row_that_joins_an_order_on_its_way_ends_as_the_order_ends() {
+    let bench = Bench::new().await;
+    let first = bench.batch("stock", &imeis(2)).await;
+    let mut tickets = bench.claim(2).await;
+    let second = bench.batch("again", &imeis(1)).await;
+    let (other, joined) = (tickets.pop().unwrap(), tickets.pop().unwrap());
+    let recorded = bench.finish_all(vec![(other, taken(8)), (joined, taken(7))]).await;
+    assert_eq!(recorded.iter().map(|done| done.state).collect::<Vec<_>>(), [State::Ordered; 2]);
+    let rows = |link, n| (TallyState::Order(State::Ordered), link, n);
+    assert_eq!(bench.tallies(first), [rows(Link::Own, 2)]);
+    assert_eq!(bench.tallies(second), [rows(Link::Joined, 1)]);
+    bench.check_books();
+}
+
+#[tokio::test]
+async fn an_answer_with_another_ones_id_fails_none_that_are_recorded_with_it() {
+    let bench = Bench::new().await;
+    bench.batch("stock", &imeis(3)).await;
+    let tickets = bench.claim(3).await;
+    let answers = tickets.into_iter().zip([taken(7), taken(7), taken(9)]).collect();
+    let recorded = bench.finish_all(answers).await;
+    let states: Vec<_> = recorded.iter().map(|done| done.state).collect();
+    assert_eq!(states, [State::Ordered, State::InDoubt, State::Ordered]);
+    assert_eq!(bench.number("SELECT count(*) FROM charges"), 2);
+    assert_eq!(bench.number("SELECT count(*) FROM answers"), 3, "each answer once");
+    assert_eq!(bench.number("SELECT count(*) FROM alarms WHERE name = 'wrong_answer'"), 1);
+    bench.check_books();
+}
+
+#[tokio::test]
+async fn an_answer_that_comes_when_its_order_is_in_doubt_already_is_a_late_one() {
+    let bench = Bench::new().await;
+    bench.batch("stock", &imeis(1)).await;
+    let ticket = bench.claim(1).await.pop().unwrap();
+    bench.journal.recover(bench.now(), (*bench.rules).clone()).await.unwrap();
+    let recorded = bench.finish(ticket, taken(7)).await;
+    assert_eq!((recorded.state, recorded.id), (State::Ordered, Some(ProviderOrderId(7))));
+    assert_eq!(bench.number("SELECT count(*) FROM events WHERE what = 'late answer'"), 1);
+    assert_eq!(bench.booked(), [(1, 3, 1, "reserve,charge".to_owned())]);
+    bench.check_books();
+}
+
+#[tokio::test]
+async fn an_attempt_that_is_not_as_it_was_claimed_is_read_before_it_is_booked() {
+    let bench = Bench::new().await;
+    bench.batch("stock", &imeis(1)).await;
+    let ticket = bench.claim(1).await.pop().unwrap();
+    let raise = ["UPDATE attempts SET price = 2 * price", "UPDATE totals SET reserved = 2 * reserved"];
+    for sql in raise {
+        bench.journal.write(|tx| tx.execute(sql, [])).await.unwrap();
+    }
+    assert_eq!(bench.finish(ticket, taken(7)).await.state, State::Ordered);
+    assert_eq!(bench.number("SELECT charged FROM totals WHERE scope = 'day'"), 2 * PRICE.micros());
+    bench.check_books();
+}
+
+#[tokio::test]
+async fn the_one_order_that_finds_out_of_its_services_pause_goes_alone() {
+    let bench = Bench::new().await;
+    bench.batch("stock", &imeis(4)).await;
+    let ticket = bench.claim(1).await.pop().unwrap();
+    let unknown = NotTaken::UnknownService("Invalid value of Network Id!".to_owned());
+    bench.finish(ticket, Placed::NotTaken(unknown)).await;
+    // The next ones were never sent.
+    let later = "UPDATE orders SET due_at = 9000000000000 WHERE attempts > 0";
+    bench.journal.write(|tx| tx.execute(later, [])).await.unwrap();
+    let scope = Scope::Service(bench.service);
+    bench.journal.pause_tried(scope, PauseReason::Service, true, bench.now()).await.unwrap();
+    assert_eq!(bench.claim(9).await.len(), 1);
+}
