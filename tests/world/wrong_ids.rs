@@ -12,7 +12,7 @@ use super::clearing::{file, says};
 use super::points::Crashed;
 use super::{Knobs, World, files, oracle};
 
-const TURNS: u32 = 120;
+const TURNS: u32 = 180;
 const STEP: Duration = Duration::from_secs(30);
 /// Ordered by hand.
 const BY_HAND: u32 = 50;
