@@ -318,6 +318,13 @@ pub(crate) fn is_paid_twice(world: &World) -> bool {
     paid_and_booked(world).into_iter().any(|(paid, _)| paid > 1)
 }
 
+/// How often this happened to an order.
+pub(crate) fn happened(world: &World, what: &str) -> usize {
+    let view = &world.life.as_ref().unwrap().view;
+    strings(view, &format!("SELECT order_id FROM events WHERE what = '{what}' AND order_id IS NOT NULL"))
+        .len()
+}
+
 /// How many such alarms there were.
 pub(crate) fn alarms(world: &World, which: &str) -> usize {
     let view = &world.life.as_ref().unwrap().view;
