@@ -13,6 +13,8 @@
     reason = "a harness: what can't be is a failure"
 )]
 
+#[path = "crash/later.rs"]
+mod later;
 mod world;
 
 use std::collections::BTreeSet;

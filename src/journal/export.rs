@@ -7,6 +7,7 @@
 //! An export has no order ids, and its absence of an order proves nothing: nothing here releases anything.
 //!
 //! - [`row`]: a row. [`elsewhere`]: orders that aren't ours. [`anew`]: those that the original of an older copy made anew.
+//!   [`successor`]: those that it made after an order that hasn't ended here.
 //! - [`settle`]: orders of ours that wait for evidence. [`turned`]: orders of ours that had ended otherwise. [`beyond`]:
 //!   rows of an IMEI beyond our orders of it.
 
@@ -15,6 +16,7 @@ mod beyond;
 mod elsewhere;
 mod row;
 mod settle;
+pub(super) mod successor;
 mod turned;
 
 use super::JournalError;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::books;
+use super::export::successor;
 use super::orders::{self, Loaded, Rules, Telling};
 use super::view::View;
 use super::{Journal, JournalError};
@@ -192,7 +193,7 @@ fn record(
             keep(tx, &order, told, now)?;
             let telling = Telling { what: "status", text: &told.status_raw, via: "status", quiet: false };
             orders::advance(tx, &mut order, &Event::Status(told.status), now, rules, &telling)?;
-            Ok(())
+            successor::enter(tx, &order, now, rules).map(drop)
         }
         PollTold::GivenUp(why) => {
             let telling = Telling { what: "given up", text: why, via: "", quiet: false };

@@ -7,6 +7,7 @@ use super::JournalError;
 use super::again;
 use super::cancel;
 use super::codes::{BatchState, Link, state_code};
+use super::export::successor;
 use super::orders::{self, Loaded, Rules};
 use super::requests::{Request, RequestAnswer, Said, keep_place};
 use super::resolve;
@@ -174,6 +175,11 @@ fn anew(
     }
     if let Some(why) = closed_to_new_orders(tx, row.batch())? {
         return Ok(Err(why));
+    }
+    if successor::enter(tx, &old, now, rules)? {
+        let why = "it was ordered anew already, before this copy of the journal was put back, as an export showed: imeid show \
+                   has that order, and a file with it is answered by it";
+        return Ok(Err(why.to_owned()));
     }
     let text = request.told();
     let telling = orders::Telling { what: "word", text: &text, via: "word", quiet: false };

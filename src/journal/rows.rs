@@ -10,6 +10,7 @@ use rusqlite::types::{ToSqlOutput, Value, ValueRef};
 use rusqlite::{CachedStatement, ToSql, params_from_iter};
 
 use super::codes::{Link, TALLY_INVALID};
+use super::export::successor;
 use super::orders::{self, Loaded};
 use super::tx::Tx;
 use super::{Journal, JournalError, adopt};
@@ -161,6 +162,7 @@ fn link(
             return Ok(found(Link::Own));
         }
         let expired = matches!((order.done_at, finished_before), (Some(done), Some(limit)) if done < limit);
+        let expired = expired && !successor::stands(tx, order.id, finished_before)?;
         if order.life.is_live(expired, order.retried) {
             if adopt::has_no_row(&order) {
                 adopt::adopt(tx, &order, own)?;

@@ -8,6 +8,7 @@ use imeid::simulator::{Change, Delay, Share};
 
 use super::world::clearing::file;
 use super::world::copies::{Copy, First, LATER, Recovery};
+use super::world::life::Units;
 use super::world::{World, oracle, points};
 use super::{come_to_rest, crash, end_faults, in_world, live_and_end, number, seconds};
 
@@ -109,6 +110,49 @@ fn run_made_anew(seed: u64) -> usize {
         recover(world, rng, &mut recovery);
         recovery.told.made_anew.len()
     })
+}
+
+/// One world whose state is copied while a file's orders are in work; half of them is given back later, and made anew. An
+/// export shows that to the copy before it hears what became of them; then someone there has all made anew that was given
+/// back. How many orders it was shown as made since.
+fn run_made_anew_later(seed: u64) -> usize {
+    in_world(seed, |world, rng, _| {
+        end_faults(world);
+        end_as(world, 500_000, 3_600);
+        world.drop_file(file("stock", 1, 1_000..1_008));
+        live_for_minutes(world, 10, Units::ALL);
+        assert_eq!(world.stop(seconds(130)), Ok(()));
+        let copy = world.copy_state();
+        assert_eq!(world.start(), Ok(()));
+        come_to_rest(world, World::check, oracle::is_at_rest);
+        end_as(world, 0, 7_200);
+        assert_eq!(world.make_anew_what_was_given_back(), Ok(()));
+        live_for_minutes(world, 10, Units::ALL);
+        world.check();
+        world.crash();
+        put_back(world, &copy);
+        world.drop_export();
+        live_for_minutes(world, 5, Units { poll: false, ..Units::ALL });
+        assert!(world.are_exports_read());
+        let mut recovery = Recovery::of(world, &copy, rng);
+        recovery.first = First::AtOnce;
+        recover(world, rng, &mut recovery);
+        assert_eq!(world.make_anew_what_was_given_back(), Ok(()));
+        come_to_rest(world, oracle::check_copy, oracle::is_copy_at_rest);
+        oracle::happened(world, "ordered anew since")
+    })
+}
+
+fn live_for_minutes(world: &mut World, minutes: u32, units: Units) {
+    for _ in 0..3 * minutes {
+        assert_eq!(world.some_units(units).and_then(|()| world.pass(seconds(20))), Ok(()));
+    }
+}
+
+#[test]
+fn what_the_original_made_anew_of_orders_in_work_is_not_paid_for_again_by_its_copy() {
+    let shown: usize = (0..MADE_ANEW).map(|n| run_made_anew_later(2_000 + 4 * n)).sum();
+    assert!(shown > 20, "{shown} orders were shown as made since");
 }
 
 #[test]

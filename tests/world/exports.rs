@@ -16,17 +16,17 @@ impl World {
         self.drop_export_of(|_| true);
     }
 
-    /// Likewise, when this IMEI's order was given back meanwhile.
-    pub(crate) fn drop_export_that_gives_back(&mut self, imei: Imei) {
-        self.export(|_| true, Some(imei));
+    /// Likewise, when these IMEIs' orders were given back meanwhile.
+    pub(crate) fn drop_export_that_gives_back(&mut self, imeis: &[Imei]) {
+        self.export(|_| true, imeis);
     }
 
     /// Someone drops what the provider tells of these orders now. Its dates are in the provider's own time zone.
     pub(crate) fn drop_export_of(&mut self, is_in: impl FnMut(&OrderLine) -> bool) {
-        self.export(is_in, None);
+        self.export(is_in, &[]);
     }
 
-    fn export(&mut self, is_in: impl FnMut(&OrderLine) -> bool, given_back: Option<Imei>) {
+    fn export(&mut self, is_in: impl FnMut(&OrderLine) -> bool, given_back: &[Imei]) {
         let mut text = "SERVICE,IMEI NO.,CREDITS,STATUS,CODE,ORDER DATE,NOTES\r\n".to_owned();
         let ahead = i64::from(self.provider.zone_minutes) * 60_000;
         let mut orders = self.wire.orders();
@@ -36,7 +36,7 @@ impl World {
             let date = Timestamp::from_millis(order.charged_at.millis() + ahead).to_string();
             let date = date.replace(['T', 'Z'], " ");
             let (title, imei) = (service.title, order.imei);
-            let status = if given_back == Some(imei) { "Rejected" } else { order.status.as_str() };
+            let status = if given_back.contains(&imei) { "Rejected" } else { order.status.as_str() };
             let _ = write!(text, "{title},{imei},$0.08,{status},\"Model: {imei}\",{},\r\n", date.trim());
         }
         let folder = self.root().join("reconcile");

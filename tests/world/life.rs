@@ -84,8 +84,13 @@ pub(crate) struct Life {
 }
 
 impl Life {
-    /// What the daemon does up to the moment when its stages run.
-    pub(crate) fn start(config: Config, wire: Arc<Wire>, time: &Time) -> Result<Self, Crashed> {
+    /// What the daemon does up to the moment when its stages run, and the first they do.
+    pub(crate) fn start(
+        config: Config,
+        wire: Arc<Wire>,
+        time: &Time,
+        reads_exports_late: bool,
+    ) -> Result<Self, Crashed> {
         let runtime = Builder::new_current_thread().max_blocking_threads(4).build().unwrap();
         let clock = time.clock();
         let opened = alive(|| runtime.block_on(daemon::open(config, &clock)))?.unwrap();
@@ -135,7 +140,9 @@ impl Life {
             opened,
         };
         life.work_through_taken()?;
-        life.work_through_exports()?;
+        if !reads_exports_late {
+            life.work_through_exports()?;
+        }
         Ok(life)
     }
 

@@ -6,7 +6,8 @@
 //!
 //! - [`points`]: where a crash can come, and dying there. [`loss`]: what a power cut loses.
 //! - [`wire`]: the provider. [`files`]: what people drop. [`life`]: one process, from start to end.
-//! - [`clearing`], [`restored`], [`late`], [`empty`], [`turned`], [`probed`]: stories of their own.
+//! - [`clearing`], [`restored`], [`late`], [`empty`], [`turned`], [`probed`], [`brought`], [`moved`], [`wrong_ids`]: stories
+//!   of their own.
 //! - [`copies`]: the state directory copied, and put back.
 //! - [`accounts`]: another account of the provider's, and moving between the two.
 //! - [`exports`]: what the provider's website tells a person, dropped into `reconcile/`.
@@ -22,6 +23,7 @@
 )]
 
 pub(crate) mod accounts;
+pub(crate) mod brought;
 pub(crate) mod clearing;
 pub(crate) mod copies;
 pub(crate) mod empty;
@@ -30,6 +32,7 @@ pub(crate) mod files;
 pub(crate) mod late;
 pub(crate) mod life;
 pub(crate) mod loss;
+pub(crate) mod moved;
 pub(crate) mod oracle;
 pub(crate) mod outbox;
 pub(crate) mod points;
@@ -38,6 +41,7 @@ pub(crate) mod restored;
 pub(crate) mod turned;
 pub(crate) mod wire;
 pub(crate) mod words;
+pub(crate) mod wrong_ids;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -121,6 +125,10 @@ pub(crate) struct World {
     pub(crate) has_operator: bool,
     /// A person says what isn't so: the books lack what he denies, until there is evidence of it.
     pub(crate) is_lied_to: bool,
+    /// Answers tell ids of other orders: until that is found out they are booked under those.
+    pub(crate) is_misled: bool,
+    /// A new process has other things to do before it reads on in an export.
+    pub(crate) reads_exports_late: bool,
     folder: TempDir,
     _alone: MutexGuard<'static, ()>,
 }
@@ -164,6 +172,8 @@ impl World {
             may_pay_twice: 0,
             has_operator: false,
             is_lied_to: false,
+            is_misled: false,
+            reads_exports_late: false,
             folder: folder_in_memory(),
             _alone: alone,
         }
@@ -242,7 +252,7 @@ impl World {
             points::watch_power(Shadow::new(self.root(), &self.journal()));
         }
         let config = self.config();
-        let life = Life::start(config, Arc::clone(&self.wire), &self.time)?;
+        let life = Life::start(config, Arc::clone(&self.wire), &self.time, self.reads_exports_late)?;
         self.life = Some(life);
         Ok(())
     }

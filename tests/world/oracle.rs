@@ -50,7 +50,18 @@ pub(crate) fn check_account(world: &mut World) {
     nothing_illegal(&life.view);
     proofs(&life.view);
     its_own_stamp(&life.view);
+    accounts_are_known(&life.view);
     assert_eq!(world.wire.raced(), None, "two requests for one IMEI raced each other");
+}
+
+/// Whatever was sent under an account, the provider that the account stands for was noted before.
+fn accounts_are_known(view: &Connection) {
+    let unknown = strings(
+        view,
+        "SELECT DISTINCT account FROM services JOIN orders ON orders.service = services.id WHERE attempts > 0 \
+         AND NOT EXISTS (SELECT 1 FROM facts WHERE key = 'base_url:' || account)",
+    );
+    assert!(unknown.is_empty(), "sent, and whose account it is isn't noted: {unknown:?}");
 }
 
 /// What must hold of a copy that was put back: its books are in themselves right, and nobody paid twice.
@@ -75,6 +86,15 @@ pub(crate) fn check_stopped(journal: &Path) {
 
 /// What must hold besides once faults are over and time went on.
 pub(crate) fn check_rest(world: &World) {
+    check_results(world);
+    nothing_is_stuck(&world.life.as_ref().unwrap().view);
+    let waiting = world.dropped.iter().filter(|file| !file.refused).count();
+    let taken = outbox::batches(world).len();
+    assert!(taken >= waiting, "{waiting} files were dropped, {taken} taken");
+}
+
+/// Every batch is out, its newest result says what the journal does, and its costs are what its orders cost.
+pub(crate) fn check_results(world: &World) {
     let view = &world.life.as_ref().unwrap().view;
     for (name, (id, file)) in outbox::batches(world) {
         let state: i64 =
@@ -96,10 +116,6 @@ pub(crate) fn check_rest(world: &World) {
             outbox::is_newest_of_all(world, &last, id);
         }
     }
-    nothing_is_stuck(view);
-    let waiting = world.dropped.iter().filter(|file| !file.refused).count();
-    let taken = outbox::batches(world).len();
-    assert!(taken >= waiting, "{waiting} files were dropped, {taken} taken");
 }
 
 /// What isn't settled is held, and says why.
@@ -283,8 +299,10 @@ fn paid_and_booked(world: &World) -> Vec<(usize, usize)> {
         *paid.entry(entry.order.unwrap().imei.as_u64()).or_default() += 1;
     }
     let booked = |imei: u64| {
-        let sql = "SELECT coalesce(sum(charged), 0) FROM orders WHERE imei = ?1";
-        let booked: i64 = view.query_row(sql, [i64::try_from(imei).unwrap()], |row| row.get(0)).unwrap();
+        let sql = "SELECT coalesce(sum(charged), 0) FROM orders JOIN services ON services.id = orders.service \
+                   WHERE imei = ?1 AND account = ?2";
+        let key = (i64::try_from(imei).unwrap(), world.knobs.account);
+        let booked: i64 = view.query_row(sql, key, |row| row.get(0)).unwrap();
         usize::try_from(booked).unwrap()
     };
     paid.into_iter().map(|(imei, paid)| (paid, booked(imei))).collect()
@@ -298,6 +316,13 @@ pub(crate) fn is_all_booked(world: &World) -> bool {
 /// Whether the provider charged an IMEI more than once.
 pub(crate) fn is_paid_twice(world: &World) -> bool {
     paid_and_booked(world).into_iter().any(|(paid, _)| paid > 1)
+}
+
+/// How often this happened to an order.
+pub(crate) fn happened(world: &World, what: &str) -> usize {
+    let view = &world.life.as_ref().unwrap().view;
+    strings(view, &format!("SELECT order_id FROM events WHERE what = '{what}' AND order_id IS NOT NULL"))
+        .len()
 }
 
 /// How many such alarms there were.

@@ -1,7 +1,7 @@
-//! A story of an order that the provider gives back after its file is out, as an export shows later.
+//! A story of two orders that the provider gives back after their file is out, as an export shows later.
 //!
-//! The provider lists nothing, so nothing but the export tells of it. The file comes out once more, and the refund is
-//! expected once, wherever a crash comes.
+//! The provider lists nothing, so nothing but the export tells of it. The file comes out once more, with both, and each
+//! refund is expected once, wherever a crash comes: also where the next process has results to write before it reads on.
 
 use std::time::Duration;
 
@@ -9,6 +9,7 @@ use imeid::simulator::{Delay, Duplicates, Options, Share};
 
 use super::clearing::{file, says};
 use super::late::may_come_out;
+use super::life::Units;
 use super::points::{self, Crashed};
 use super::{Knobs, World, files, oracle};
 
@@ -22,9 +23,12 @@ const LATER_FILES: usize = 3;
 pub(crate) struct Story {
     /// The points that were passed before the first export was dropped.
     pub(crate) before: usize,
-    /// The order had ended by then.
-    had_ended: bool,
+    /// How many of the orders had ended by then.
+    had_ended: usize,
 }
+
+/// The file's orders.
+const GIVEN_BACK: [u32; 2] = [0, 1];
 
 /// The world that it is played in.
 pub(crate) fn world(power_cut: bool, seed: u64) -> World {
@@ -45,7 +49,9 @@ pub(crate) fn world(power_cut: bool, seed: u64) -> World {
 impl Story {
     /// One process's part of it: until the order is given back and its file is out again, unless it dies.
     pub(crate) fn live(&mut self, world: &mut World) -> Result<(), Crashed> {
+        world.reads_exports_late = true;
         world.start()?;
+        world.some_units(Units { intake: false, ..Units::ALL })?;
         if world.dropped.is_empty() {
             world.drop_file(file("stock", 0, 0..2));
         }
@@ -63,17 +69,16 @@ impl Story {
             }
         }
         oracle::check_rest(world);
-        assert!(is_given_back(world), "it was never turned");
+        assert!(is_given_back(world), "they were never turned");
         let turned = "name = 'status_changed' AND text LIKE 'the provider changed%'";
-        assert_eq!(oracle::alarms(world, turned), usize::from(self.had_ended), "alarms");
+        assert_eq!(oracle::alarms(world, turned), self.had_ended, "alarms");
         let settled = world.outbox().join("stock 0.settled.csv");
-        assert!(settled.exists() || !self.had_ended, "the file isn't out again");
+        assert!(settled.exists() || self.had_ended == 0, "the file isn't out again");
         assert!(!world.outbox().join("stock 0.settled-2.csv").exists(), "it is out again once too often");
-        let due = format!(
-            "(SELECT count(*) FROM ledger WHERE kind = 'refund_due') = 1 AND imei = {}",
-            files::imei(0)
+        assert!(
+            says(world, "(SELECT count(*) FROM ledger WHERE kind = 'refund_due') = 2"),
+            "two refunds are due"
         );
-        assert!(says(world, &due), "one refund is due");
         Ok(())
     }
 
@@ -85,9 +90,9 @@ impl Story {
         let later = world.dropped.len() - 1;
         if later > world.exports() {
             if self.before == 0 {
-                (self.before, self.had_ended) = (points::passed(), says(world, &ended(6)));
+                (self.before, self.had_ended) = (points::passed(), in_state(world, 6));
             }
-            world.drop_export_that_gives_back(files::imei(0));
+            world.drop_export_that_gives_back(&GIVEN_BACK.map(files::imei));
         } else if later < LATER_FILES {
             let n = u32::try_from(later).unwrap();
             world.drop_file(file("later", 1 + n, 10 + n..11 + n));
@@ -95,10 +100,12 @@ impl Story {
     }
 }
 
-fn ended(state: u8) -> String {
-    format!("imei = {} AND state = {state}", files::imei(0))
+/// How many of the orders are in this state.
+fn in_state(world: &World, state: u8) -> usize {
+    let is_in = |n: &&u32| says(world, &format!("imei = {} AND state = {state}", files::imei(**n)));
+    GIVEN_BACK.iter().filter(is_in).count()
 }
 
 fn is_given_back(world: &World) -> bool {
-    says(world, &ended(7))
+    in_state(world, 7) == GIVEN_BACK.len()
 }

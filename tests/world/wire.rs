@@ -93,6 +93,8 @@ struct Inner {
     foreign: BTreeSet<ProviderOrderId>,
     /// How often each order was asked after and told of.
     asked: BTreeMap<ProviderOrderId, u64>,
+    /// IMEIs whose next answer tells the id of the order of this other IMEI.
+    misled: BTreeMap<Imei, Imei>,
     /// A request that was sent while an earlier one for the same could still be executed.
     raced: Option<Imei>,
 }
@@ -115,6 +117,7 @@ impl Wire {
             balance_lag: Duration::ZERO,
             foreign: BTreeSet::new(),
             asked: BTreeMap::new(),
+            misled: BTreeMap::new(),
             raced: None,
         };
         Arc::new(Self { time, inner: Mutex::new(inner) })
@@ -161,6 +164,11 @@ impl Wire {
         if let Said::Placed(orders) = said {
             inner.foreign.extend(orders.iter().map(|(id, _)| *id));
         }
+    }
+
+    /// The next answer to an order of this IMEI tells the id of the newest order of another one.
+    pub(crate) fn mislead(&self, imei: Imei, other: Imei) {
+        self.inner().misled.insert(imei, other);
     }
 
     /// Every movement of money so far.
@@ -241,6 +249,7 @@ impl Wire {
                 "wire.executed"
             }
             Step::Tell => {
+                inner.swap_id(id, self.time.now());
                 inner.tell(id);
                 "wire.told"
             }
@@ -347,6 +356,18 @@ impl Inner {
         let said = self.model.answer(now, &paid.call);
         let said = paid.plan.fault.map_or(said.clone(), |fault| said.twisted(fault));
         paid.answer = write_xml(&said, self.model.dress());
+    }
+
+    /// Puts another order's id into an answer that is told, where that was asked for.
+    fn swap_id(&mut self, id: u64, now: Timestamp) {
+        let orders = self.model.order_lines(now);
+        let newest = |imei| orders.iter().rev().find(|order| order.imei == imei).map(|order| order.id);
+        let Some(paid) = self.calls.get_mut(&id).filter(|paid| paid.caller.is_some()) else { return };
+        let Some(other) = self.misled.get(&paid.imei).and_then(|other| newest(*other)) else { return };
+        if let Some(own) = newest(paid.imei) {
+            paid.answer = paid.answer.replace(&own.to_string(), &other.to_string());
+            self.misled.remove(&paid.imei);
+        }
     }
 
     fn tell(&mut self, id: u64) {

@@ -71,7 +71,7 @@ pub(super) fn enter(
 }
 
 /// Whether no attempt of these orders can be the row's; `None`: its date can't be placed, or when one was made isn't known.
-fn is_of_another_time(
+pub(super) fn is_of_another_time(
     tx: &Tx<'_>,
     all: &[Loaded],
     row: &ExportRow,

@@ -57,15 +57,28 @@ fn made_since(
     rules: &Rules,
 ) -> Result<Sorted, JournalError> {
     let Some(copy) = restore::waits(tx)? else { return Ok(Sorted::Unfinished) };
+    take_for_ours(tx, row, (service, imei), &copy, now, rules)?;
+    Ok(Sorted::Ours(None))
+}
+
+/// Enters an order that the original of this copy made: it is charged, and not finished. `copy`: what the journal was known
+/// as an older copy by.
+pub(super) fn take_for_ours(
+    tx: &Tx<'_>,
+    row: &ExportRow,
+    (service, imei): (ServiceId, Imei),
+    copy: &str,
+    now: Timestamp,
+    rules: &Rules,
+) -> Result<(), JournalError> {
     let mut order = enter(tx, service, imei)?;
-    let taken_as_sent = Telling { what: "older copy", text: &copy, via: "", quiet: false };
+    let taken_as_sent = Telling { what: "older copy", text: copy, via: "", quiet: false };
     orders::advance(tx, &mut order, &Event::Restored, now, rules, &taken_as_sent)?;
     let text = row.told();
     let telling = Telling { what: "exported", text: &text, via: "export", quiet: false };
     let event = Event::Exported(Exported::One(row.status()));
     orders::advance(tx, &mut order, &event, now, rules, &telling)?;
-    made_before(tx, &order, row)?;
-    Ok(Sorted::Ours(None))
+    made_before(tx, &order, row)
 }
 
 /// The attempt that is taken as made began before the order that the row shows, whenever that was: a later export or

@@ -21,6 +21,7 @@ mod pruned;
 mod released;
 mod restore;
 mod second_ids;
+mod successor;
 mod sums;
 mod titles;
 mod turned;

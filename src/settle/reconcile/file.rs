@@ -15,6 +15,7 @@ use crate::durable;
 use crate::inbox::{Stamp, Taken};
 use crate::journal::{
     ExportRow, Journal, JournalError, OpenFile, ReadExport, Refused, SettledBy, Sorted, TurnedBy, Unmatched,
+    View,
 };
 use crate::settings::Settings;
 use crate::types::Titles;
@@ -99,6 +100,10 @@ impl Work {
         let account = self.settings.config.provider.account.clone();
         let presumed = self.journal.read(move |view| view.presumed_keys(&account)).await?;
         let mut reading = Reading { clearing: Clearing::of(presumed), ..Reading::default() };
+        // The original may have made one anew whose older row isn't in it.
+        if self.journal.read(View::waits_as_older_copy).await? {
+            reading.several.look_at_single_ones();
+        }
         let mut slice = Vec::with_capacity(SLICE_ROWS);
         loop {
             match export.next(&self.titles) {
@@ -275,8 +280,19 @@ impl Work {
         for mut rows in of_keys {
             rows.retain(|row| !reading.told.contains(&row.line));
             let Some(imei) = rows.first().map(|row| format!("IMEI {:015}", row.imei)) else { continue };
-            for line in self.journal.beyond_ours(rows, (*self.settings.rules).clone()).await? {
+            let rules = &self.settings.rules;
+            let beyond = self.journal.beyond_ours(rows.clone(), (**rules).clone()).await?;
+            if beyond.is_empty() {
+                continue;
+            }
+            rows.retain(|row| beyond.contains(&row.line));
+            let kept = self.journal.keep_successor(rows, self.clock.now(), (**rules).clone()).await?;
+            for line in beyond {
                 reading.counts.ours = reading.counts.ours.saturating_sub(1);
+                if kept.contains(&line) {
+                    reading.tell(Kind::Successor, line, &imei);
+                    continue;
+                }
                 reading.tell(Kind::Order(Unmatched::More), line, &imei);
             }
         }

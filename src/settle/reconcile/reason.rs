@@ -21,6 +21,8 @@ pub(super) enum Kind {
     OtherEnd,
     /// It shows an end that one of several orders of ours didn't come to.
     WhichOrder,
+    /// The original of an older copy made it after an order that is known.
+    Successor,
     Order(Unmatched),
 }
 
@@ -34,6 +36,9 @@ impl Kind {
             Self::OtherEnd => "show another end than imeid was told, and may be older than what it was told",
             Self::WhichOrder => {
                 "show an end that was not told, of one of several orders of ours for that IMEI"
+            }
+            Self::Successor => {
+                "were ordered since this copy of the journal was made, and after an order of their IMEI that it knows"
             }
             Self::Order(Unmatched::NoDate) => "can't be dated: no order of ours near them has an id",
             Self::Order(Unmatched::Before) => "were ordered before imeid ever sent that IMEI",
@@ -64,6 +69,10 @@ impl Kind {
             Self::WhichOrder => {
                 "Nothing was changed. Look the IMEI's orders up at the provider: \"imeid show\" has their ids and what they came \
                  to. A refund that is due for one of them is not in imeid's sums."
+            }
+            Self::Successor => {
+                "They are remembered: their IMEIs are not ordered again for it. Nothing is booked for them until that order is \
+                 given back, and the provider's bill has them. Drop a later export when they have ended."
             }
             Self::Order(Unmatched::More) => {
                 "Nothing is booked for them, and the provider's bill has them: look each IMEI up there, and compare it with what \

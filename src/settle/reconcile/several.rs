@@ -15,6 +15,9 @@ use super::file::ROWS_OF_A_KEY;
 /// Rows of orders of ours that are looked at, at most: 32 MiB of hashes.
 const ROWS_MAX: usize = 2_000_000;
 
+/// Where IMEIs that are in it once are looked at too, so many rows at most: half a kilobyte each.
+const SINGLE_ROWS_MAX: usize = 200_000;
+
 /// Of a row: its key, and all of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Hashes {
@@ -40,6 +43,8 @@ pub(super) struct Several {
     rows: Vec<Hashes>,
     /// It has more than are looked at.
     is_too_long: bool,
+    /// IMEIs that are in it once are looked at too.
+    of_single_ones: bool,
     /// Lines that are there once more, word for word.
     repeated: u64,
     /// The keys with several rows.
@@ -48,6 +53,11 @@ pub(super) struct Several {
 }
 
 impl Several {
+    /// Every row is held against our orders of its IMEI, as an older copy needs it.
+    pub(super) const fn look_at_single_ones(&mut self) {
+        self.of_single_ones = true;
+    }
+
     /// A row of an order of ours, at the first reading.
     pub(super) fn add(&mut self, row: Hashes) {
         if self.rows.len() < ROWS_MAX {
@@ -64,6 +74,11 @@ impl Several {
         rows.sort_unstable();
         rows.dedup();
         self.repeated = u64::try_from(before.saturating_sub(rows.len())).unwrap_or(u64::MAX);
+        if self.of_single_ones {
+            self.is_too_long |= rows.len() > SINGLE_ROWS_MAX;
+            self.keys = rows.iter().take(SINGLE_ROWS_MAX).map(|row| row.key).collect();
+            return;
+        }
         let pairs = rows.iter().zip(rows.iter().skip(1));
         self.keys = pairs.filter(|(row, next)| row.key == next.key).map(|(row, _)| row.key).collect();
     }
@@ -71,7 +86,8 @@ impl Several {
     /// What a person is told where not all of its rows are looked at.
     pub(super) fn what_is_left_out(&self) -> Option<String> {
         let why = "rows of imeid's own orders: whether those below are of IMEIs that were ordered once more was not looked at";
-        self.is_too_long.then(|| format!("It has more than {ROWS_MAX} {why}."))
+        let most = if self.of_single_ones { SINGLE_ROWS_MAX } else { ROWS_MAX };
+        self.is_too_long.then(|| format!("It has more than {most} {why}."))
     }
 
     /// There is nothing to read again.

@@ -1,0 +1,66 @@
+//! A crash at any point of stories in which something comes to light later: whose an id is, what the original of a copy did,
+//! which account is configured. And a second crash where the first is mended.
+
+use super::world::{brought, moved, oracle, points, rng, wrong_ids};
+use super::{die_at, points_to_die_at};
+
+/// How often two crashes are tried.
+const PAIRS: u64 = 6;
+
+/// Plays a story, dying at every `every`-th of its points (at all, where all are asked for), and at some pairs. `play`
+/// tells how many points there are.
+fn die_everywhere(every: usize, mut play: impl FnMut(bool, &[usize]) -> usize) {
+    let count = play(false, &[]);
+    let every = if std::env::var("IMEID_POINT").is_ok() { 1 } else { every };
+    for point in points_to_die_at((1..=count).step_by(every)) {
+        play(point % 2 == 0, &[point]);
+    }
+    for seed in (0..PAIRS).filter(|_| std::env::var("IMEID_POINT").is_err()) {
+        let mut rng = rng(seed);
+        let first = rng.usize(1..=count);
+        play(rng.bool(), &[first, rng.usize(1..=(count - first).max(30))]);
+    }
+}
+
+#[test]
+fn a_crash_while_ids_turn_out_to_be_others_leaves_each_order_its_own() {
+    die_everywhere(5, |power_cut, kills| {
+        let mut count = 0;
+        die_at(wrong_ids::world(power_cut, 1), kills, &format!("power cut {power_cut}"), |world| {
+            wrong_ids::live(world)?;
+            count = points::passed();
+            let alarms = oracle::alarms(world, "name = 'wrong_answer'");
+            assert!(
+                !kills.is_empty() || alarms == 3,
+                "one of an order by hand, two of one id: {alarms} alarms"
+            );
+            Ok(())
+        });
+        count
+    });
+}
+
+/// At points since the copy lies there.
+#[test]
+fn a_crash_while_a_copy_learns_what_its_original_made_sends_none_of_it_again() {
+    die_everywhere(3, |power_cut, kills| {
+        let (mut story, world) = brought::Story::begin(power_cut, 1);
+        die_at(world, kills, &format!("power cut {power_cut}"), |world| story.live(world));
+        story.passed
+    });
+}
+
+#[test]
+fn a_crash_around_a_changed_account_changes_nothing_of_the_other_ones_orders() {
+    die_everywhere(19, |power_cut, kills| {
+        let (mut story, world) = moved::Story::begin(power_cut, 1);
+        let mut count = 0;
+        die_at(world, kills, &format!("power cut {power_cut}"), |world| {
+            story.live(world)?;
+            count = points::passed();
+            Ok(())
+        });
+        assert!(!kills.is_empty() || story.left_open > 4, "{} orders were left open", story.left_open);
+        count
+    });
+}
