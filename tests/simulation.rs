@@ -537,6 +537,12 @@ fn an_order_that_was_given_up_is_answered_all_the_same_when_its_result_comes() {
     assert_eq!((orders_in(&world, 3), orders_in(&world, 5)), (3, 0));
     hours(&mut world, 2 * 24);
     assert_eq!((orders_in(&world, 3), orders_in(&world, 5)), (0, 3));
+    // One is given up for good: it is charged, and never made anew.
+    assert!(world.say(Said::Cancel, 0, files::imei(2)).unwrap().done);
+    for said in [Said::Retry, Said::RetryNotCharged] {
+        let answer = world.say(said, 0, files::imei(2)).unwrap();
+        assert!(!answer.done, "{}", answer.text);
+    }
     hours(&mut world, 3 * 24);
-    assert_eq!(orders_in(&world, 6), 3);
+    assert_eq!((orders_in(&world, 6), orders_in(&world, 10)), (2, 1));
 }

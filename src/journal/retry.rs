@@ -90,10 +90,9 @@ fn why_no_row(request: &Request, old: &Loaded) -> &'static str {
     }
 }
 
-/// It is the newest of its key: only that one is asked for.
 fn word_of(request: &Request) -> Event {
     let not_charged = request.said == Said::RetryNotCharged;
-    Event::Word(Word::Retry { newer_live: false, not_charged })
+    Event::Word(Word::Retry { not_charged })
 }
 
 /// The row that the new order will belong to: the old one's own, else the last that was answered from it.

@@ -203,10 +203,8 @@ pub enum Word {
     },
     /// "Leave it."
     Cancel,
-    /// "Order it anew."
+    /// "Order it anew." It is asked of the newest order of its key alone.
     Retry {
-        /// A newer order of the key is live.
-        newer_live: bool,
         /// He has seen at the provider that what was sent before was not charged.
         not_charged: bool,
     },

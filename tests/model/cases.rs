@@ -38,6 +38,13 @@ pub(crate) fn swaps(name: &'static str) -> Setup {
     Setup { swaps: true, other: true, polls: true, ticks: 2, budget, ..Setup::new(name) }
 }
 
+/// It answers nothing for days, so that orders are given up, and charges whatever is sent twice.
+pub(crate) fn given_up(name: &'static str) -> Setup {
+    let budget = Budget { words: 2, ..Budget::default() };
+    let duplicates = Duplicates::Charges;
+    Setup { duplicates, probe: false, again: true, polls: true, ticks: 2, budget, ..Setup::new(name) }
+}
+
 /// A provider that can't list: probes, holds, balances.
 fn probing() -> Vec<Case> {
     let base = Setup::new;
@@ -161,7 +168,24 @@ fn generations() -> Vec<Case> {
             budget: Budget { words: 3, ..Budget::default() },
             ..again("again, retried after a release, charges, hold")
         }),
+        holds(given_up("again, given up and cancelled, charges, hold")),
         breaks(Setup { words: Words::Wrong, ..again("again, wrong words") }, &[Uncovered]),
+        // A word that was wrong is listed when the answer has expired, and an order made since was not sent yet.
+        breaks(
+            Setup {
+                words: Words::Wrong,
+                duplicates: Duplicates::Charges,
+                again: true,
+                recheck: true,
+                finishes: true,
+                polls: true,
+                other: false,
+                ticks: 2,
+                budget: Budget { words: 1, ..Budget::default() },
+                ..Setup::lists("again, recheck_after, wrong words, charges", Lists::Fresh)
+            },
+            &[PaidTwice, Uncovered],
+        ),
         breaks(
             Setup {
                 words: Words::Wrong,

@@ -179,6 +179,11 @@ fn beside_its_id(ctx: &Ctx<'_>, world: &mut World, slot: usize, can_be: &[(u8, S
     for (second, _) in can_be {
         if lacks_an_id(world) && !(slot == A && can_be_newer(world, *second)) {
             world.must_tell(ctx, slot, &Event::LateId(id(*second)));
+            // One that was made since and never sent would be paid on top of it.
+            let is_unsent = |newer: &Tracked| newer.life.state == State::Queued && newer.life.unproven() == 0;
+            if slot == A && world.order(A2).is_some_and(is_unsent) {
+                world.must_tell(ctx, A2, &Event::Superseded);
+            }
         }
     }
     let on_its_way = world.state(slot) == Some(State::Submitting);

@@ -2,12 +2,12 @@
 
 use super::cases;
 use super::mutants::{
-    a_cancel_forgets, a_copy_forgets_what_is_queued, a_copy_keeps_its_old_quiet_periods, a_crash_means_retry,
-    a_disproved_id_takes_its_charge_along, a_disproved_order_is_sent_again, a_probe_doesnt_wait,
-    a_refused_probe_acquits, a_refused_probe_is_queued, a_release_forgets_its_attempts,
-    a_time_out_means_retry, a_word_counts_at_once, an_export_clears_the_other_attempts,
-    an_exports_id_is_charged_again, an_id_clears_the_other_attempts, an_invalid_imei_acquits,
-    cut_listings_release, exists_is_charged, exists_is_elsewhere_after_a_release,
+    a_cancel_forgets, a_charged_cancellation_makes_room, a_copy_forgets_what_is_queued,
+    a_copy_keeps_its_old_quiet_periods, a_crash_means_retry, a_disproved_id_takes_its_charge_along,
+    a_disproved_order_is_sent_again, a_probe_doesnt_wait, a_refused_probe_acquits, a_refused_probe_is_queued,
+    a_release_forgets_its_attempts, a_time_out_means_retry, a_word_counts_at_once,
+    an_export_clears_the_other_attempts, an_exports_id_is_charged_again, an_id_clears_the_other_attempts,
+    an_invalid_imei_acquits, cut_listings_release, exists_is_charged, exists_is_elsewhere_after_a_release,
     exists_is_elsewhere_in_a_copy, filtered_listings_release, nothing_is_ever_too_old, one_absence_releases,
     released_attempts_dont_count, stale_exports_clear, stale_listings_release, the_balance_acquits,
     the_policy_is_always_probe, what_is_listed_is_probed,
@@ -55,6 +55,12 @@ pub(crate) fn all() -> Vec<Mutant> {
             "nor does its order go again",
             a_disproved_order_is_sent_again,
             swaps_charging,
+            &[Property::PaidTwice],
+        ),
+        mutant(
+            "an order that is charged and cancelled isn't made anew",
+            a_charged_cancellation_makes_room,
+            cases::given_up("given up and cancelled"),
             &[Property::PaidTwice],
         ),
         mutant(

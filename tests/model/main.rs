@@ -109,10 +109,20 @@ fn each_provider_breaks_what_no_table_can_mend_and_nothing_else() {
     }
     let worlds: usize = tried.iter().map(|(_, found)| found.states).sum();
     println!(
-        "{worlds} worlds, {} transitions: {} rows of the table",
+        "{worlds} worlds, {} transitions: {} rows of the table, {} of {} kinds of events, {} of {} effects",
         seen.transitions.len(),
-        rows::ROWS.len()
+        rows::ROWS.len(),
+        rows::KINDS.iter().filter(|kind| seen.transitions.iter().any(|(_, took, _)| took == *kind)).count(),
+        rows::KINDS.len(),
+        seen.effects.len(),
+        rows::EFFECTS.len()
     );
+    for kind in rows::KINDS.into_iter().filter(|kind| !rows::ROWS.iter().any(|row| row.has(*kind))) {
+        wrong += &format!("no row has the event {kind:?}\n");
+    }
+    for effect in rows::EFFECTS.into_iter().filter(|effect| !seen.effects.contains(effect)) {
+        wrong += &format!("no story has the effect \"{effect}\"\n");
+    }
     for (row, why) in rows::NOT_MODELLED {
         println!("not in it: {row}: {why}");
     }

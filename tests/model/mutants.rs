@@ -187,6 +187,15 @@ pub(crate) fn a_cancel_forgets(order: &Order, event: &Event) -> Stepped {
     }
 }
 
+pub(crate) fn a_charged_cancellation_makes_room(order: &Order, event: &Event) -> Stepped {
+    match event {
+        Event::Word(Word::Retry { .. }) if order.state == State::Cancelled && order.unproven() == 0 => {
+            to(order, State::Cancelled, vec![Effect::NewOrder])
+        }
+        _ => step(order, event),
+    }
+}
+
 pub(crate) fn released_attempts_dont_count(order: &Order, event: &Event) -> Stepped {
     match event {
         Event::Absent(_) => forgetting(step(order, event), |order| {

@@ -1,6 +1,6 @@
 //! What people do: an operator's words, files that are dropped, copies that are restored.
 
-use imeid::order::{Effect, Event, State, Word, step};
+use imeid::order::{Effect, Event, State, Word};
 
 use super::actions::{at_end, sold, spend};
 use super::run::Ctx;
@@ -50,14 +50,14 @@ fn may_deny(ctx: &Ctx<'_>, world: &World, slot: usize) -> bool {
 }
 
 pub(crate) fn say_retry(ctx: &Ctx<'_>, world: &mut World, slot: usize) -> bool {
-    let newer_live = slot == A && world.order(A2).is_some_and(|order| is_live(ctx, order));
     let life = world.life(slot);
     let not_charged = life.state == State::Cancelled && life.inferred > 0;
     if not_charged && !may_deny(ctx, world, slot) {
         return false;
     }
-    let word = Word::Retry { newer_live, not_charged };
-    let asks = step(&life, &Event::Word(word)).is_ok_and(|done| done.effects.contains(&Effect::NewOrder));
+    let word = Word::Retry { not_charged };
+    let asks =
+        (ctx.step)(&life, &Event::Word(word)).is_ok_and(|done| done.effects.contains(&Effect::NewOrder));
     if !asks || slot != A || world.order(A2).is_some() || world.ours.paused_at.is_some() {
         return false;
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use fastrand::Rng;
+use imeid::journal::{Said, Target};
 use imeid::simulator::{Change, Delay, Share};
 
 use super::world::clearing::file;
@@ -116,7 +117,7 @@ fn run_made_anew(seed: u64) -> usize {
 /// export shows that to the copy before it hears what became of them; then someone there has all made anew that was given
 /// back. How many orders it was shown as made since.
 fn run_made_anew_later(seed: u64) -> usize {
-    in_world(seed, |world, rng, _| {
+    in_world(seed, |world, _, _| {
         end_faults(world);
         end_as(world, 500_000, 3_600);
         world.drop_file(file("stock", 1, 1_000..1_008));
@@ -134,9 +135,8 @@ fn run_made_anew_later(seed: u64) -> usize {
         world.drop_export();
         live_for_minutes(world, 5, Units { poll: false, ..Units::ALL });
         assert!(world.are_exports_read());
-        let mut recovery = Recovery::of(world, &copy, rng);
-        recovery.first = First::AtOnce;
-        recover(world, rng, &mut recovery);
+        assert!(world.tell(Said::Resume, Target::Everything).unwrap().done);
+        come_to_rest(world, oracle::check_copy, oracle::is_copy_at_rest);
         assert_eq!(world.make_anew_what_was_given_back(), Ok(()));
         come_to_rest(world, oracle::check_copy, oracle::is_copy_at_rest);
         oracle::happened(world, "ordered anew since")

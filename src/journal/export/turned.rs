@@ -13,7 +13,7 @@ use super::super::poll;
 use super::super::tx::Tx;
 use super::row::ExportRow;
 use super::settle::keep_raw;
-use super::{anew, attempt_of, elsewhere, may_be_at_the_provider, orders_of};
+use super::{anew, attempt_of, elsewhere, may_be_at_the_provider, orders_of, successor};
 use crate::journal::listing::has_other_end;
 use crate::order::{Alarm, Event, State};
 use crate::types::{ProviderStatus, Timestamp};
@@ -177,6 +177,7 @@ fn turn_one(
     let text = row.told();
     let telling = Telling { what: "exported", text: &text, via: "export", quiet: false };
     orders::advance(tx, order, &Event::Status(row.status()), now, rules, &telling)?;
+    successor::enter(tx, order, now, rules)?;
     Ok(TurnedBy::Turned)
 }
 

@@ -1,6 +1,8 @@
 //! Orders of our keys that a listing shows and no doubt of ours explains: an attempt that was released or cleared and
 //! taken all the same, or one that was taken beside the first.
 //!
+//! One that was made since and never sent would be paid on top of them: it ends as their duplicate.
+//!
 //! Each goes to the newest order of its key that it can be: one that has an attempt of which it isn't proven that it was
 //! not taken, begun when we knew of no id as high as this one. While that order still looks for its own id, or waits for
 //! an answer that may bring it, the order's doubt decides, and nothing is booked here.
@@ -8,7 +10,7 @@
 use crate::order::{Event, State};
 use crate::types::{ProviderOrder, ProviderOrderId, ServiceId};
 
-use super::super::export::orders_of;
+use super::super::export::{is_taking, orders_of};
 use super::super::orders::{self, Loaded, Telling};
 use super::super::{JournalError, books};
 use super::Judging;
@@ -52,7 +54,22 @@ impl Judging<'_, '_> {
         // What is on its way may be answered with that very id.
         let heir = if owner.life.id.is_none() { newest.last() } else { Some(owner) };
         let Some(heir) = heir.filter(|order| order.life.state != State::Submitting) else { return Ok(()) };
-        self.book(heir.clone(), told.id)
+        let unsent = newest.last().filter(|newest| newest.id != heir.id && is_unsent(newest));
+        if let Some(unsent) = unsent
+            && is_taking(self.tx, unsent)?
+        {
+            // Both in one commit, once its file is taken in: the next listing shows it again.
+            return Ok(());
+        }
+        self.book(heir.clone(), told.id)?;
+        unsent.map_or(Ok(()), |unsent| self.supersede(unsent.clone(), told.id))
+    }
+
+    fn supersede(&self, mut order: Loaded, id: ProviderOrderId) -> Result<(), JournalError> {
+        let text = format!("the provider has id {id} of this IMEI, of an older order of ours");
+        let telling = Telling { what: "superseded", text: &text, via: "", quiet: false };
+        orders::advance(self.tx, &mut order, &Event::Superseded, self.now, self.rules, &telling)?;
+        Ok(())
     }
 
     /// Its place among the orders of the key, the newest of which is the last.
@@ -96,6 +113,11 @@ impl Judging<'_, '_> {
         orders::advance(self.tx, &mut order, &Event::LateId(id), self.now, self.rules, &telling)?;
         Ok(())
     }
+}
+
+/// Whether nothing of it can be at the provider, and it would be sent.
+fn is_unsent(order: &Loaded) -> bool {
+    order.life.state == State::Queued && order.life.unproven() == 0
 }
 
 /// Whether its doubt was held against the id before, or will be.

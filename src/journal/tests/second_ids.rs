@@ -140,6 +140,24 @@ async fn t16_an_id_goes_to_the_newest_order_that_it_can_be() {
 }
 
 #[tokio::test]
+async fn a_newer_order_never_sent_ends_as_the_duplicate_of_the_one_that_a_second_id_shows() {
+    let bench = Bench::new().await;
+    let older = with_successor(&bench).await;
+    let newer = bench.current(1);
+    assert_ne!(newer, older);
+    // Of neither: nothing changes.
+    bench.show(9, 1).await;
+    assert_eq!(bench.state(newer), State::Queued);
+    bench.show(15, 1).await;
+    assert_eq!((bench.owner(15), bench.double_charges()), (older.0, 1));
+    assert_eq!(bench.state(newer), State::OrderedElsewhere);
+    let named = bench.number(&format!("SELECT earlier FROM orders WHERE id = {newer}"));
+    assert_eq!(named, older.0, "its row has the older one's answer");
+    assert!(bench.claim(1).await.is_empty(), "it is paid for once more");
+    bench.recount();
+}
+
+#[tokio::test]
 async fn t16_while_the_newer_one_is_on_its_way_an_id_that_may_be_its_own_waits() {
     let bench = Bench::new().await;
     with_successor(&bench).await;

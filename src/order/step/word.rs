@@ -10,7 +10,7 @@ impl Draft {
             Word::OrderId { id, quiet_over, booked } => self.told_id(id, quiet_over, booked),
             Word::NotOrdered { quiet_over } => self.told_not_ordered(quiet_over),
             Word::Cancel => self.told_cancel(),
-            Word::Retry { newer_live, not_charged } => self.told_retry(newer_live, not_charged),
+            Word::Retry { not_charged } => self.told_retry(not_charged),
         }
     }
 
@@ -74,7 +74,7 @@ impl Draft {
         }
     }
 
-    fn told_retry(&mut self, newer_live: bool, not_charged: bool) -> bool {
+    fn told_retry(&mut self, not_charged: bool) -> bool {
         match self.order.state {
             State::Rejected | State::Refused | State::OrderedElsewhere | State::Cancelled => {}
             State::Completed => return self.tell("it is completed: its answer is there"),
@@ -97,9 +97,6 @@ impl Draft {
                 "an attempt of it was sent and only taken as not ordered: if it was charged, it would be paid twice. Look the \
                  IMEI up at the provider, and say it with --not-charged if it was not",
             );
-        }
-        if newer_live {
-            return self.tell("a newer order for this IMEI is there already");
         }
         self.effect(Effect::NewOrder);
         true

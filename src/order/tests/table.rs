@@ -167,10 +167,8 @@ fn events() -> Vec<(String, Event)> {
     }
     add("word: id #9, booked", Event::Word(Word::OrderId { id: id(9), quiet_over: true, booked: true }));
     add("word: cancel", Event::Word(Word::Cancel));
-    let retry = |newer_live, not_charged| Event::Word(Word::Retry { newer_live, not_charged });
-    add("word: retry", retry(false, false));
-    add("word: retry, not charged", retry(false, true));
-    add("word: retry, a newer one lives", retry(true, true));
+    add("word: retry", Event::Word(Word::Retry { not_charged: false }));
+    add("word: retry, not charged", Event::Word(Word::Retry { not_charged: true }));
     all
 }
 

@@ -58,7 +58,7 @@ fn t5_a_cancelled_order_with_a_charge_or_an_open_attempt_keeps_its_imei_taken() 
     let (unsent, _) = run(order(), &[Event::Word(Word::Cancel)]);
     assert!(!unsent.is_live(false, false));
     for order in [given_up, doubted] {
-        let (_, effects) = run(order, &[Event::Word(Word::Retry { newer_live: false, not_charged: true })]);
+        let (_, effects) = run(order, &[Event::Word(Word::Retry { not_charged: true })]);
         assert!(matches!(effects[..], [Effect::Tell(_)]), "{effects:?}");
     }
 }
