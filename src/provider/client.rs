@@ -2,16 +2,17 @@
 
 use std::fmt;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use reqwest::{Client, ClientBuilder, Url};
+use reqwest::{Client, ClientBuilder, RequestBuilder, Response, Url};
 use secrecy::SecretString;
 use tokio::sync::watch;
+use tokio::time::{Instant, timeout_at};
 
 use super::ahead::{self, Ahead};
-use super::kept::Kept;
+use super::kept::{Kept, Lane};
 use super::secret::Key;
-use super::wire::{self, Answer, Heard, ProviderTimes};
+use super::wire::{self, Answer, Heard, ProviderTimes, Silence};
 use super::{BoxFuture, PlaceOrder, Provider, listing};
 use crate::clock::Clock;
 use crate::config::ProviderConfig;
@@ -57,7 +58,7 @@ pub enum ClientError {
 ///
 /// Holds two HTTP clients: one for the paid call, one for those that only read. Neither ever sends a request twice,
 /// follows a redirect or asks the environment for a proxy. A third opens connections for the first, and sends nothing. Where
-/// answers come fast, orders go over connections that are used again, each by a client of its own.
+/// answers come fast, orders go over connections that are used again, with no client around them.
 pub struct GsmFusion {
     pub(super) paid: Client,
     pub(super) ahead: Option<Ahead>,
@@ -109,8 +110,10 @@ impl GsmFusion {
             Some((opens, worth)) => {
                 let (paid, ahead) = Ahead::of(paid, opens, endpoint.clone(), worth).map_err(setup)?;
                 let like = config.clone();
-                let (paid, kept) = Kept::of(paid, move || wire::without_roots(&like).ok());
-                (paid, Some(ahead), Some(kept))
+                let (paid, kept) = Kept::of(paid, move || wire::without_roots(&like).ok(), &endpoint);
+                // A proxy that passes on what isn't encrypted wants to be asked in its own way.
+                let kept = kept.filter(|_| config.proxy.is_none() || endpoint.scheme() == "https");
+                (paid, Some(ahead), kept)
             }
             None => (paid, None, None),
         };
@@ -135,34 +138,81 @@ impl GsmFusion {
         self.passed.subscribe()
     }
 
-    /// Sends one request and reads what comes, `Err` where no answer began.
+    /// Sends one request and reads what comes.
     pub(super) async fn call(
         &self,
         client: &Client,
         action: &str,
         params: &[(&str, &str)],
         limit_bytes: usize,
-    ) -> Result<Heard, reqwest::Error> {
-        // A slow provider isn't a stage that hangs.
-        crate::pulse::within(self.times.request);
+    ) -> Result<Heard, Silence> {
+        let request = self.request(client, action, params);
+        let sends = async { request.send().await.map_err(|error| self.silence(error)) };
+        self.hear(action, limit_bytes, sends).await
+    }
+
+    /// [`call`](Self::call), over this connection.
+    pub(super) async fn call_over(
+        &self,
+        kept: &Kept,
+        lane: &mut Lane,
+        action: &str,
+        params: &[(&str, &str)],
+    ) -> Result<Heard, Silence> {
+        let request = self.request(&self.paid, action, params).build();
+        let sends = async {
+            let mut sent = kept.send(lane, request.map_err(|error| self.silence(error))?).await;
+            if let Err(silence) = &mut sent {
+                silence.why = self.key.redact(&silence.why);
+            }
+            sent
+        };
+        self.hear(action, ANSWER_LIMIT_BYTES, sends).await
+    }
+
+    fn request(&self, client: &Client, action: &str, params: &[(&str, &str)]) -> RequestBuilder {
         let mut form =
             vec![("apiKey", self.key.expose()), ("userId", self.user_id.as_str()), ("action", action)];
         form.extend_from_slice(params);
+        client.post(self.endpoint.clone()).form(&form)
+    }
+
+    /// Waits until the request is sent and its answer begins, and reads that, for as long as a call may take.
+    async fn hear(
+        &self,
+        action: &str,
+        limit_bytes: usize,
+        sends: impl Future<Output = Result<Response, Silence>>,
+    ) -> Result<Heard, Silence> {
+        let within = self.times.request;
+        // A slow provider isn't a stage that hangs.
+        crate::pulse::within(within);
         let began = Instant::now();
-        let response = match client.post(self.endpoint.clone()).form(&form).send().await {
+        let over = began + within;
+        let sent = timeout_at(over, sends).await;
+        let sent =
+            sent.unwrap_or_else(|_| Err(Silence { why: wire::timed_out(&self.times), may_be_sent: true }));
+        let response = match sent {
             Ok(response) => response,
-            Err(error) => {
+            Err(silence) => {
                 // Its words come with what becomes of the call: they may hold what the server sent.
-                let (connecting, timed_out) = (error.is_connect(), error.is_timeout());
-                tracing::debug!(action, ms = millis(began), connecting, timed_out, "call without an answer");
-                return Err(error);
+                let may_be_sent = silence.may_be_sent;
+                tracing::debug!(action, ms = millis(began), may_be_sent, "call without an answer");
+                return Err(silence);
             }
         };
         let stays_open = wire::stays_open(&response);
-        let answer = wire::read(response, limit_bytes, self.times.request, self.clock.now(), &self.key).await;
+        let answer = wire::read(response, limit_bytes, (over, within), self.clock.now(), &self.key).await;
         let (http, bytes) = (answer.http, answer.body.len());
         tracing::debug!(action, http, ms = millis(began), bytes, end = %answer.end, "call");
         Ok(Heard { answer, stays_open })
+    }
+
+    /// What an error of the library's proves: a builder's comes before there is a connection, a connection's before there is a
+    /// request on it.
+    pub(super) fn silence(&self, error: reqwest::Error) -> Silence {
+        let may_be_sent = !(error.is_connect() || error.is_builder());
+        Silence { why: wire::describe(error, &self.times, &self.key), may_be_sent }
     }
 
     /// How many connections wait for orders, and how many are being opened.
@@ -174,7 +224,7 @@ impl GsmFusion {
     async fn read(&self, action: &str, params: &[(&str, &str)], limit: usize) -> Result<Answer, CallError> {
         match self.call(&self.reading, action, params, limit).await {
             Ok(heard) => Ok(heard.answer),
-            Err(error) => Err(CallError::Unreachable(self.describe(error))),
+            Err(silence) => Err(CallError::Unreachable(silence.why)),
         }
     }
 
@@ -201,10 +251,6 @@ impl GsmFusion {
         if passed {
             self.passed.send_replace(());
         }
-    }
-
-    pub(super) fn describe(&self, error: reqwest::Error) -> String {
-        wire::describe(error, &self.times, &self.key)
     }
 }
 

@@ -9,8 +9,9 @@
 //!
 //! So this is what holds:
 //!
-//! * A [`Lane`] has a client of its own, which gets one connection in its life ([`Once`]). What was sent over it before is known,
-//!   and no two calls are on it at once. An order for which its connection is gone was not sent, and goes over one of its own.
+//! * A [`Lane`] is one connection, made as the client for orders makes its own ([`Tap`]), and with no client around it: what was
+//!   sent over it before is known, nothing opens a second one in its place or sends twice, and no two calls are on it at once. An
+//!   order for which it is gone was not sent, and goes over one of its own.
 //! * It is kept only behind a good answer, for [`IDLE`] at most, and for as many orders as [`MOST`] says, no two of them for one IMEI.
 //! * Over one that has carried an order, "taken" with the order's own IMEI is believed. Whoever hears something else asks the
 //!   account over the same connection before he believes it: answers come in the order of their requests, so that an answer too
@@ -23,16 +24,21 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use reqwest::{Client, ClientBuilder};
+use hyper::Uri;
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper::header::{ACCEPT, HOST, HeaderMap, HeaderValue, USER_AGENT};
+use hyper::rt::{Read, Write};
+use reqwest::{Body, Client, ClientBuilder, Request, Response, Url};
 use tokio::time::Instant;
 use tower::{Layer, Service};
 
 use super::ahead::{BoxError, Counted, lock};
+use super::wire::{self, Silence};
 use crate::types::Imei;
 
 /// One that has lain idle for longer is closed: shorter than any server keeps one.
@@ -50,11 +56,26 @@ const COMES_FREE: Duration = Duration::from_millis(50);
 
 /// The connections that may be used again, and what is known of doing so.
 pub(super) struct Kept {
-    make: Box<dyn Fn() -> Option<Client> + Send + Sync>,
+    opens: Opens,
+    endpoint: Url,
+    /// Where every request goes.
+    path: Uri,
+    /// What the client for orders sends with every request.
+    headers: HeaderMap,
     state: Arc<Mutex<State>>,
     /// Lanes that there are, in use or not.
     lanes: Arc<AtomicUsize>,
 }
+
+/// What opens connections. It is made with the first: the way to connect isn't known before.
+struct Opens {
+    make: Box<dyn Fn() -> Option<Client> + Send + Sync>,
+    client: OnceLock<Option<Client>>,
+    /// Connections that were opened, until whoever asked for one takes it.
+    opened: Opened,
+}
+
+type Opened = Arc<Mutex<Vec<SendRequest<Body>>>>;
 
 #[derive(Default)]
 struct State {
@@ -85,18 +106,13 @@ impl Default for Trust {
 
 /// One connection: in use by one order, or by none. Dropped, it is closed.
 pub(super) struct Lane {
-    client: Client,
+    sends: SendRequest<Body>,
     /// The IMEIs of the orders that went over it.
     carried: Vec<Imei>,
     _counted: Counted,
 }
 
 impl Lane {
-    /// What sends over this connection, and over no other.
-    pub(super) const fn client(&self) -> &Client {
-        &self.client
-    }
-
     /// Whether it has carried an order.
     pub(super) const fn is_reused(&self) -> bool {
         !self.carried.is_empty()
@@ -109,38 +125,74 @@ impl Lane {
 }
 
 impl Kept {
-    /// What makes connections as the client that `sends` is the builder of makes them, and that builder. `like` begins another
-    /// client like it, but for how it connects.
+    /// What makes connections to `endpoint` as the client that `sends` is the builder of makes them, and that builder. `like`
+    /// begins another client like it, but for how it connects. `None`: its address can't be written into a request.
     pub(super) fn of(
         sends: ClientBuilder,
         like: impl Fn() -> Option<ClientBuilder> + Send + Sync + 'static,
-    ) -> (ClientBuilder, Self) {
+        endpoint: &Url,
+    ) -> (ClientBuilder, Option<Self>) {
         let source = Arc::default();
         let sends = sends.connector_layer(Tap { source: Arc::clone(&source) });
+        let opened = Opened::default();
+        let hands = Arc::clone(&opened);
         let make = move || {
-            let once = Once { connector: lock(&source).clone()?, made: Arc::default() };
-            like()?.connector_layer(once).pool_max_idle_per_host(1).pool_idle_timeout(None).build().ok()
+            let hand = Hand { connector: lock(&source).clone()?, opened: Arc::clone(&hands) };
+            like()?.connector_layer(hand).build().ok()
         };
-        (sends, Self { make: Box::new(make), state: Arc::default(), lanes: Arc::default() })
+        let kept = headers(endpoint).zip(endpoint.path().parse().ok()).map(|(headers, path)| Self {
+            opens: Opens { make: Box::new(make), client: OnceLock::new(), opened },
+            endpoint: endpoint.clone(),
+            path,
+            headers,
+            state: Arc::default(),
+            lanes: Arc::default(),
+        });
+        (sends, kept)
     }
 
-    /// What an order for this IMEI may go over; `None`: over a connection of its own.
-    pub(super) fn lane(&self, imei: Imei) -> Option<Lane> {
-        let mut state = lock(&self.state);
-        if state.trust == Trust::Lost || state.mean.is_none_or(|mean| mean >= FAST) {
-            return None;
+    /// What an order for this IMEI may go over; `None`: over a connection of its own. An error: one was to be opened for it, and
+    /// that failed. Nothing was sent then.
+    pub(super) async fn lane(&self, imei: Imei) -> Option<Result<Lane, reqwest::Error>> {
+        let counted = {
+            let mut state = lock(&self.state);
+            if state.trust == Trust::Lost || state.mean.is_none_or(|mean| mean >= FAST) {
+                return None;
+            }
+            state.close_old();
+            let last = state.idle.pop().map(|(lane, _)| lane);
+            if let Some(lane) = last.filter(|lane| lane.may_carry(imei)) {
+                return Some(Ok(lane));
+            }
+            if state.trust != Trust::Proven && self.lanes.load(Ordering::Acquire) > 0 {
+                return None;
+            }
+            Counted::one_more(&self.lanes)
+        };
+        let sends = match self.opens.open(&self.endpoint).await? {
+            Ok(sends) => sends,
+            Err(error) => return Some(Err(error)),
+        };
+        Some(Ok(Lane { sends, carried: Vec::new(), _counted: counted }))
+    }
+
+    /// Sends one request over this connection, once, as the client for orders would send it; returns as the answer begins.
+    pub(super) async fn send(&self, lane: &mut Lane, mut request: Request) -> Result<Response, Silence> {
+        let gone = || Silence { why: "its connection is gone".to_owned(), may_be_sent: false };
+        if !matches!(tokio::time::timeout(COMES_FREE, lane.sends.ready()).await, Ok(Ok(()))) {
+            return Err(gone());
         }
-        state.close_old();
-        let last = state.idle.pop().map(|(lane, _)| lane);
-        if let Some(lane) = last.filter(|lane| lane.may_carry(imei)) {
-            return Some(lane);
+        let mut sent = hyper::Request::new(request.body_mut().take().unwrap_or_default());
+        *sent.method_mut() = request.method().clone();
+        *sent.uri_mut() = self.path.clone();
+        *sent.headers_mut() = std::mem::take(request.headers_mut());
+        sent.headers_mut().extend(self.headers.clone());
+        match lane.sends.try_send_request(sent).await {
+            Ok(answer) => Ok(Response::from(answer.map(Body::wrap))),
+            // It is given back only if not a byte of it was written.
+            Err(error) if error.message().is_some() => Err(gone()),
+            Err(error) => Err(Silence { why: wire::chain(error.error()), may_be_sent: true }),
         }
-        if state.trust != Trust::Proven && self.lanes.load(Ordering::Acquire) > 0 {
-            return None;
-        }
-        let counted = Counted::one_more(&self.lanes);
-        drop(state);
-        Some(Lane { client: (self.make)()?, carried: Vec::new(), _counted: counted })
     }
 
     /// An order was answered within this time.
@@ -221,14 +273,41 @@ impl<S: Clone> Layer<S> for Tap<S> {
     }
 }
 
-/// Makes one connection, as another client makes them, and no second one: a client that has it knows what it sends over.
-#[derive(Clone)]
-struct Once<S> {
-    connector: S,
-    made: Arc<AtomicBool>,
+impl Opens {
+    /// Opens one. `None`: there is nothing that could.
+    async fn open(&self, to: &Url) -> Option<Result<SendRequest<Body>, reqwest::Error>> {
+        let client = self.client.get_or_init(&self.make).as_ref()?;
+        // Never sent, see `Hand`; were it, it would ask for nothing, without a key.
+        let ended = client.head(to.clone()).send().await;
+        // Whoever opened it: none has carried anything.
+        match lock(&self.opened).pop() {
+            Some(sends) => Some(Ok(sends)),
+            None => ended.err().map(Err),
+        }
+    }
 }
 
-impl<S: Clone> Layer<S> for Once<S> {
+/// What a request to this address has in its head, beside what is its own.
+fn headers(to: &Url) -> Option<HeaderMap> {
+    let host = to.host_str()?;
+    let host = to.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
+    let host = HeaderValue::try_from(host).ok()?;
+    let known = [
+        (HOST, host),
+        (USER_AGENT, HeaderValue::from_static(wire::USER_AGENT)),
+        (ACCEPT, HeaderValue::from_static("*/*")),
+    ];
+    Some(HeaderMap::from_iter(known))
+}
+
+/// Makes connections as another client makes them, and hands each on: to the client that has it, each is one that failed.
+#[derive(Clone)]
+struct Hand<S> {
+    connector: S,
+    opened: Opened,
+}
+
+impl<S: Clone> Layer<S> for Hand<S> {
     type Service = Self;
 
     /// The client's own way isn't used, and it has no root certificates for it.
@@ -237,9 +316,10 @@ impl<S: Clone> Layer<S> for Once<S> {
     }
 }
 
-impl<S, R> Service<R> for Once<S>
+impl<S, R> Service<R> for Hand<S>
 where
     S: Service<R, Error = BoxError>,
+    S::Response: Read + Write + Unpin + Send + 'static,
     S::Future: Send + 'static,
 {
     type Response = S::Response;
@@ -251,13 +331,14 @@ where
     }
 
     fn call(&mut self, request: R) -> Self::Future {
-        if !self.made.swap(true, Ordering::AcqRel) {
-            return Box::pin(self.connector.call(request));
-        }
-        // The client takes the one that it has, should it come free meanwhile.
-        Box::pin(async {
-            tokio::time::sleep(COMES_FREE).await;
-            Err("its connection is gone".into())
+        let connecting = self.connector.call(request);
+        let opened = Arc::clone(&self.opened);
+        Box::pin(async move {
+            let (sends, connection) = http1::handshake(connecting.await?).await?;
+            // It ends with its lane. How it ends, whoever sends over it hears.
+            tokio::spawn(async move { drop(connection.await) });
+            lock(&opened).push(sends);
+            Err("it is handed on".into())
         })
     }
 }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::client::{ANSWER_LIMIT_BYTES, GsmFusion, is_free};
 use super::kept::{Kept, Lane};
-use super::wire::Heard;
+use super::wire::{Heard, Silence};
 use super::xml::shorten;
 use super::{PlaceOrder, listing, place};
 use crate::types::{NotTaken, Placed, ProviderOrderId, Reply};
@@ -29,7 +29,7 @@ impl GsmFusion {
             Some(done) => done,
             None => {
                 let heard = self.call(&self.paid, "placeorder", &params, ANSWER_LIMIT_BYTES).await;
-                (self.judge(order, heard).0, false)
+                (Self::judge(order, heard).0, false)
             }
         };
         self.answered(&reply, kept, began.elapsed());
@@ -51,22 +51,25 @@ impl GsmFusion {
     /// is kept. `None`: nothing was sent, and it goes over a connection of its own.
     async fn over_kept(&self, order: &PlaceOrder, params: &Params<'_>) -> Option<(Reply<Placed>, bool)> {
         let kept = self.kept.as_ref().filter(|_| !order.apart)?;
-        let lane = kept.lane(order.imei)?;
+        let mut lane = match kept.lane(order.imei).await? {
+            Ok(lane) => lane,
+            Err(error) => return Some((Self::judge(order, Err(self.silence(error))).0, false)),
+        };
         let is_reused = lane.is_reused();
         if is_reused {
             // What has arrived is heard of as the runtime goes on: the server's end, too.
             tokio::task::yield_now().await;
         }
-        let heard = self.call(lane.client(), "placeorder", params, ANSWER_LIMIT_BYTES).await;
-        if is_reused && heard.as_ref().is_err_and(reqwest::Error::is_connect) {
+        let heard = self.call_over(kept, &mut lane, "placeorder", params).await;
+        if heard.as_ref().is_err_and(|silence| !silence.may_be_sent) {
             // It was gone, and nothing was sent.
             return None;
         }
-        let (mut reply, stays_open) = self.judge(order, heard);
+        let (mut reply, stays_open) = Self::judge(order, heard);
         let mut is_good = stays_open && reply.http == Some(200);
         if is_reused {
             is_good &= matches!(reply.outcome, Placed::Taken(_));
-            self.believe(kept, &lane, order, &mut reply).await;
+            self.believe(kept, &mut lane, order, &mut reply).await;
         }
         let is_good = is_good && !matches!(reply.outcome, Placed::Unclear(_));
         if is_good {
@@ -77,9 +80,9 @@ impl GsmFusion {
 
     /// Whether what was heard over a connection that had carried another order is this order's answer. Where that isn't known,
     /// it is unclear.
-    async fn believe(&self, kept: &Kept, lane: &Lane, order: &PlaceOrder, reply: &mut Reply<Placed>) {
+    async fn believe(&self, kept: &Kept, lane: &mut Lane, order: &PlaceOrder, reply: &mut Reply<Placed>) {
         if !matches!(reply.outcome, Placed::Taken(_) | Placed::Unclear(_))
-            && let Err((why, ids)) = self.fence(lane, order, &reply.outcome).await
+            && let Err((why, ids)) = self.fence(kept, lane, order, &reply.outcome).await
         {
             let heard = String::from_utf8_lossy(&reply.body);
             let what = format!(
@@ -96,14 +99,15 @@ impl GsmFusion {
     /// was refused, whichever of the two is its answer.
     async fn fence(
         &self,
-        lane: &Lane,
+        kept: &Kept,
+        lane: &mut Lane,
         order: &PlaceOrder,
         refused: &Placed,
     ) -> Result<(), (String, Vec<ProviderOrderId>)> {
-        let call = self.call(lane.client(), "accountinfo", &[], ANSWER_LIMIT_BYTES);
+        let call = self.call_over(kept, lane, "accountinfo", &[]);
         let answer = match tokio::time::timeout(FENCE, call).await {
             Ok(Ok(Heard { answer, .. })) => answer,
-            Ok(Err(error)) => return Err((self.describe(error), Vec::new())),
+            Ok(Err(silence)) => return Err((silence.why, Vec::new())),
             Err(_) => return Err((format!("no answer of the account's within {FENCE:?}"), Vec::new())),
         };
         let Err(error) = listing::account(&answer) else { return Ok(()) };
@@ -117,17 +121,16 @@ impl GsmFusion {
     }
 
     /// What was heard proves this about the order; and whether its connection stays open.
-    fn judge(&self, order: &PlaceOrder, heard: Result<Heard, reqwest::Error>) -> (Reply<Placed>, bool) {
+    fn judge(order: &PlaceOrder, heard: Result<Heard, Silence>) -> (Reply<Placed>, bool) {
         match heard {
             Ok(Heard { answer, stays_open }) => {
                 let outcome = place::sort(order.imei, &answer);
                 (Reply { outcome, http: Some(answer.http), body: answer.body }, stays_open)
             }
-            // A builder's error comes before there is a connection, a connection's before there is a request on it.
-            Err(error) if error.is_connect() || error.is_builder() => {
-                (no_answer(Placed::NotTaken(NotTaken::NotSent(self.describe(error)))), false)
+            Err(silence) if !silence.may_be_sent => {
+                (no_answer(Placed::NotTaken(NotTaken::NotSent(silence.why))), false)
             }
-            Err(error) => (no_answer(place::unclear(self.describe(error), Vec::new(), None)), false),
+            Err(silence) => (no_answer(place::unclear(silence.why, Vec::new(), None)), false),
         }
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use reqwest::header::{CONNECTION, HeaderValue, RETRY_AFTER};
 use reqwest::redirect::Policy;
 use reqwest::{Certificate, Client, ClientBuilder, Proxy, Response, Version};
+use tokio::time::{Instant, timeout_at};
 
 use super::client::ClientError;
 use super::retry_after;
@@ -17,6 +18,9 @@ use crate::types::Timestamp;
 
 /// How long a connection of the reading client may lie idle and be used again: its calls can be made again.
 const READING_IDLE: Duration = Duration::from_secs(30);
+
+/// How the client calls itself.
+pub(super) const USER_AGENT: &str = concat!("imeid/", env!("CARGO_PKG_VERSION"));
 
 /// What the paid and the reading client have in common: they send a request once, to the address they were given.
 ///
@@ -48,7 +52,7 @@ fn common(config: &ProviderConfig) -> Result<ClientBuilder, ClientError> {
         .http1_only()
         .no_proxy()
         .referer(false)
-        .user_agent(concat!("imeid/", env!("CARGO_PKG_VERSION")))
+        .user_agent(USER_AGENT)
         .connect_timeout(config.connect_timeout)
         .timeout(config.timeout)
         .tcp_nodelay(true)
@@ -97,6 +101,15 @@ pub(super) struct Heard {
     pub(super) stays_open: bool,
 }
 
+/// No answer began.
+#[derive(Debug)]
+pub(super) struct Silence {
+    /// Why, without the key.
+    pub(super) why: String,
+    /// A byte of the request may have left.
+    pub(super) may_be_sent: bool,
+}
+
 /// How a body ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BodyEnd {
@@ -128,45 +141,44 @@ pub(super) fn stays_open(response: &Response) -> bool {
     response.version() == Version::HTTP_11 && !response.headers().get_all(CONNECTION).iter().any(closes)
 }
 
-/// Reads an answer, at most `limit` bytes of its body.
+/// Reads an answer, at most `limit` bytes of its body, until the call is over: when, and how long it may have taken then.
 pub(super) async fn read(
-    response: Response,
+    mut response: Response,
     limit: usize,
-    timeout: Duration,
+    (over, timeout): (Instant, Duration),
     now: Timestamp,
     key: &Key,
 ) -> Answer {
     let http = response.status().as_u16();
     let header = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
     let retry_after = header.and_then(|value| retry_after::parse(value, now));
-    let (body, end) = read_body(response, limit).await;
-    let end = match end {
-        Ok(end) => end,
-        Err(error) if error.is_timeout() => BodyEnd::TimedOut(timeout),
-        Err(error) => BodyEnd::Broken(key.redact(&chain(&error.without_url()))),
+    let mut body = Vec::new();
+    let end = match timeout_at(over, read_body(&mut response, &mut body, limit)).await {
+        Ok(Ok(end)) => end,
+        Err(_) => BodyEnd::TimedOut(timeout),
+        Ok(Err(error)) if error.is_timeout() => BodyEnd::TimedOut(timeout),
+        Ok(Err(error)) => BodyEnd::Broken(key.redact(&chain(&error.without_url()))),
     };
     let body = key.redact_body(body, end == BodyEnd::Whole);
     Answer { http, retry_after, body, end }
 }
 
-async fn read_body(mut response: Response, limit: usize) -> (Vec<u8>, Result<BodyEnd, reqwest::Error>) {
-    let mut body = Vec::new();
-    loop {
-        match response.chunk().await {
-            Ok(Some(chunk)) => {
-                let room = limit.saturating_sub(body.len());
-                match chunk.get(..room) {
-                    Some(head) if head.len() < chunk.len() => {
-                        body.extend_from_slice(head);
-                        return (body, Ok(BodyEnd::TooLarge(limit)));
-                    }
-                    _ => body.extend_from_slice(&chunk),
-                }
+async fn read_body(
+    response: &mut Response,
+    body: &mut Vec<u8>,
+    limit: usize,
+) -> Result<BodyEnd, reqwest::Error> {
+    while let Some(chunk) = response.chunk().await? {
+        let room = limit.saturating_sub(body.len());
+        match chunk.get(..room) {
+            Some(head) if head.len() < chunk.len() => {
+                body.extend_from_slice(head);
+                return Ok(BodyEnd::TooLarge(limit));
             }
-            Ok(None) => return (body, Ok(BodyEnd::Whole)),
-            Err(error) => return (body, Err(error)),
+            _ => body.extend_from_slice(&chunk),
         }
     }
+    Ok(BodyEnd::Whole)
 }
 
 /// A body as text: UTF-8 where it is that, else Windows-1252, in which every byte is a character. A byte order mark
@@ -184,10 +196,15 @@ pub(super) fn describe(error: reqwest::Error, config: &ProviderTimes, key: &Key)
     if error.is_timeout() && error.is_connect() {
         format!("no connection within {:?}", config.connect)
     } else if error.is_timeout() {
-        format!("timed out after {:?}", config.request)
+        timed_out(config)
     } else {
         key.redact(&chain(&error.without_url()))
     }
+}
+
+/// That no answer began in time.
+pub(super) fn timed_out(config: &ProviderTimes) -> String {
+    format!("timed out after {:?}", config.request)
 }
 
 /// The limits of one call.

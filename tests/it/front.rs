@@ -8,6 +8,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use rustls::pki_types::PrivatePkcs8KeyDer;
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+
 use crate::support::Sim;
 
 /// Whether a connection goes on.
@@ -15,6 +18,65 @@ use crate::support::Sim;
 pub(crate) enum Then {
     KeepOpen,
     Close,
+}
+
+/// A connection, as it is or in TLS.
+enum Stream {
+    Plain(TcpStream),
+    Tls(Box<StreamOwned<ServerConnection, TcpStream>>),
+}
+
+impl Stream {
+    fn socket(&self) -> &TcpStream {
+        match self {
+            Self::Plain(stream) => stream,
+            Self::Tls(stream) => &stream.sock,
+        }
+    }
+}
+
+impl Read for Stream {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        match self {
+            Self::Plain(stream) => stream.read(buffer),
+            Self::Tls(stream) => stream.read(buffer),
+        }
+    }
+}
+
+impl Write for Stream {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        match self {
+            Self::Plain(stream) => stream.write(bytes),
+            Self::Tls(stream) => stream.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        match self {
+            Self::Plain(stream) => stream.flush(),
+            Self::Tls(stream) => stream.flush(),
+        }
+    }
+}
+
+/// What a server on loopback proves itself with, and the certificate to trust it by.
+pub(crate) struct Tls {
+    config: Arc<ServerConfig>,
+    pub(crate) certificate_pem: String,
+}
+
+impl Tls {
+    pub(crate) fn new() -> Self {
+        let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+        let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config =
+            ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+        let config =
+            config.with_no_client_auth().with_single_cert(vec![made.cert.der().clone()], key.into()).unwrap();
+        Self { config: Arc::new(config), certificate_pem: made.cert.pem() }
+    }
 }
 
 type Serve = Arc<dyn Fn(TcpStream) + Send + Sync>;
@@ -56,9 +118,32 @@ impl Front {
         sim: &Sim,
         handle: impl Fn(&mut Exchange<'_>) -> Then + Send + Sync + 'static,
     ) -> Self {
+        Self::behind(sim, Stream::Plain, handle)
+    }
+
+    /// [`Front::before`], over TLS.
+    pub(crate) fn before_over_tls(
+        sim: &Sim,
+        tls: &Tls,
+        handle: impl Fn(&mut Exchange<'_>) -> Then + Send + Sync + 'static,
+    ) -> Self {
+        let config = Arc::clone(&tls.config);
+        let over = move |stream| {
+            let connection = ServerConnection::new(Arc::clone(&config)).unwrap();
+            Stream::Tls(Box::new(StreamOwned::new(connection, stream)))
+        };
+        Self::behind(sim, over, handle)
+    }
+
+    fn behind(
+        sim: &Sim,
+        over: impl Fn(TcpStream) -> Stream + Send + Sync + 'static,
+        handle: impl Fn(&mut Exchange<'_>) -> Then + Send + Sync + 'static,
+    ) -> Self {
         let behind = sim.url().strip_prefix("http://").unwrap().to_owned();
-        Self::raw(move |mut stream| {
+        Self::raw(move |stream| {
             stream.set_nodelay(true).unwrap();
+            let mut stream = over(stream);
             let mut since = Instant::now();
             for nth in 0.. {
                 let Some(request) = read_request(&mut stream) else { return };
@@ -122,7 +207,7 @@ impl Drop for Front {
 
 /// A request that came whole, and the connection it came over.
 pub(crate) struct Exchange<'a> {
-    stream: &'a mut TcpStream,
+    stream: &'a mut Stream,
     request: Vec<u8>,
     /// How many came over this connection before.
     pub(crate) nth: usize,
@@ -162,7 +247,7 @@ impl Exchange<'_> {
 
     /// Writes as it is; whether the client took it.
     pub(crate) fn write(&mut self, bytes: impl AsRef<[u8]>) -> bool {
-        self.stream.write_all(bytes.as_ref()).is_ok()
+        self.stream.write_all(bytes.as_ref()).and_then(|()| self.stream.flush()).is_ok()
     }
 
     /// The simulator's own answer, and the connection stays open; without one it closes.
@@ -175,13 +260,13 @@ impl Exchange<'_> {
 
     /// Closes by a reset instead of an end.
     pub(crate) fn reset(&self) -> Then {
-        rustix::net::sockopt::set_socket_linger(&*self.stream, Some(Duration::ZERO)).unwrap();
+        rustix::net::sockopt::set_socket_linger(self.stream.socket(), Some(Duration::ZERO)).unwrap();
         Then::Close
     }
 
     /// Closes the connection when nothing has come over it for so long.
     pub(crate) fn close_when_idle_for(&self, time: Duration) {
-        self.stream.set_read_timeout(Some(time)).unwrap();
+        self.stream.socket().set_read_timeout(Some(time)).unwrap();
     }
 }
 
@@ -191,7 +276,7 @@ pub(crate) fn ok(body: &str) -> String {
 }
 
 /// One request; `None` where the client left before it was whole.
-fn read_request(stream: &mut TcpStream) -> Option<Vec<u8>> {
+fn read_request(stream: &mut Stream) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
     let mut chunk = [0; 4096];
     while !is_whole(&bytes) {

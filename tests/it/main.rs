@@ -35,6 +35,8 @@ mod operations;
 #[cfg(test)]
 mod outage;
 #[cfg(test)]
+mod over_tls;
+#[cfg(test)]
 mod paused;
 #[cfg(test)]
 mod price;
