@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::types::{Money, Timestamp};
 
-/// Sums of the books, since the journal began.
+/// Sums of the books of an account, since the journal began.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Books {
     /// Charged: an id is known, or an export says so.
@@ -27,6 +27,9 @@ pub struct Books {
     pub reserved: Money,
     /// Refunds that rejected orders let expect.
     pub refund_due: Money,
+    /// All that stands for orders of no row, where there are several accounts: of which of them they are isn't told apart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub of_no_row: Option<Money>,
 }
 
 /// A balance at rest with nothing in flight or in doubt, and the books as they stood then.
@@ -48,6 +51,12 @@ impl Baseline {
     #[must_use]
     pub const fn at(&self) -> Timestamp {
         Timestamp::from_millis(self.at_ms)
+    }
+
+    /// Whether these books tell of the same orders as those of then, and of what came since.
+    #[must_use]
+    pub fn is_comparable(&self, books: &Books) -> bool {
+        self.books.of_no_row == books.of_no_row
     }
 }
 

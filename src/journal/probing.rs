@@ -33,7 +33,7 @@ mod weigh;
 use serde::{Deserialize, Serialize};
 
 use super::books;
-use super::orders::Loaded;
+use super::orders::{Loaded, OF_ACCOUNT};
 use super::settle::DoubtTerms;
 use super::ticket::Claim;
 use super::tx::Tx;
@@ -251,7 +251,7 @@ pub(super) fn probes(
     let may_hold = !terms.policy_hold && terms.balance != Verdict::AllTaken && doubts.iter().any(waits);
     let all = match probing(tx, &terms.account)? {
         Probing::Proven => Probes::Ask,
-        Probing::Unproven if terms.looked && is_at_rest(tx)? => Probes::Ask,
+        Probing::Unproven if terms.looked && is_at_rest(tx, &terms.account)? => Probes::Ask,
         Probing::Spent(_) if terms.weighed == Weighed::CantTell && may_hold => {
             accuse(tx, &terms.account, Alarm::Duplicates, CANT_TELL, now)?;
             Probes::Hold
@@ -287,13 +287,13 @@ const UNLIKELY: &str = and_now!(
      some had been taken the first time: this provider may charge duplicates."
 );
 
-/// Whether nothing of ours is on its way and every doubt's quiet period is over.
-fn is_at_rest(tx: &Tx<'_>) -> Result<bool, JournalError> {
-    let unquiet = tx.find(
-        "SELECT 1 FROM orders WHERE state IN (1, 2, 4, 5) AND (state = 1 OR state = 2 AND rested_after IS NULL) LIMIT 1",
-        [],
-        |_| Ok(()),
-    )?;
+/// Whether nothing of this account's is on its way and every doubt's quiet period is over.
+fn is_at_rest(tx: &Tx<'_>, account: &str) -> Result<bool, JournalError> {
+    let unquiet = format!(
+        "SELECT 1 FROM orders WHERE {OF_ACCOUNT} AND state IN (1, 2, 4, 5) \
+         AND (state = 1 OR state = 2 AND rested_after IS NULL) LIMIT 1"
+    );
+    let unquiet = tx.find(&unquiet, [account], |_| Ok(()))?;
     Ok(unquiet.is_none())
 }
 

@@ -70,10 +70,7 @@ impl Settle {
         let (now, quiet) = (self.clock.now(), self.settings.borrow().rules.quiet);
         let account = self.settings.borrow().config.provider.account.clone();
         let of = account.clone();
-        let (books, line, baseline) = self
-            .journal
-            .read(move |view| Ok((view.books()?, view.last_line()?, view.baseline(&of)?)))
-            .await?;
+        let (books, line, baseline) = self.journal.read(move |view| view.books_and_baseline(&of)).await?;
         let is_at_rest = line.at.is_none_or(|at| at <= now && now.since(at) >= quiet);
         if baseline.is_some() || books.reserved != Money::ZERO || !is_at_rest {
             self.looks.has_begun = true;
@@ -107,10 +104,7 @@ impl Settle {
             (settings.config.provider.account.clone(), settings.config.provider.shared_account)
         };
         let of = account.clone();
-        let (books, line, baseline) = self
-            .journal
-            .read(move |view| Ok((view.books()?, view.last_line()?, view.baseline(&of)?)))
-            .await?;
+        let (books, line, baseline) = self.journal.read(move |view| view.books_and_baseline(&of)).await?;
         // While refunds are missing they can come without a change in the books.
         let is_even = |baseline: Baseline| baseline.books == books && baseline.refunds_missing == Money::ZERO;
         if baseline.is_some_and(is_even) {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::super::orders::OF_ACCOUNT;
 use super::super::tx::Tx;
 use super::super::wake::Rung;
 use super::super::{Journal, JournalError, rest};
@@ -63,7 +64,7 @@ fn weigh(tx: &Tx<'_>, account: &str, look: &Look, now: Timestamp) -> Result<Weig
     let Some(since) = look.since.filter(|since| since.millis() < first.at_ms) else {
         return Ok(Weighed::CantTell);
     };
-    if !is_at_rest(tx)? || last_line(tx)? != look.line {
+    if !is_at_rest(tx, account)? || last_line(tx)? != look.line {
         return Ok(Weighed::Later);
     }
     let Some(beyond) = look.beyond else {
@@ -71,11 +72,7 @@ fn weigh(tx: &Tx<'_>, account: &str, look: &Look, now: Timestamp) -> Result<Weig
         return Ok(if look.is_unmoved { Weighed::CantTell } else { Weighed::Later });
     };
     // One that was given back, and of which we don't know it yet, would hide a charge.
-    let unfinished = sum(
-        tx,
-        "SELECT coalesce(sum(price), 0) FROM orders JOIN attempts ON order_id = orders.id \
-         WHERE state = 3 AND verdict = 0",
-    )?;
+    let unfinished = unfinished(tx, account)?;
     let beyond = beyond.micros().saturating_add(unfinished);
     if beyond == 0 && was_taken(tx, &first)? {
         if !look.is_unmoved {
@@ -88,7 +85,7 @@ fn weigh(tx: &Tx<'_>, account: &str, look: &Look, now: Timestamp) -> Result<Weig
         return Ok(Weighed::Nothing);
     }
     let before = count_anew_since(tx, account, since)?;
-    let doubts = Doubts::left(tx)?;
+    let doubts = Doubts::left(tx, account)?;
     if doubts.allow(before.saturating_add(1), beyond) {
         count_first(tx, account)?;
         tx.ring(MAY_GO);
@@ -116,12 +113,15 @@ struct Doubts {
 }
 
 impl Doubts {
-    fn left(tx: &Tx<'_>) -> Result<Self, JournalError> {
+    fn left(tx: &Tx<'_>, account: &str) -> Result<Self, JournalError> {
         let found = tx.find(
-            "SELECT count(*), coalesce(sum(price), 0), coalesce(max(price), 0) \
-             FROM (SELECT max(price) AS price FROM orders JOIN attempts ON order_id = orders.id \
-             WHERE orders.state IN (1, 2, 4, 5) AND orders.state IN (2, 4, 5) AND verdict = 3 GROUP BY orders.id)",
-            [],
+            &format!(
+                "SELECT count(*), coalesce(sum(price), 0), coalesce(max(price), 0) \
+                 FROM (SELECT max(price) AS price FROM orders JOIN attempts ON order_id = orders.id \
+                 WHERE {OF_ACCOUNT} AND orders.state IN (1, 2, 4, 5) AND orders.state IN (2, 4, 5) AND verdict = 3 \
+                 GROUP BY orders.id)"
+            ),
+            [account],
             |row| Ok(Self { left: row.get(0)?, open: row.get(1)?, dearest: row.get(2)? }),
         )?;
         Ok(found.unwrap_or(Self { left: 0, open: 0, dearest: 0 }))
@@ -138,8 +138,13 @@ impl Doubts {
     }
 }
 
-fn sum(tx: &Tx<'_>, sql: &str) -> Result<i64, JournalError> {
-    Ok(tx.find(sql, [], |row| row.get(0))?.unwrap_or(0))
+/// The prices of this account's orders that aren't finished as far as is known.
+fn unfinished(tx: &Tx<'_>, account: &str) -> Result<i64, JournalError> {
+    let prices = format!(
+        "SELECT coalesce(sum(price), 0) FROM orders JOIN attempts ON order_id = orders.id \
+         WHERE {OF_ACCOUNT} AND state = 3 AND verdict = 0"
+    );
+    Ok(tx.find(&prices, [account], |row| row.get(0))?.unwrap_or(0))
 }
 
 /// Whether a probe was answered as taken, so that its own charge shows that the balance isn't late.
@@ -149,5 +154,5 @@ fn was_taken(tx: &Tx<'_>, first: &First) -> Result<bool, JournalError> {
 }
 
 fn last_line(tx: &Tx<'_>) -> Result<i64, JournalError> {
-    sum(tx, "SELECT coalesce(max(id), 0) FROM ledger")
+    Ok(tx.find("SELECT coalesce(max(id), 0) FROM ledger", [], |row| row.get(0))?.unwrap_or(0))
 }

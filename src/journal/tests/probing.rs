@@ -5,7 +5,7 @@ use crate::order::{Alarm, Event};
 
 impl Bench {
     /// So many doubts, their quiet periods over, and probes asked for.
-    async fn doubts_to_probe(&self, n: u32) -> Vec<OrderId> {
+    pub(super) async fn doubts_to_probe(&self, n: u32) -> Vec<OrderId> {
         self.batch("stock", &imeis(n)).await;
         let mut doubts = Vec::new();
         for _ in 0..n {
@@ -30,13 +30,13 @@ impl Bench {
     }
 
     /// A look at the balance held against one of before all: so many prices were charged beyond what is known.
-    fn look(&self, beyond: i64) -> Look {
+    pub(super) fn look(&self, beyond: i64) -> Look {
         let line = self.number("SELECT coalesce(max(id), 0) FROM ledger");
         let beyond = Some(Money::from_micros(beyond * PRICE.micros()));
         Look { since: Some(Timestamp::from_millis(1)), beyond, is_unmoved: true, line }
     }
 
-    async fn weigh(&self, look: Look) -> Weighed {
+    pub(super) async fn weigh(&self, look: Look) -> Weighed {
         self.journal.weigh_first_probe("main".to_owned(), look, QUIET, self.now()).await.unwrap()
     }
 
@@ -45,7 +45,7 @@ impl Bench {
     }
 
     /// The probe that goes alone is taken, its order completed, and all is at rest again.
-    async fn first_is_taken(&self) {
+    pub(super) async fn first_is_taken(&self) {
         let first = self.first_probe().await;
         let order = first.order().unwrap();
         self.finish(first, Placed::Taken(ProviderOrderId(1000 + u64::try_from(order.0).unwrap()))).await;
