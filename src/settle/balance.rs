@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use super::{FIRST_LOOK, Settle};
-use crate::balance::{self, Baseline, Books, Verdict};
+use crate::balance::{self, Baseline, Beyond, Books, Verdict};
 use crate::clock::local_stamp;
-use crate::journal::{Doubt, JournalError, Look, Weighed};
+use crate::journal::{CantTell, Doubt, JournalError, Look, Weighed};
 use crate::order::{Alarm, State};
 use crate::types::{Money, Timestamp};
 
@@ -122,7 +122,8 @@ impl Settle {
             if self.looks.unanswered > 0 && self.looks.unanswered < GIVEN_UP_AFTER {
                 return Ok(seen);
             }
-            let look = Look { since: None, beyond: None, is_unmoved: false, line: line.n };
+            let since = Err(CantTell::NotTold);
+            let look = Look { since, beyond: Beyond::default(), is_unmoved: false, line: line.n };
             let weighed = self.journal.weigh_first_probe(account, look, quiet, now).await?;
             return Ok(Seen { looked: true, weighed, ..seen });
         };
@@ -133,9 +134,11 @@ impl Settle {
         let refunds_missing =
             ours.map_or(Money::ZERO, |baseline| balance::refunds_missing(&baseline, &books, balance));
         let is_unmoved = self.looks.are_unmoved(steady, balance, books, quiet);
+        let since = ours.map(|baseline| baseline.at());
+        let beyond = ours.map(|baseline| balance::beyond_known(&baseline, &books, balance));
         let look = Look {
-            since: ours.map(|baseline| baseline.at()),
-            beyond: ours.and_then(|baseline| balance::beyond_known_at_most(&baseline, &books, balance)),
+            since: since.ok_or(if shared { CantTell::Shared } else { CantTell::NotKnownBefore }),
+            beyond: beyond.unwrap_or_default(),
             is_unmoved,
             line: line.n,
         };
