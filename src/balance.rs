@@ -7,14 +7,16 @@
 //! Of refunds it can show that they are missing, never that they came: a top-up of the same amount would look the same.
 //!
 //! - [`missed`]: whether it is only chance that probes met no order that was taken.
+//! - [`given_back`]: how many of those taken can have been given back unseen.
 
+pub mod given_back;
 pub mod missed;
 
 use serde::{Deserialize, Serialize};
 
 use crate::types::{Money, Timestamp};
 
-/// Sums of the books, since the journal began.
+/// Sums of the books of an account, since the journal began.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Books {
     /// Charged: an id is known, or an export says so.
@@ -27,6 +29,9 @@ pub struct Books {
     pub reserved: Money,
     /// Refunds that rejected orders let expect.
     pub refund_due: Money,
+    /// All that stands for orders of no row, where there are several accounts: of which of them they are isn't told apart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub of_no_row: Option<Money>,
 }
 
 /// A balance at rest with nothing in flight or in doubt, and the books as they stood then.
@@ -48,6 +53,12 @@ impl Baseline {
     #[must_use]
     pub const fn at(&self) -> Timestamp {
         Timestamp::from_millis(self.at_ms)
+    }
+
+    /// Whether these books tell of the same orders as those of then, and of what came since.
+    #[must_use]
+    pub fn is_comparable(&self, books: &Books) -> bool {
+        self.books.of_no_row == books.of_no_row
     }
 }
 
@@ -107,15 +118,33 @@ pub fn refunds_missing(baseline: &Baseline, books: &Books, balance: Money) -> Mo
     Money::from_micros(due.saturating_sub(came.max(0)).max(0))
 }
 
-/// The most that was charged beyond what is known to be: for what is in doubt, presumed, or that the books lack. Every refund
-/// that is due is counted as come, so that none can hide a charge. `None`: it fell by less than is known, as after a top-up, or
-/// when a charge isn't in it yet.
+/// What was charged beyond what is known to be, since a baseline: for what is in doubt, presumed, or that the books lack.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Beyond {
+    /// The most that can have been. Every refund that is due is counted as come, so that none can hide a charge. `None`: it
+    /// fell by less than is known, as after a top-up, or when a charge isn't in it yet.
+    pub most: Option<Money>,
+    /// The refunds that are counted as come: so much less it is, if none of them came.
+    pub refunds: Money,
+    /// What was charged for orders that are known to be taken.
+    pub charged: Money,
+    /// Of that, for those that ended rejected.
+    pub rejected: Money,
+}
+
+/// Holds a balance at rest, and the books as they stand, against the baseline.
 #[must_use]
-pub fn beyond_known_at_most(baseline: &Baseline, books: &Books, balance: Money) -> Option<Money> {
+pub fn beyond_known(baseline: &Baseline, books: &Books, balance: Money) -> Beyond {
     let change = Change::since(baseline, books, balance);
-    let refunds = baseline.refunds_missing.micros().saturating_add(change.refund_due.max(0));
+    let rejected = change.refund_due.max(0);
+    let refunds = baseline.refunds_missing.micros().saturating_add(rejected);
     let beyond = change.fell.saturating_sub(change.charged).saturating_add(refunds);
-    (beyond >= 0).then(|| Money::from_micros(beyond))
+    Beyond {
+        most: (beyond >= 0).then(|| Money::from_micros(beyond)),
+        refunds: Money::from_micros(refunds),
+        charged: Money::from_micros(change.charged.max(0)),
+        rejected: Money::from_micros(rejected),
+    }
 }
 
 /// What changed since a baseline, in micro-dollars.
@@ -226,8 +255,8 @@ mod tests {
     fn no_refund_that_may_have_come_hides_a_charge() {
         let beyond = |fell: i64, missing: i64, books: Books| {
             let baseline = Baseline { refunds_missing: prices(missing), ..baseline() };
-            beyond_known_at_most(&baseline, &since_then(books), prices(1000 - fell))
-                .map(|most| most.micros() / PRICE)
+            let beyond = beyond_known(&baseline, &since_then(books), prices(1000 - fell));
+            beyond.most.map(|most| most.micros() / PRICE)
         };
         let doubts = Books { charged: prices(5), reserved: prices(3), ..Books::default() };
         assert_eq!([beyond(5, 0, doubts), beyond(7, 0, doubts)], [Some(0), Some(2)]);
@@ -238,6 +267,15 @@ mod tests {
         assert_eq!(beyond(5, 1, doubts), Some(1), "one of before can have come");
         let taken_back = Books { refund_due: prices(-1), ..doubts };
         assert_eq!(beyond(5, 0, taken_back), Some(0), "a refund that was to come back hides nothing either");
+    }
+
+    #[test]
+    fn what_is_known_to_be_charged_and_given_back_is_told_beside_it() {
+        let baseline = Baseline { refunds_missing: prices(1), ..baseline() };
+        let books = Books { charged: prices(5), refund_due: prices(2), ..Books::default() };
+        let beyond = beyond_known(&baseline, &since_then(books), prices(1000 - 3));
+        let told = [beyond.refunds, beyond.charged, beyond.rejected];
+        assert_eq!(told, [prices(3), prices(5), prices(2)], "one of those due was missing before");
     }
 
     #[test]

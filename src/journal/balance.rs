@@ -1,11 +1,13 @@
 //! The balance's side of the books: sums to hold it against, and the baseline.
 
-use super::orders::UNSURE;
+use rusqlite::Row;
+
+use super::orders::{OF_ACCOUNT, UNSURE};
 use super::tx::Tx;
 use super::view::View;
 use super::{Journal, JournalError};
 use crate::balance::{Baseline, Books};
-use crate::types::{Money, Timestamp};
+use crate::types::{Money, ServiceId, Timestamp};
 
 /// A line of the ledger.
 #[derive(Clone, Copy, Debug)]
@@ -19,6 +21,27 @@ pub struct Line {
 /// The last line of the ledger, which every order that is sent adds to.
 const LAST: &str = "SELECT id, at FROM ledger ORDER BY id DESC LIMIT 1";
 
+/// Of the only account.
+const ALL_SUMS: &str = "SELECT coalesce(sum(reserved), 0), coalesce(sum(presumed), 0), coalesce(sum(charged), 0), \
+     coalesce(sum(refund), 0) FROM totals WHERE scope = 'day'";
+/// Of one of several accounts, a file being of one service.
+const SUMS_OF_ACCOUNT: &str = "SELECT coalesce(sum(reserved), 0), coalesce(sum(presumed), 0), coalesce(sum(charged), 0), \
+     coalesce(sum(refund), 0) FROM totals JOIN batches ON batches.id = totals.key JOIN services ON services.id = batches.service \
+     WHERE scope = 'batch' AND account = ?1";
+/// Of all accounts: what belongs to no row.
+const OF_NO_ROW: &str = "SELECT coalesce(sum(reserved + presumed + charged + refund), 0) FROM totals WHERE scope = 'batch' AND key = 0";
+
+fn sums(row: &Row<'_>) -> rusqlite::Result<Books> {
+    let sum = |column: usize| row.get(column).map(Money::from_micros);
+    Ok(Books {
+        reserved: sum(0)?,
+        presumed: sum(1)?,
+        charged: sum(2)?,
+        refund_due: sum(3)?,
+        ..Books::default()
+    })
+}
+
 fn baseline_key(account: &str) -> String {
     format!("baseline:{account}")
 }
@@ -31,32 +54,43 @@ pub(super) fn forget_baselines(tx: &Tx<'_>) -> Result<(), JournalError> {
 }
 
 impl View {
-    /// The sums that a balance is held against.
+    /// The sums that this account's balance is held against.
     ///
     /// # Errors
     /// What SQLite says.
-    pub fn books(&self) -> Result<Books, JournalError> {
-        let sums = self.find(
-            "SELECT coalesce(sum(reserved), 0), coalesce(sum(presumed), 0), coalesce(sum(charged), 0), \
-             coalesce(sum(refund), 0) FROM totals WHERE scope = 'day'",
-            [],
-            |row| {
-                Ok(Books {
-                    reserved: Money::from_micros(row.get(0)?),
-                    presumed: Money::from_micros(row.get(1)?),
-                    charged: Money::from_micros(row.get(2)?),
-                    refund_due: Money::from_micros(row.get(3)?),
-                    presumed_without_id: Money::ZERO,
-                })
-            },
+    pub fn books(&self, account: &str) -> Result<Books, JournalError> {
+        let is_alone =
+            self.find("SELECT 1 FROM services WHERE account <> ?1 LIMIT 1", [account], |_| Ok(()))?.is_none();
+        let sums = if is_alone {
+            self.find(ALL_SUMS, [], sums)?
+        } else {
+            self.find(SUMS_OF_ACCOUNT, [account], sums)?
+        };
+        let of_no_row = if is_alone { None } else { self.find(OF_NO_ROW, [], |row| row.get(0))? };
+        let without_id: Option<i64> = self.find(
+            &format!(
+                "SELECT coalesce(sum(attempts.price), 0) FROM orders JOIN attempts ON attempts.order_id = orders.id \
+                 WHERE {UNSURE} AND state IN (2, 4, 5) AND orders.provider_id IS NULL \
+                 AND attempts.verdict = 4 AND {OF_ACCOUNT}"
+            ),
+            [account],
+            |row| row.get(0),
         )?;
-        let sql = format!(
-            "SELECT coalesce(sum(attempts.price), 0) FROM orders JOIN attempts ON attempts.order_id = orders.id \
-             WHERE {UNSURE} AND state IN (2, 4, 5) AND orders.provider_id IS NULL AND attempts.verdict = 4"
-        );
-        let without_id: Option<i64> = self.find(&sql, [], |row| row.get(0))?;
-        let presumed_without_id = Money::from_micros(without_id.unwrap_or(0));
-        Ok(Books { presumed_without_id, ..sums.unwrap_or_default() })
+        Ok(Books {
+            presumed_without_id: Money::from_micros(without_id.unwrap_or(0)),
+            of_no_row: of_no_row.map(Money::from_micros),
+            ..sums.unwrap_or_default()
+        })
+    }
+
+    /// The books of the account that this service is of.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn books_beside(&self, service: ServiceId) -> Result<Books, JournalError> {
+        let of = "SELECT account FROM services WHERE id = ?1";
+        let account: Option<String> = self.find(of, [service.0], |row| row.get(0))?;
+        self.books(&account.unwrap_or_default())
     }
 
     /// The ledger's last line.
@@ -78,6 +112,16 @@ impl View {
         let text = self.fact(&baseline_key(account))?;
         // One that can't be read is none: then a balance shows nothing, until the next.
         Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
+    }
+
+    /// The account's books, the ledger's last line, and the baseline, if they can be held against it.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn books_and_baseline(&self, account: &str) -> Result<(Books, Line, Option<Baseline>), JournalError> {
+        let books = self.books(account)?;
+        let baseline = self.baseline(account)?.filter(|baseline| baseline.is_comparable(&books));
+        Ok((books, self.last_line()?, baseline))
     }
 }
 

@@ -11,10 +11,15 @@
 //! | not sent, or not taken | the next one goes in its place |
 //! | taken, and the balance, twice the same, fell by it and what else is known, and by nothing more | none of the doubts of that look was taken: all of them are probed like everything else. Later ones count anew |
 //! | taken, and the balance fell by some of the doubts that are left too | a provider that refuses duplicates would tell at one of them: the next one goes, alone again, while it is likely that those before it only missed them |
-//! | likewise, and that is less likely than one in ten | the alarm `duplicates`; what is in doubt is held |
-//! | taken, and the balance fell by more than all that is left | one was paid twice: an alarm; what is in doubt is held |
-//! | taken, and the balance can't tell (none is told or known from before, others use the account, it was topped up) | the alarm `duplicates`; what is in doubt is held |
-//! | lost, in a crash too | as if taken, but it never shows that none was |
+//! | likewise, and that is less likely than one in ten | the alarm `duplicates`: nothing goes |
+//! | taken, and the balance fell by more than all that is left | one was paid twice: the alarm, nothing goes |
+//! | taken, and the balance can't tell (none is told or known from before, others use the account, it was topped up, what was given back hides it) | the alarm `duplicates`: nothing goes |
+//! | lost, in a crash too, and the balance, twice the same, fell by nothing for it | it was refused, or never came: it shows nothing, and another goes in its place |
+//! | lost, and it fell, or can't tell | as if taken, but it never shows that none was |
+//!
+//! With the alarm `duplicates` what is in doubt stays so, and waits for a person's word: once he has seen it the next one
+//! goes, and where that is refused the others follow by themselves. Else it is held when it is older than `probe_within`.
+//! Where the balance accuses (another alarm) it is held at once.
 //!
 //! Of n doubts of which k were taken, m probes miss all k with the chance C(n − m, k) / C(n, k), where duplicates are refused.
 //! Below one in ten it isn't believed. Where they are charged, each probe costs a second price with the chance k in n: about
@@ -24,16 +29,21 @@
 //! What fell is money: k is that divided by the dearest price in doubt, rounded up, the fewest that can have been taken. With
 //! unequal prices a provider that refuses duplicates is then never held sooner than said, and one that charges them costs
 //! about two of the dearest. Every refund that is due counts as come, and every unfinished order as given back unseen: neither
-//! can hide a charge. A top-up of just the price of what was taken can.
+//! can hide a charge. Of what was taken in doubt a part was rejected and given back, as of the orders whose end is known: k is
+//! so many more, and as many more as can all have been given back unseen with a chance of one in ten
+//! ([`given_back`](crate::balance::given_back)). Only where that is none shows a balance that fell by nothing in doubt that
+//! none was taken. A top-up of just the price of what was taken hides it.
 //!
 //! - [`weigh`]: what a look at the balance makes of one that was taken.
+//! - [`words`]: what a person is told then.
 
 mod weigh;
+mod words;
 
 use serde::{Deserialize, Serialize};
 
 use super::books;
-use super::orders::Loaded;
+use super::orders::{Loaded, OF_ACCOUNT, UNSURE};
 use super::settle::DoubtTerms;
 use super::ticket::Claim;
 use super::tx::Tx;
@@ -42,7 +52,8 @@ use crate::balance::Verdict;
 use crate::order::{Alarm, State};
 use crate::types::{Placed, Timestamp};
 
-pub use weigh::{Look, Weighed};
+pub use weigh::{CantTell, Look, Weighed};
+pub(super) use words::WAITS;
 
 /// What is known about probes at the provider of an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,8 +66,9 @@ pub(super) enum Probing {
     Spent(First),
     /// Duplicates are refused free of charge.
     Proven,
-    /// The provider may charge duplicates, or the balance showed a charge that nothing explains: no probe goes until the
-    /// alarm about it is seen.
+    /// The provider may charge duplicates: what is in doubt waits until the alarm about it is seen.
+    Undecided,
+    /// The balance showed a charge that nothing explains: what is in doubt is held until the alarm about it is seen.
     Unsafe,
 }
 
@@ -67,6 +79,9 @@ pub(super) struct First {
     attempt: u32,
     /// When it was claimed, in unix milliseconds.
     at_ms: i64,
+    /// The most that was charged beyond what is known before it went, in micro-dollars.
+    #[serde(default)]
+    beyond: Option<i64>,
 }
 
 /// What the probes that went alone have shown so far.
@@ -79,6 +94,8 @@ struct Trial {
     since_ms: i64,
     /// Doubts that had rested by this line of the ledger were not taken.
     free_up_to: Option<i64>,
+    /// The most that was charged beyond what is known at the last look before the next probe, in micro-dollars.
+    beyond: Option<i64>,
 }
 
 const PROVEN: &str = "refused";
@@ -122,9 +139,10 @@ pub(super) fn probing(tx: &Tx<'_>, account: &str) -> Result<Probing, JournalErro
         return Ok(Probing::Proven);
     }
     if let Some(alarm) = word.and_then(|word| word.parse::<i64>().ok()) {
-        let open = "SELECT 1 FROM alarms WHERE n = ?1 AND acked_at IS NULL AND gone_at IS NULL";
-        if tx.find(open, [alarm], |_| Ok(()))?.is_some() {
-            return Ok(Probing::Unsafe);
+        let open = "SELECT name FROM alarms WHERE n = ?1 AND acked_at IS NULL AND gone_at IS NULL";
+        if let Some(name) = tx.find(open, [alarm], |row| row.get::<_, String>(0))? {
+            let is_undecided = name == Alarm::Duplicates.as_str();
+            return Ok(if is_undecided { Probing::Undecided } else { Probing::Unsafe });
         }
     }
     alone(tx, account)
@@ -134,7 +152,8 @@ pub(super) fn probing(tx: &Tx<'_>, account: &str) -> Result<Probing, JournalErro
 fn alone(tx: &Tx<'_>, account: &str) -> Result<Probing, JournalError> {
     let Some(text) = tx.fact(&first_key(account))? else { return Ok(Probing::Unproven) };
     // A note that can't be read is one all the same.
-    let first: First = serde_json::from_str(&text).unwrap_or(First { order: 0, attempt: 0, at_ms: 0 });
+    let first: First =
+        serde_json::from_str(&text).unwrap_or(First { order: 0, attempt: 0, at_ms: 0, beyond: None });
     let in_flight = tx.find(
         "SELECT 1 FROM attempts WHERE order_id = ?1 AND n = ?2 AND verdict IS NULL",
         (first.order, first.attempt),
@@ -155,7 +174,8 @@ pub(super) fn first_goes(
     claim: &Claim,
     now: Timestamp,
 ) -> Result<(), JournalError> {
-    let first = First { order: claim.order.0, attempt: claim.n.0, at_ms: now.millis() };
+    let beyond = trial(tx, account)?.beyond;
+    let first = First { order: claim.order.0, attempt: claim.n.0, at_ms: now.millis(), beyond };
     tx.set_fact(&first_key(account), &serde_json::to_string(&first).unwrap_or_default())
 }
 
@@ -218,6 +238,8 @@ pub(super) enum Probes {
     Ask,
     /// Not now.
     Wait,
+    /// Not before a person has seen the alarm `duplicates`.
+    WaitForWord,
     /// None goes: what would be probed is held.
     Hold,
 }
@@ -251,49 +273,25 @@ pub(super) fn probes(
     let may_hold = !terms.policy_hold && terms.balance != Verdict::AllTaken && doubts.iter().any(waits);
     let all = match probing(tx, &terms.account)? {
         Probing::Proven => Probes::Ask,
-        Probing::Unproven if terms.looked && is_at_rest(tx)? => Probes::Ask,
-        Probing::Spent(_) if terms.weighed == Weighed::CantTell && may_hold => {
-            accuse(tx, &terms.account, Alarm::Duplicates, CANT_TELL, now)?;
-            Probes::Hold
+        Probing::Unproven if terms.looked && is_at_rest(tx, &terms.account)? => Probes::Ask,
+        Probing::Spent(_) if may_hold && let Some(seen) = words::of(terms.weighed) => {
+            accuse(tx, &terms.account, Alarm::Duplicates, &seen, now)?;
+            Probes::WaitForWord
         }
-        Probing::Spent(_) if terms.weighed == Weighed::Unlikely && may_hold => {
-            accuse(tx, &terms.account, Alarm::Duplicates, UNLIKELY, now)?;
-            Probes::Hold
-        }
+        Probing::Undecided => Probes::WaitForWord,
         Probing::Unsafe => Probes::Hold,
         Probing::Unproven | Probing::Asked | Probing::Spent(_) => Probes::Wait,
     };
     Ok(Standing { all, free_up_to: free_up_to(tx, &terms.account)? })
 }
 
-macro_rules! and_now {
-    ($seen:literal) => {
-        concat!(
-            $seen,
-            " Nothing in doubt is sent again; it is held. Drop the provider's export into reconcile/, or look the IMEIs up there \
-             and say what you found (imeid resolve). Where it charges duplicates set policy = \"hold\" in [in_doubt]; where it \
-             refuses them free of charge, imeid ack of this alarm lets the next order in doubt be sent to find out"
-        )
-    };
-}
-
-const CANT_TELL: &str = and_now!(
-    "an order in doubt was sent once more and not refused as a duplicate, or its answer was lost, and the balance doesn't \
-     show what that cost: this provider may charge duplicates."
-);
-
-const UNLIKELY: &str = and_now!(
-    "orders in doubt were sent once more, one at a time, and none was refused as a duplicate, though the balance shows that \
-     some had been taken the first time: this provider may charge duplicates."
-);
-
-/// Whether nothing of ours is on its way and every doubt's quiet period is over.
-fn is_at_rest(tx: &Tx<'_>) -> Result<bool, JournalError> {
-    let unquiet = tx.find(
-        "SELECT 1 FROM orders WHERE state = 1 OR state = 2 AND rested_after IS NULL LIMIT 1",
-        [],
-        |_| Ok(()),
-    )?;
+/// Whether nothing of this account's is on its way and every doubt's quiet period is over.
+fn is_at_rest(tx: &Tx<'_>, account: &str) -> Result<bool, JournalError> {
+    let unquiet = format!(
+        "SELECT 1 FROM orders WHERE {OF_ACCOUNT} AND {UNSURE} \
+         AND (state = 1 OR state = 2 AND rested_after IS NULL) LIMIT 1"
+    );
+    let unquiet = tx.find(&unquiet, [account], |_| Ok(()))?;
     Ok(unquiet.is_none())
 }
 
@@ -305,7 +303,7 @@ impl Journal {
     /// The journal can't be written.
     pub async fn probes_are_refused(&self, account: String, now: Timestamp) -> Result<(), JournalError> {
         self.write(move |tx| match probing(tx, &account)? {
-            Probing::Proven | Probing::Unsafe => Ok(()),
+            Probing::Proven | Probing::Undecided | Probing::Unsafe => Ok(()),
             Probing::Unproven | Probing::Asked | Probing::Spent(_) => {
                 tx.set_fact(&key(&account), PROVEN)?;
                 forget_first(tx, &account)?;
@@ -336,6 +334,7 @@ impl Journal {
     /// # Errors
     /// The journal can't be read.
     pub async fn probes_are_unsafe(&self, account: String) -> Result<bool, JournalError> {
-        self.write(move |tx| Ok(probing(tx, &account)? == Probing::Unsafe)).await
+        let is_unsafe = |probing| matches!(probing, Probing::Undecided | Probing::Unsafe);
+        self.write(move |tx| Ok(is_unsafe(probing(tx, &account)?))).await
     }
 }

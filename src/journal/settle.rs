@@ -8,7 +8,7 @@ use super::books;
 use super::listing::proof::waits_for_newer;
 use super::listing::{Judging, OUT_OF_REACH};
 use super::orders::{self, COLUMNS, Loaded, OF_ACCOUNT, Rules, Telling, UNSURE};
-use super::probing::{self, Probes, Weighed};
+use super::probing::{self, Probes, WAITS, Weighed};
 use super::rest;
 use super::tx::Tx;
 use super::view::View;
@@ -43,6 +43,8 @@ pub struct Doubt {
     pub out_of_reach: bool,
     /// It is in doubt, and the provider's list doesn't show whether it was taken: why not.
     pub lacks: Option<String>,
+    /// It is in doubt, and not sent again before a person has seen the alarm `duplicates`.
+    pub waits_for_word: bool,
     /// Attempts that count.
     pub counted: u32,
 }
@@ -128,7 +130,8 @@ impl View {
                 told: Vec::new(),
                 probe_asked: row.get(24)?,
                 out_of_reach: order.life.state == State::Held && why.as_deref() == Some(OUT_OF_REACH),
-                lacks: why.filter(|_| order.life.state == State::InDoubt),
+                waits_for_word: order.life.state == State::InDoubt && why.as_deref() == Some(WAITS),
+                lacks: why.filter(|why| order.life.state == State::InDoubt && why != WAITS),
                 counted: order.life.counted,
             })
         })?;
@@ -360,7 +363,12 @@ fn tend(
                 let telling = Telling { what: "held", text, via: "", quiet: false };
                 orders::advance(tx, order, &Event::Hold(facts), now, rules, &telling)?;
                 orders::held_for(tx, order.id, None)?;
-            } else if probes == Probes::Ask && !has_older(tx, order)? && !has_told(tx, order)? {
+                return Ok(());
+            }
+            if !terms.can_list {
+                tell_wait(tx, order, probes == Probes::WaitForWord, now)?;
+            }
+            if probes == Probes::Ask && !has_older(tx, order)? && !has_told(tx, order)? {
                 let asked = tx.execute(
                     "UPDATE orders SET probe_ok = 1 WHERE id = ?1 AND state = 2 AND probe_ok = 0",
                     [order.id.0],
@@ -373,6 +381,16 @@ fn tend(
         }
         _ => Ok(()),
     }
+}
+
+/// Notes that a doubt waits for a person's word, once, or that it does no more.
+fn tell_wait(tx: &Tx<'_>, order: &Loaded, waits: bool, now: Timestamp) -> Result<(), JournalError> {
+    let why = waits.then_some(WAITS);
+    let sql = "UPDATE orders SET held_for = ?2 WHERE id = ?1 AND held_for IS NOT ?2";
+    if tx.execute(sql, (order.id.0, why))? > 0 && waits {
+        tx.event(now, Some(order.id), None, "waits", WAITS)?;
+    }
+    Ok(())
 }
 
 /// Whether ids that an unclear answer told are still to be looked up: they come before a probe.

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use super::{FIRST_LOOK, Settle};
-use crate::balance::{self, Baseline, Books, Verdict};
+use crate::balance::{self, Baseline, Beyond, Books, Verdict};
 use crate::clock::local_stamp;
-use crate::journal::{Doubt, JournalError, Look, Weighed};
+use crate::journal::{CantTell, Doubt, JournalError, Look, Weighed};
 use crate::order::{Alarm, State};
 use crate::types::{Money, Timestamp};
 
@@ -70,10 +70,7 @@ impl Settle {
         let (now, quiet) = (self.clock.now(), self.settings.borrow().rules.quiet);
         let account = self.settings.borrow().config.provider.account.clone();
         let of = account.clone();
-        let (books, line, baseline) = self
-            .journal
-            .read(move |view| Ok((view.books()?, view.last_line()?, view.baseline(&of)?)))
-            .await?;
+        let (books, line, baseline) = self.journal.read(move |view| view.books_and_baseline(&of)).await?;
         let is_at_rest = line.at.is_none_or(|at| at <= now && now.since(at) >= quiet);
         if baseline.is_some() || books.reserved != Money::ZERO || !is_at_rest {
             self.looks.has_begun = true;
@@ -107,10 +104,7 @@ impl Settle {
             (settings.config.provider.account.clone(), settings.config.provider.shared_account)
         };
         let of = account.clone();
-        let (books, line, baseline) = self
-            .journal
-            .read(move |view| Ok((view.books()?, view.last_line()?, view.baseline(&of)?)))
-            .await?;
+        let (books, line, baseline) = self.journal.read(move |view| view.books_and_baseline(&of)).await?;
         // While refunds are missing they can come without a change in the books.
         let is_even = |baseline: Baseline| baseline.books == books && baseline.refunds_missing == Money::ZERO;
         if baseline.is_some_and(is_even) {
@@ -128,7 +122,8 @@ impl Settle {
             if self.looks.unanswered > 0 && self.looks.unanswered < GIVEN_UP_AFTER {
                 return Ok(seen);
             }
-            let look = Look { since: None, beyond: None, is_unmoved: false, line: line.n };
+            let since = Err(CantTell::NotTold);
+            let look = Look { since, beyond: Beyond::default(), is_unmoved: false, line: line.n };
             let weighed = self.journal.weigh_first_probe(account, look, quiet, now).await?;
             return Ok(Seen { looked: true, weighed, ..seen });
         };
@@ -139,9 +134,11 @@ impl Settle {
         let refunds_missing =
             ours.map_or(Money::ZERO, |baseline| balance::refunds_missing(&baseline, &books, balance));
         let is_unmoved = self.looks.are_unmoved(steady, balance, books, quiet);
+        let since = ours.map(|baseline| baseline.at());
+        let beyond = ours.map(|baseline| balance::beyond_known(&baseline, &books, balance));
         let look = Look {
-            since: ours.map(|baseline| baseline.at()),
-            beyond: ours.and_then(|baseline| balance::beyond_known_at_most(&baseline, &books, balance)),
+            since: since.ok_or(if shared { CantTell::Shared } else { CantTell::NotKnownBefore }),
+            beyond: beyond.unwrap_or_default(),
             is_unmoved,
             line: line.n,
         };

@@ -43,6 +43,8 @@ pub enum WaitsFor {
     Proof,
     /// To be sent once more, which costs nothing where duplicates are refused.
     Probe,
+    /// A person, who has an alarm to see before any is sent once more.
+    Word,
     /// That it is held, for a person.
     Hold,
 }
@@ -80,6 +82,9 @@ impl Terms {
             WaitsFor::Probe => {
                 "its turn to be sent once more: a duplicate is refused free of charge".to_owned()
             }
+            WaitsFor::Word => {
+                "you: the alarm duplicates says why it isn't sent once more, and what to do".to_owned()
+            }
             WaitsFor::Hold => "being held: then it is a person's".to_owned(),
         };
         let until = self.until(doubt, waits_for).filter(|at| *at > now);
@@ -91,6 +96,7 @@ impl Terms {
         match self.can_list {
             _ if !doubt.has_rested => WaitsFor::QuietPeriod,
             Some(false) if holds => WaitsFor::Hold,
+            Some(false) if doubt.waits_for_word => WaitsFor::Word,
             Some(false) => WaitsFor::Probe,
             _ if doubt.waits_for_newer() => WaitsFor::NewerOrders,
             _ if doubt.lacks_proof() => WaitsFor::Proof,

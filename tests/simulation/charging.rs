@@ -16,12 +16,17 @@ const QUIET: u64 = 120;
 
 /// Orders that are known to be taken, in a world of such a provider. `rests`: until the balance is known.
 fn begun(duplicates: Duplicates, rests: bool, seed: u64) -> World {
+    begun_with_rejected(duplicates, 0, rests, seed)
+}
+
+/// Where so many orders in a hundred end rejected, and are given back.
+fn begun_with_rejected(duplicates: Duplicates, percent: u32, rests: bool, seed: u64) -> World {
     let options = Options {
         duplicates,
         listing: false,
         latency: Delay::Fixed(seconds(2)),
         completion: Delay::Fixed(seconds(30)),
-        rejected: Share::from_ppm(0),
+        rejected: Share::from_ppm(percent * 10_000),
         ..world::provider(seed)
     };
     fastrand::seed(seed);
@@ -62,7 +67,7 @@ fn count(world: &World, sql: &str) -> i64 {
     world.life.as_ref().unwrap().view.query_row(sql, [], |row| row.get(0)).unwrap()
 }
 
-/// Probes that were sent, orders in doubt, orders held, and alarms of this name.
+/// Probes that were sent, orders in doubt, orders held, and alarms of this name. Those in doubt then wait for a person.
 fn probes_doubts_held_alarms(world: &World, alarm: &str) -> (i64, i64, i64, i64) {
     (
         count(world, "SELECT count(*) FROM attempts WHERE kind = 1"),
@@ -95,7 +100,7 @@ fn where_the_balance_fell_by_all_that_is_in_doubt_nothing_is_sent_again() {
 }
 
 #[test]
-fn where_the_balance_cant_tell_one_is_sent_again_and_the_rest_is_held() {
+fn where_the_balance_cant_tell_one_is_sent_again_and_the_rest_waits_for_a_person() {
     // Of an account that tells none, of one that is topped up, and of one whose books were never at rest.
     for how in ["hidden", "topped up", "unknown"] {
         let mut world = begun(Duplicates::Charge, how == "topped up", 1);
@@ -110,7 +115,7 @@ fn where_the_balance_cant_tell_one_is_sent_again_and_the_rest_is_held() {
         }
         lose(&mut world, "drop-after=10x");
         pass_probes(&mut world, 4);
-        assert_eq!(probes_doubts_held_alarms(&world, "duplicates"), (1, 0, 9, 1), "{how}");
+        assert_eq!(probes_doubts_held_alarms(&world, "duplicates"), (1, 9, 0, 1), "{how}");
         assert!(oracle::is_paid_twice(&world), "{how}: by the first");
         // The next file's doubts, and the next process's.
         crash(&mut world);
@@ -178,10 +183,19 @@ fn where_duplicates_are_refused_a_refusal_shows_it_and_the_rest_follows() {
     assert_eq!(count(&world, "SELECT sum(presumed) FROM orders"), 10);
 }
 
-/// How a world of this seed ends in which some of the doubts were taken and some were not: how many were in doubt, how many
-/// of them are held though the balance doesn't show that all were taken, and how many were paid again.
-fn some_were_taken(duplicates: Duplicates, seed: u64) -> (i64, i64, i64) {
-    let mut world = begun(duplicates, false, seed);
+/// A provider's ways that make it harder to tell.
+#[derive(Clone, Copy, Debug, Default)]
+struct Ways {
+    /// So many orders in a hundred end rejected.
+    rejected: u32,
+    /// Of so many probes in a hundred the answer is lost.
+    lost: u32,
+}
+
+/// How a world of this seed ends in which some of the doubts were taken and some were not: how many were in doubt, whether
+/// the alarm `duplicates` keeps them from being sent again, and how many were paid again.
+fn some_were_taken(duplicates: Duplicates, ways: Ways, seed: u64) -> (i64, i64, i64) {
+    let mut world = begun_with_rejected(duplicates, ways.rejected, false, seed);
     world.may_pay_twice = if duplicates == Duplicates::Charge { i64::MAX } else { 0 };
     // Prompt, late, and later than a quiet period.
     world.wire.let_balance_lag(seconds([0, 0, 90, 150][usize::try_from(seed % 4).unwrap()]));
@@ -189,45 +203,91 @@ fn some_were_taken(duplicates: Duplicates, seed: u64) -> (i64, i64, i64) {
         ["drop-after=10%,drop-before=10%", "drop-after=5%,drop-before=20%", "drop-after=20%,drop-before=5%"];
     lose(&mut world, shares[usize::try_from(seed % 3).unwrap()]);
     let doubts = count(&world, "SELECT count(*) FROM orders WHERE state = 2");
+    faults(&world, &format!("drop-after={}%", ways.lost));
     if seed.is_multiple_of(2) {
         // In between, wherever that is.
         pass_with(&mut world, Units::ALL, 60 + seed * 14);
         crash(&mut world);
     }
     // For as long as something is left that can go.
-    for _ in 0..12 {
+    let left = "SELECT count(*) FROM orders WHERE state = 1 OR state = 2 AND coalesce(held_for, '') NOT LIKE '%imeid ack%'";
+    for _ in 0..16 {
         pass_probes(&mut world, 0);
-        if count(&world, "SELECT count(*) FROM orders WHERE state IN (1, 2)") == 0 {
+        if count(&world, left) == 0 {
             break;
         }
     }
-    assert_eq!(count(&world, "SELECT count(*) FROM orders WHERE state IN (1, 2)"), 0, "{seed}");
-    let held = count(&world, "SELECT count(*) FROM orders WHERE state = 5 AND presumed = 0");
-    (doubts, held, paid_again(&world))
+    assert_eq!(count(&world, left), 0, "{seed}");
+    let accused = count(&world, "SELECT count(*) FROM alarms WHERE name = 'duplicates'");
+    (doubts, accused, paid_again(&world))
+}
+
+/// Of so many worlds of this kind: how many doubts there were, in how many worlds the alarm came, and what was paid again.
+fn in_worlds(duplicates: Duplicates, ways: Ways, worlds: u64) -> (i64, i64, i64) {
+    let (mut doubts, mut accused, mut cost) = (0, 0, 0);
+    for seed in 0..worlds {
+        let (of_all, alarms, again) = some_were_taken(duplicates, ways, seed);
+        assert!(again <= of_all, "{seed}: {again} of {of_all}");
+        assert!(duplicates == Duplicates::Charge || again == 0, "{seed}");
+        doubts += of_all;
+        accused += i64::from(alarms > 0);
+        cost += again;
+    }
+    (doubts, accused, cost)
 }
 
 #[test]
-fn where_duplicates_are_charged_it_costs_about_two_prices_until_what_is_in_doubt_is_held() {
-    let (mut cost, mut doubts) = (0, 0);
-    for seed in 0..40 {
-        let (of_all, held, again) = some_were_taken(Duplicates::Charge, seed);
-        println!("{seed}: {of_all} in doubt, {held} held, {again} paid again");
-        assert!(again <= of_all, "{seed}: {again} of {of_all}");
-        cost += again;
-        doubts += of_all;
-    }
-    println!("{cost} of {doubts}");
+fn where_duplicates_are_charged_it_costs_about_two_prices_until_what_is_in_doubt_waits_for_a_person() {
+    let (doubts, _, cost) = in_worlds(Duplicates::Charge, Ways::default(), 40);
     assert!(doubts > 400 && (40..=120).contains(&cost), "{cost} prices in 40 worlds with {doubts} doubts");
 }
 
 #[test]
-fn where_duplicates_are_refused_nearly_every_world_finds_it_out_and_holds_nothing() {
-    let mut holding = 0;
-    for seed in 0..40 {
-        let (of_all, held, again) = some_were_taken(Duplicates::Refuse, seed);
-        println!("{seed}: {of_all} in doubt, {held} held");
-        assert_eq!(again, 0, "{seed}");
-        holding += i64::from(held > 0);
+fn what_is_given_back_for_rejected_orders_hides_no_second_price() {
+    for (rejected, most) in [(50, 32), (90, 24), (100, 16)] {
+        let ways = Ways { rejected, ..Ways::default() };
+        let (doubts, accused, cost) = in_worlds(Duplicates::Charge, ways, 16);
+        assert!(doubts > 160 && cost <= most, "{rejected} of 100 rejected: {cost} prices");
+        assert!(accused >= 12, "{rejected} of 100 rejected: {accused} alarms");
     }
-    assert!(holding <= 4, "{holding} of 40");
+}
+
+#[test]
+fn where_duplicates_are_refused_nearly_every_world_finds_it_out_and_accuses_nobody() {
+    let (_, accused, _) = in_worlds(Duplicates::Refuse, Ways::default(), 40);
+    assert!(accused <= 2, "{accused} of 40");
+}
+
+#[test]
+fn where_duplicates_are_refused_and_probes_are_lost_nearly_every_world_finds_it_out_all_the_same() {
+    let (_, accused, _) = in_worlds(Duplicates::Refuse, Ways { lost: 60, ..Ways::default() }, 24);
+    assert!(accused <= 3, "{accused} of 24");
+}
+
+#[test]
+fn once_a_person_has_seen_the_alarm_a_refusal_lets_all_that_waited_go_by_itself() {
+    let mut world = begun(Duplicates::Refuse, true, 1);
+    let add_credit = Some(Money::from_micros(5_000_000_000));
+    world.wire.change(&Change { add_credit, ..Change::default() });
+    lose(&mut world, "drop-before=20x");
+    pass_probes(&mut world, 2);
+    faults(&world, "drop-after=20x");
+    drop_rows(&mut world, 200, 40);
+    pass_probes(&mut world, 2);
+    let (probes, waiting, held, alarms) = probes_doubts_held_alarms(&world, "duplicates");
+    assert_eq!((probes, held, alarms), (1, 0, 1), "nothing was sent after the first");
+    assert!(waiting > 30, "{waiting}");
+    // Each of his words lets one go: those that were never taken show nothing.
+    let mut words = 0;
+    let open = "SELECT coalesce(max(n), 0) FROM alarms WHERE acked_at IS NULL AND gone_at IS NULL";
+    while let alarm @ 1.. = count(&world, open) {
+        world.life.as_mut().unwrap().say(Said::Ack, Target::Alarm(alarm)).unwrap();
+        words += 1;
+        pass_probes(&mut world, 6);
+        let (now_sent, now_waiting, ..) = probes_doubts_held_alarms(&world, "duplicates");
+        assert!(now_waiting == 0 || now_sent == 1 + words, "{now_sent} after {words} words");
+    }
+    let (sent, waiting, held, _) = probes_doubts_held_alarms(&world, "duplicates");
+    assert_eq!((waiting, held, paid_again(&world)), (0, 20, 0), "without their ids, presumed");
+    assert!(words < 20 && sent > 30, "{words} words, {sent} probes");
 }

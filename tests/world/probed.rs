@@ -1,5 +1,5 @@
 //! A story of doubts at a provider that charges duplicates and lists nothing: some were taken, some were not, and what is
-//! sent again goes alone, until the balance shows enough to hold the rest.
+//! sent again goes alone, until the balance shows enough to let the rest wait for a person, who doesn't come.
 
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use super::points::Crashed;
 use super::{Knobs, World, oracle};
 
 const TURNS: u32 = 120;
+const HOURS: u32 = 30;
 const STEP: Duration = Duration::from_secs(30);
 
 /// The world that it is played in. A probe that is lost in a crash is one more that can have been paid twice.
@@ -29,7 +30,10 @@ pub(crate) fn world(power_cut: bool, seed: u64) -> World {
     world
 }
 
-/// One process's part of it: until every doubt is answered or held, unless it dies.
+/// Of what waits for a person's word.
+const WAITS: &str = "state = 2 AND held_for LIKE '%imeid ack%'";
+
+/// One process's part of it: until every doubt is answered, or held as nobody came, unless it dies.
 pub(crate) fn live(world: &mut World) -> Result<(), Crashed> {
     world.start()?;
     if world.dropped.is_empty() {
@@ -42,13 +46,22 @@ pub(crate) fn live(world: &mut World) -> Result<(), Crashed> {
             world.wire.change(&faults("drop-after=2x,drop-before=4x"));
             world.drop_file(file("stock", 1, 10..16));
         }
-        if world.dropped.len() == 2 && oracle::is_at_rest(world) {
+        if world.dropped.len() == 2 && (oracle::is_at_rest(world) || says(world, WAITS)) {
             break;
         }
         world.pass(STEP)?;
     }
-    assert!(!says(world, "state IN (1, 2)"), "something is in doubt for good");
-    // What is held keeps its file back for a day.
+    let others = format!("state IN (1, 2) AND NOT coalesce({WAITS}, 0)");
+    assert!(!says(world, &others), "something is in doubt for good");
+    // It is held after a day of looks, and what is held keeps its file back for another.
+    for _ in 0..HOURS {
+        if !says(world, WAITS) {
+            break;
+        }
+        world.pass(Duration::from_secs(3_600))?;
+        world.turn()?;
+    }
+    assert!(!says(world, "state IN (1, 2)"), "something waits for good");
     for _ in 0..3 {
         world.pass(Duration::from_secs(90_000))?;
         world.turn()?;

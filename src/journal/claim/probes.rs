@@ -27,7 +27,7 @@ impl Claiming<'_, '_> {
         // Until one probe has shown what the provider does with a duplicate they go one at a time, and alone, but for
         // those that are known not to have been taken.
         let (free_up_to, one_alone) = match probing(self.tx, &terms.account)? {
-            Probing::Unsafe => return Ok(()),
+            Probing::Undecided | Probing::Unsafe => return Ok(()),
             Probing::Asked => return self.stand_aside(),
             Probing::Proven => (Some(i64::MAX), false),
             // Another one could cost a second price.

@@ -1,5 +1,6 @@
 //! The journal against a real file.
 
+mod accounts;
 mod again;
 mod backup;
 mod brought;
@@ -99,9 +100,14 @@ impl Bench {
 
     /// A second service, on the first one's terms.
     async fn add_service(&mut self) -> ServiceId {
+        self.add_service_of("main").await
+    }
+
+    /// Likewise, of this account.
+    async fn add_service_of(&mut self, account: &str) -> ServiceId {
         let network_id = NetworkId("1740".to_owned());
         let id =
-            self.journal.service("main".to_owned(), network_id.clone(), "unlock".to_owned()).await.unwrap();
+            self.journal.service(account.to_owned(), network_id.clone(), "unlock".to_owned()).await.unwrap();
         let mut rules = (*self.rules).clone();
         let terms = rules.terms[&self.service].clone();
         rules.terms.insert(id, ServiceTerms { id, network_id, name: "unlock".to_owned(), ..terms });

@@ -69,7 +69,8 @@ impl Pool {
         let (Some(before), Some(after)) = (before, self.balance().await) else { return };
         let Some(fell) = before.checked_sub(after).filter(|fell| *fell > price) else { return };
         // What is in doubt may have been charged meanwhile.
-        let open = self.journal.read(|view| view.books()).await.map(|books| books.reserved);
+        let open =
+            self.journal.read(move |view| view.books_beside(service)).await.map(|books| books.reserved);
         if open.is_ok_and(|reserved| reserved > Money::ZERO) {
             return;
         }
