@@ -30,10 +30,12 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use hyper::Uri;
+use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper::header::{ACCEPT, HOST, HeaderMap, HeaderValue, USER_AGENT};
+use hyper::http::Extensions;
 use hyper::rt::{Read, Write};
-use reqwest::{Body, Client, ClientBuilder, Request, Response, Url};
+use reqwest::{Body, Client, ClientBuilder, Request, Response, ResponseBuilderExt, Url};
 use tokio::time::Instant;
 use tower::{Layer, Service};
 
@@ -58,8 +60,9 @@ const COMES_FREE: Duration = Duration::from_millis(50);
 pub(super) struct Kept {
     opens: Opens,
     endpoint: Url,
-    /// Where every request goes.
+    /// Where every request goes, and as what an answer has it.
     path: Uri,
+    address: Extensions,
     /// What the client for orders sends with every request.
     headers: HeaderMap,
     state: Arc<Mutex<State>>,
@@ -144,6 +147,7 @@ impl Kept {
             opens: Opens { make: Box::new(make), client: OnceLock::new(), opened },
             endpoint: endpoint.clone(),
             path,
+            address: address(endpoint),
             headers,
             state: Arc::default(),
             lanes: Arc::default(),
@@ -188,11 +192,22 @@ impl Kept {
         *sent.headers_mut() = std::mem::take(request.headers_mut());
         sent.headers_mut().extend(self.headers.clone());
         match lane.sends.try_send_request(sent).await {
-            Ok(answer) => Ok(Response::from(answer.map(Body::wrap))),
+            Ok(answer) => Ok(self.answer(answer)),
             // It is given back only if not a byte of it was written.
             Err(error) if error.message().is_some() => Err(gone()),
             Err(error) => Err(Silence { why: wire::chain(error.error()), may_be_sent: true }),
         }
+    }
+
+    /// As the other client's answers are. One without an address would be given one, and that parsed, each time.
+    fn answer(&self, answer: hyper::Response<Incoming>) -> Response {
+        let (head, body) = answer.into_parts();
+        let mut told = hyper::Response::new(Body::wrap(body));
+        *told.status_mut() = head.status;
+        *told.version_mut() = head.version;
+        *told.headers_mut() = head.headers;
+        told.extensions_mut().extend(self.address.clone());
+        Response::from(told)
     }
 
     /// An order was answered within this time.
@@ -285,6 +300,12 @@ impl Opens {
             None => ended.err().map(Err),
         }
     }
+}
+
+/// The address, as the library keeps it with an answer.
+fn address(of: &Url) -> Extensions {
+    let answer = hyper::Response::builder().url(of.clone()).body(());
+    answer.map(|mut answer| std::mem::take(answer.extensions_mut())).unwrap_or_default()
 }
 
 /// What a request to this address has in its head, beside what is its own.
