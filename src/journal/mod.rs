@@ -88,7 +88,7 @@ pub use orders::{Rules, ServiceTerms};
 pub use outbox::{BatchWork, CameOut, ResultFile, ResultOrder, ResultRow, Tally, TallyState, WhyReleased};
 pub use pause::{say_pause, say_pause_ended};
 pub use poll::{DuePoll, PollResult, PollTold};
-pub use probing::{CantTell, Look, Weighed};
+pub use probing::{CantTell, Look, WAITS_FOR_WORD, Weighed};
 pub use prune::{PruneFrom, Pruned};
 pub use requests::{LetterBox, NewRequest, OpenRequest, RequestAnswer, Said, Target};
 pub use resolve::Seen;

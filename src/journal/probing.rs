@@ -53,7 +53,7 @@ use crate::order::{Alarm, State};
 use crate::types::{Placed, Timestamp};
 
 pub use weigh::{CantTell, Look, Weighed};
-pub(super) use words::WAITS;
+pub use words::WAITS_FOR_WORD;
 
 /// What is known about probes at the provider of an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use super::books;
 use super::listing::proof::waits_for_newer;
 use super::listing::{Judging, OUT_OF_REACH};
 use super::orders::{self, COLUMNS, Loaded, OF_ACCOUNT, Rules, Telling, UNSURE};
-use super::probing::{self, Probes, WAITS, Weighed};
+use super::probing::{self, Probes, WAITS_FOR_WORD, Weighed};
 use super::rest;
 use super::tx::Tx;
 use super::view::View;
@@ -130,8 +130,8 @@ impl View {
                 told: Vec::new(),
                 probe_asked: row.get(24)?,
                 out_of_reach: order.life.state == State::Held && why.as_deref() == Some(OUT_OF_REACH),
-                waits_for_word: order.life.state == State::InDoubt && why.as_deref() == Some(WAITS),
-                lacks: why.filter(|why| order.life.state == State::InDoubt && why != WAITS),
+                waits_for_word: order.life.state == State::InDoubt && why.as_deref() == Some(WAITS_FOR_WORD),
+                lacks: why.filter(|why| order.life.state == State::InDoubt && why != WAITS_FOR_WORD),
                 counted: order.life.counted,
             })
         })?;
@@ -385,10 +385,10 @@ fn tend(
 
 /// Notes that a doubt waits for a person's word, once, or that it does no more.
 fn tell_wait(tx: &Tx<'_>, order: &Loaded, waits: bool, now: Timestamp) -> Result<(), JournalError> {
-    let why = waits.then_some(WAITS);
+    let why = waits.then_some(WAITS_FOR_WORD);
     let sql = "UPDATE orders SET held_for = ?2 WHERE id = ?1 AND held_for IS NOT ?2";
     if tx.execute(sql, (order.id.0, why))? > 0 && waits {
-        tx.event(now, Some(order.id), None, "waits", WAITS)?;
+        tx.event(now, Some(order.id), None, "waits", WAITS_FOR_WORD)?;
     }
     Ok(())
 }

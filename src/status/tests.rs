@@ -181,6 +181,10 @@ async fn each_order_in_doubt_says_what_it_waits_for_and_until_when() {
     let status = bench.read();
     assert_eq!(waits(&status, 0).0, WaitsFor::QuietPeriod);
     assert_eq!(waits(&status, 2), (WaitsFor::Probe, Some(NOW.plus(hours(22)))));
+    bench.plant(&format!("UPDATE orders SET held_for = '{}' WHERE id = 3", crate::journal::WAITS_FOR_WORD));
+    let status = bench.read();
+    assert_eq!(waits(&status, 2), (WaitsFor::Word, Some(NOW.plus(hours(22)))));
+    assert!(text::text(&status).contains("waits for you: the alarm duplicates says why"));
 }
 
 #[test]

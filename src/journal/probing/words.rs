@@ -27,7 +27,7 @@ const AND_NOW: &str = "Nothing in doubt is sent again until a person has seen \
      refuses them free of charge, imeid ack of this alarm lets the next order in doubt be sent to find out, and once one was refused the others follow";
 
 /// What a doubt waits for meanwhile.
-pub(in super::super) const WAITS: &str = "the provider may charge duplicates, and sent again it could be paid twice: an alarm tells why \
+pub const WAITS_FOR_WORD: &str = "the provider may charge duplicates, and sent again it could be paid twice: an alarm tells why \
      (imeid status), and imeid ack of it lets one be sent to find out";
 
 /// Why, and what mends it before the next one is sent.
