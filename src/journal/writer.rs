@@ -239,7 +239,12 @@ impl Writer {
         held: &mut Held<'c>,
         mut operation: Box<dyn Operation>,
     ) {
-        match self.commit_alone(connection, held, operation.as_mut()) {
+        let mut done = self.commit_alone(connection, held, operation.as_mut());
+        // One that its group didn't come to has believed what it knew for the first time here: now it reads the journal.
+        if operation.must_succeed() && done.as_ref().is_err_and(|error| !error.can_pass()) {
+            done = self.commit_alone(connection, held, operation.as_mut());
+        }
+        match done {
             Ok(()) => operation.done(Ok(())),
             Err(error) if operation.must_succeed() && error.can_pass() => {
                 // Said once, not every second for each of them.

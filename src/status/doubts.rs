@@ -96,7 +96,8 @@ impl Terms {
         match self.can_list {
             _ if !doubt.has_rested => WaitsFor::QuietPeriod,
             Some(false) if holds => WaitsFor::Hold,
-            Some(false) if doubt.waits_for_word => WaitsFor::Word,
+            // Only where the provider doesn't list, which the daemon may have found out without the journal.
+            _ if doubt.waits_for_word => WaitsFor::Word,
             Some(false) => WaitsFor::Probe,
             _ if doubt.waits_for_newer() => WaitsFor::NewerOrders,
             _ if doubt.lacks_proof() => WaitsFor::Proof,
@@ -106,9 +107,10 @@ impl Terms {
 
     fn until(&self, doubt: &Doubt, waits_for: WaitsFor) -> Option<Timestamp> {
         let (quiet, probe_within, _) = self.known?;
+        let may_list = self.can_list != Some(false) && waits_for != WaitsFor::Word;
         Some(match waits_for {
             WaitsFor::QuietPeriod => doubt.since.plus(quiet),
-            _ => doubt.first.plus(schedule::doubt_patience(probe_within, self.can_list != Some(false))),
+            _ => doubt.first.plus(schedule::doubt_patience(probe_within, may_list)),
         })
     }
 }

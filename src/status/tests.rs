@@ -185,6 +185,9 @@ async fn each_order_in_doubt_says_what_it_waits_for_and_until_when() {
     let status = bench.read();
     assert_eq!(waits(&status, 2), (WaitsFor::Word, Some(NOW.plus(hours(22)))));
     assert!(text::text(&status).contains("waits for you: the alarm duplicates says why"));
+    // Also where only the daemon found out, for itself, that nothing is listed.
+    bench.journal.set_fact("lists_nothing", "another".to_owned()).await.unwrap();
+    assert_eq!(waits(&bench.read(), 2), (WaitsFor::Word, Some(NOW.plus(hours(22)))));
 }
 
 #[test]

@@ -120,6 +120,24 @@ async fn an_answer_with_another_ones_id_fails_none_that_are_recorded_with_it() {
 }
 
 #[tokio::test]
+async fn several_answers_with_one_id_in_one_commit_leave_all_but_the_first_in_doubt() {
+    let bench = Bench::new().await;
+    bench.batch("stock", &imeis(6)).await;
+    let tickets = bench.claim(6).await;
+    let answers = tickets.into_iter().zip([7, 7, 7, 8, 7, 8]);
+    let recorded = bench.finish_all(answers.map(|(ticket, id)| (ticket, taken(id))).collect()).await;
+    let states: Vec<_> = recorded.iter().map(|recorded| recorded.state).collect();
+    use State::{InDoubt, Ordered};
+    assert_eq!(states, [Ordered, InDoubt, InDoubt, Ordered, InDoubt, InDoubt]);
+    assert_eq!(
+        bench.number("SELECT count(*) FROM orders WHERE state = 1"),
+        0,
+        "none is left as if on its way"
+    );
+    bench.check_books();
+}
+
+#[tokio::test]
 async fn an_answer_that_comes_when_its_order_is_in_doubt_already_is_a_late_one() {
     let bench = Bench::new().await;
     bench.batch("stock", &imeis(1)).await;
