@@ -57,6 +57,25 @@ async fn an_export_with_its_charge_alone_clears_what_is_presumed() {
 }
 
 #[tokio::test]
+async fn an_export_that_shows_what_is_presumed_is_told_of_once_as_a_double_charge() {
+    let bench = Bench::new().await;
+    bench.with_presumed().await;
+    let row = |line, at| ExportRow { line, ..bench.row(1, PENDING, at) };
+    let tell = async |rows: Vec<ExportRow>| {
+        bench.journal.beyond_ours(rows, bench.now(), (*bench.rules).clone()).await.unwrap()
+    };
+    let twice = || bench.number("SELECT count(*) FROM alarms WHERE name = 'double_charge'");
+    let charged = bench.ordered(1);
+    let presumed = bench.number("SELECT min(claimed_at) FROM attempts WHERE verdict = 4");
+    assert_eq!((tell(vec![row(2, charged)]).await.len(), twice()), (0, 0));
+    let both = vec![row(2, charged), row(3, Timestamp::from_millis(presumed))];
+    for _ in 0..2 {
+        assert_eq!((tell(both.clone()).await.len(), twice()), (0, 1));
+    }
+    bench.check_books();
+}
+
+#[tokio::test]
 async fn an_export_made_too_early_clears_nothing() {
     let bench = Bench::new().await;
     bench.with_presumed().await;

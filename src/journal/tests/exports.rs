@@ -446,7 +446,7 @@ async fn rows_of_an_imei_beyond_our_orders_of_it_are_none_of_ours() {
     let beyond = async |rows: &[(u32, Timestamp)]| {
         let rows =
             rows.iter().zip(2..).map(|((n, at), line)| ExportRow { line, ..bench.row(*n, COMPLETED, *at) });
-        bench.journal.beyond_ours(rows.collect(), (*bench.rules).clone()).await.unwrap()
+        bench.journal.beyond_ours(rows.collect(), bench.now(), (*bench.rules).clone()).await.unwrap()
     };
     assert!(beyond(&[(0, at[0])]).await.is_empty());
     assert_eq!(beyond(&[(0, at[1]), (0, at[0])]).await, [2], "the one that was ordered at another time");

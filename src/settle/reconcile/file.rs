@@ -281,7 +281,8 @@ impl Work {
             rows.retain(|row| !reading.told.contains(&row.line));
             let Some(imei) = rows.first().map(|row| format!("IMEI {:015}", row.imei)) else { continue };
             let rules = &self.settings.rules;
-            let beyond = self.journal.beyond_ours(rows.clone(), (**rules).clone()).await?;
+            let now = self.clock.now();
+            let beyond = self.journal.beyond_ours(rows.clone(), now, (**rules).clone()).await?;
             if beyond.is_empty() {
                 continue;
             }
