@@ -14,6 +14,7 @@ use super::export::successor;
 use super::orders::{self, Loaded};
 use super::tx::Tx;
 use super::{Journal, JournalError, adopt};
+use crate::order::State;
 use crate::types::{BatchId, Imei, OrderId, RowId, ServiceId, Timestamp};
 
 /// A row that needs an order.
@@ -163,7 +164,7 @@ fn link(
         }
         let expired = matches!((order.done_at, finished_before), (Some(done), Some(limit)) if done < limit);
         let expired = expired && !successor::stands(tx, order.id, finished_before)?;
-        if order.life.is_live(expired, order.retried) {
+        if order.life.is_live(expired, order.retried) || is_paid_for(tx, &order, finished_before)? {
             if adopt::has_no_row(&order) {
                 adopt::adopt(tx, &order, own)?;
                 return Ok(found(Link::Own));
@@ -184,6 +185,24 @@ fn link(
         1 => Ok(made(tx)),
         changed => Err(JournalError::Unexpected { what: "a new order", changed }),
     }
+}
+
+/// Whether it ended as the duplicate of an older order of ours that was charged all the same, though it had made room: then
+/// another one would be paid for once more.
+fn is_paid_for(
+    tx: &Tx<'_>,
+    order: &Loaded,
+    finished_before: Option<Timestamp>,
+) -> Result<bool, JournalError> {
+    let Some(earlier) = order.earlier.filter(|_| order.life.state == State::OrderedElsewhere) else {
+        return Ok(false);
+    };
+    if order.retried {
+        return Ok(false);
+    }
+    let earlier = orders::load(tx, earlier)?;
+    let expired = matches!((earlier.done_at, finished_before), (Some(done), Some(limit)) if done < limit);
+    Ok(earlier.life.charged > 0 && !expired)
 }
 
 /// Makes room for a successor. The table refuses it for an order that could still be, or have been, charged.

@@ -154,6 +154,10 @@ async fn a_newer_order_never_sent_ends_as_the_duplicate_of_the_one_that_a_second
     let named = bench.number(&format!("SELECT earlier FROM orders WHERE id = {newer}"));
     assert_eq!(named, older.0, "its row has the older one's answer");
     assert!(bench.claim(1).await.is_empty(), "it is paid for once more");
+    // Nor is it by a later drop.
+    bench.batch("later", &[imei(1)]).await;
+    assert!(bench.claim(1).await.is_empty(), "it is paid for once more");
+    assert_eq!(bench.current(1), newer);
     bench.recount();
 }
 
