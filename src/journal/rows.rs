@@ -188,7 +188,7 @@ fn link(
 }
 
 /// Whether it ended as the duplicate of an older order of ours that was charged all the same, though it had made room: then
-/// another one would be paid for once more.
+/// another one would be paid for once more. What was given back as it ended rejected is free to be ordered.
 fn is_paid_for(
     tx: &Tx<'_>,
     order: &Loaded,
@@ -202,7 +202,7 @@ fn is_paid_for(
     }
     let earlier = orders::load(tx, earlier)?;
     let expired = matches!((earlier.done_at, finished_before), (Some(done), Some(limit)) if done < limit);
-    Ok(earlier.life.charged > 0 && !expired)
+    Ok(earlier.life.charged > 0 && earlier.life.state != State::Rejected && !expired)
 }
 
 /// Makes room for a successor. The table refuses it for an order that could still be, or have been, charged.

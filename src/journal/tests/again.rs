@@ -219,3 +219,19 @@ async fn a_newer_answer_from_an_export_lets_its_file_come_out_again() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_duplicate_of_what_was_given_back_is_ordered_anew_when_it_is_dropped_again() {
+    let bench = Bench::new().await;
+    bench.batch("stock", &imeis(1)).await;
+    let rejected = bench.order_one(17).await;
+    bench.tell(rejected, Event::Status(ProviderStatus::Rejected)).await;
+    bench.said_of(Said::Retry, 0).await;
+    let ticket = bench.claim(1).await.pop().unwrap();
+    let duplicate = ticket.order().unwrap();
+    bench.finish(ticket, Placed::AlreadyExists).await;
+    assert_eq!(bench.state(duplicate), State::OrderedElsewhere);
+    bench.batch("again", &imeis(1)).await;
+    assert_eq!(bench.claim(1).await.len(), 1);
+    bench.check_books();
+}
