@@ -14,13 +14,14 @@ mod owner;
 mod tests;
 mod write;
 
+use std::cell::RefCell;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::Arc;
 
 use rustix::fs::{CWD, OFlags, RenameFlags};
 use rustix::io::Errno;
@@ -37,28 +38,41 @@ const NAME_BYTES_MAX: usize = 255;
 const NAMES_TRIED_MAX: u32 = 100_000;
 
 /// What a test does at a crash point: told its name and, where it is about a file or folder, its path.
-pub type CrashPointHook = fn(&'static str, Option<&Path>);
+pub type CrashPointHook = Arc<dyn Fn(&'static str, Option<&Path>) + Send + Sync>;
 
-static CRASH_POINT_HOOK: OnceLock<CrashPointHook> = OnceLock::new();
+thread_local! {
+    static CRASH_POINT_HOOK: RefCell<Option<CrashPointHook>> = const { RefCell::new(None) };
+}
 
-/// Has `hook` called at every [`crash_point`] from now on, for tests that count the points or stop at one.
-/// Returns false, and changes nothing, if there is a hook already.
-pub fn set_crash_point_hook(hook: CrashPointHook) -> bool {
-    CRASH_POINT_HOOK.set(hook).is_ok()
+/// Has `hook` called at every [`crash_point`] that this thread passes from now on, for tests that count the points or stop
+/// at one. A journal's writer has the hook of the thread that opened it.
+pub fn set_crash_point_hook(hook: Option<CrashPointHook>) {
+    CRASH_POINT_HOOK.set(hook);
+}
+
+/// This thread's hook, for a thread that works for it.
+#[must_use]
+pub fn crash_point_hook() -> Option<CrashPointHook> {
+    CRASH_POINT_HOOK.with_borrow(Clone::clone)
 }
 
 /// A place where a crash leaves a state of its own. Does nothing unless a test set a hook.
 pub fn crash_point(name: &'static str) {
-    if let Some(hook) = CRASH_POINT_HOOK.get() {
-        hook(name, None);
-    }
+    pass_crash_point(name, None);
 }
 
 /// A [`crash_point`] about this file or folder.
 fn crash_point_at(name: &'static str, path: &Path) {
-    if let Some(hook) = CRASH_POINT_HOOK.get() {
-        hook(name, Some(path));
-    }
+    pass_crash_point(name, Some(path));
+}
+
+fn pass_crash_point(name: &'static str, path: Option<&Path>) {
+    // Where the thread ends already, no test looks on.
+    let _ = CRASH_POINT_HOOK.try_with(|hook| {
+        if let Some(hook) = hook.borrow().as_ref() {
+            hook(name, path);
+        }
+    });
 }
 
 /// Makes the names in `dir` durable: files created, renamed or removed in it stay so.

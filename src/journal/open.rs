@@ -16,6 +16,7 @@ use super::writer::{self, Common};
 use super::{
     Journal, JournalError, Shared, Tx, Wakes, damage, pause, rest, restore, standing, start, unrecorded,
 };
+use crate::durable;
 
 /// Statements kept prepared on the writer's connection: all of the hot path, with room.
 const PREPARED_STATEMENTS: usize = 128;
@@ -89,7 +90,9 @@ impl Journal {
         };
         let writer = writer::Writer::new(receiver, common.clone());
         let gone = common.writer_gone.clone().drop_guard();
+        let hook = durable::crash_point_hook();
         let work = move || {
+            durable::set_crash_point_hook(hook);
             // However it ends, a panic too.
             let _gone = gone;
             writer.run(connection);

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use imeid::clock::Clock;
 use imeid::config::Config;
 use imeid::daemon::{self, Opened, StampKeeper};
+use imeid::durable;
 use imeid::inbox::{self, Inbox, Scanner, TakeError, Taken};
 use imeid::intake::Work;
 use imeid::journal::{Blocked, JournalError, NewRequest, PruneFrom, RequestAnswer, Said, Target};
@@ -91,7 +92,12 @@ impl Life {
         time: &Time,
         reads_exports_late: bool,
     ) -> Result<Self, Crashed> {
-        let runtime = Builder::new_current_thread().max_blocking_threads(4).build().unwrap();
+        let hook = durable::crash_point_hook();
+        let runtime = Builder::new_current_thread()
+            .max_blocking_threads(4)
+            .on_thread_start(move || durable::set_crash_point_hook(hook.clone()))
+            .build()
+            .unwrap();
         let clock = time.clock();
         let opened = alive(|| runtime.block_on(daemon::open(config, &clock)))?.unwrap();
         let journal = opened.journal.clone();

@@ -46,7 +46,7 @@ pub(crate) mod wrong_ids;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, MutexGuard};
+use std::sync::Arc;
 use std::time::Duration;
 
 use fastrand::Rng;
@@ -130,7 +130,7 @@ pub(crate) struct World {
     /// A new process has other things to do before it reads on in an export.
     pub(crate) reads_exports_late: bool,
     folder: TempDir,
-    _alone: MutexGuard<'static, ()>,
+    _alone: points::Alone,
 }
 
 /// What the provider of a world is like unless told otherwise: its services are those of the world.
