@@ -34,6 +34,9 @@ use super::wire::{Client, Time, Wire};
 /// If the machine needs longer than this for what takes no time, something hangs.
 const HANGS_AFTER: Duration = Duration::from_secs(60);
 
+/// Statements that are kept prepared in the oracle's view: all that it asks after every step, with room.
+const STATEMENTS: usize = 128;
+
 /// Which stages have a turn.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Units {
@@ -122,6 +125,8 @@ impl Life {
         let pool = Arc::new(Pool::new(journal, provider_of(), clock_of(), Arc::clone(&meter)));
         let view =
             Connection::open_with_flags(&config.journal.path, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
+        // The oracle asks the same after every step.
+        view.set_prepared_statement_cache_capacity(STATEMENTS);
         let scanner = Scanner::new(inbox::Settings::of_inbox(config));
         let exports = Scanner::new(inbox::Settings::of_reconcile(config));
         let mut life = Self {
