@@ -40,8 +40,7 @@ impl Story {
             ..super::provider(seed)
         };
         let knobs = Knobs { workers: 2, hold: true, list_recent: "no", ..Knobs::default() };
-        let mut world = World::new(options, knobs);
-        fastrand::seed(seed);
+        let mut world = World::of_story(options, knobs, false);
         until_it_is_put_back(&mut world).unwrap();
         world.loses = power_cut;
         (Self { before: points::passed(), passed: 0 }, world)

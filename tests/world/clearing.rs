@@ -11,6 +11,7 @@ use imeid::simulator::{Change, Delay, Duplicates, Options};
 
 use super::files::{self, Dropped, Line};
 use super::points::Crashed;
+use super::story::steps;
 use super::{Knobs, World, oracle};
 
 /// More of them show nothing new: the story doesn't end.
@@ -51,20 +52,13 @@ impl Story {
             completion: Delay::Uniform(Duration::from_secs(5), Duration::from_secs(300)),
             ..super::provider(seed)
         };
-        let mut world = World::new(options, Knobs { workers: 2, ..Knobs::default() });
-        world.loses = power_cut;
-        fastrand::seed(seed);
-        world
+        World::of_story(options, Knobs { workers: 2, ..Knobs::default() }, power_cut)
     }
 
     /// One process's part of it: until all is settled, cleared and published, unless it dies.
     pub(crate) fn live(&mut self, world: &mut World) -> Result<(), Crashed> {
-        world.start()?;
-        if world.dropped.is_empty() {
-            world.drop_file(file("older", 0, 0..1));
-        }
-        let mut step = STEP;
-        for turn in 0..TURNS {
+        world.start_with(file("older", 0, 0..1))?;
+        for step in steps(STEP, TURNS) {
             world.turn()?;
             world.check();
             self.go_on(world);
@@ -72,9 +66,6 @@ impl Story {
                 break;
             }
             world.pass(step)?;
-            if turn > TURNS / 2 {
-                step = (step * 6 / 5).min(Duration::from_secs(3 * 3_600));
-            }
         }
         oracle::check_rest(world);
         assert!(!says(world, &presumed()), "a charge is presumed for good");

@@ -8,6 +8,7 @@ use imeid::simulator::{Change, Delay, Options};
 
 use super::clearing::{faults, file, says};
 use super::points::{self, Crashed};
+use super::story::steps;
 use super::{Knobs, World, oracle};
 
 const TURNS: u32 = 300;
@@ -31,21 +32,14 @@ pub(crate) fn world(power_cut: bool, seed: u64) -> World {
         completion: Delay::Fixed(Duration::from_secs(5_400)),
         ..super::provider(seed)
     };
-    let mut world = World::new(options, Knobs { workers: 2, ..Knobs::default() });
-    world.loses = power_cut;
-    fastrand::seed(seed);
-    world
+    World::of_story(options, Knobs { workers: 2, ..Knobs::default() }, power_cut)
 }
 
 impl Story {
     /// One process's part of it: until all is settled and published, and the list believed again, unless it dies.
     pub(crate) fn live(&mut self, world: &mut World) -> Result<(), Crashed> {
-        world.start()?;
-        if world.dropped.is_empty() {
-            world.drop_file(file("older", 0, 0..1));
-        }
-        let mut step = STEP;
-        for turn in 0..TURNS {
+        world.start_with(file("older", 0, 0..1))?;
+        for step in steps(STEP, TURNS) {
             let (before, from) = (is_remembered(world), points::passed());
             world.turn()?;
             if is_remembered(world) != before {
@@ -57,9 +51,6 @@ impl Story {
                 break;
             }
             world.pass(step)?;
-            if turn > TURNS / 2 {
-                step = (step * 6 / 5).min(Duration::from_secs(3 * 3_600));
-            }
         }
         oracle::check_rest(world);
         assert!(self.was_found_out, "it was not found out");

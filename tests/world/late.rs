@@ -12,6 +12,7 @@ use imeid::simulator::{Delay, Duplicates, Options};
 
 use super::clearing::{faults, file, says};
 use super::points::Crashed;
+use super::story::steps;
 use super::{Knobs, World, files, oracle};
 
 const TURNS: u32 = 250;
@@ -28,21 +29,15 @@ pub(crate) fn world(power_cut: bool, seed: u64) -> World {
         completion: Delay::Uniform(Duration::from_secs(5), Duration::from_secs(60)),
         ..super::provider(seed)
     };
-    let mut world = World::new(options, Knobs { workers: 2, ..Knobs::default() });
-    world.loses = power_cut;
+    let mut world = World::of_story(options, Knobs { workers: 2, ..Knobs::default() }, power_cut);
     (world.may_pay_twice, world.is_lied_to) = (i64::MAX, true);
-    fastrand::seed(seed);
     world
 }
 
 /// One process's part of it: until every charge is booked, told of and published, unless it dies.
 pub(crate) fn live(world: &mut World) -> Result<(), Crashed> {
-    world.start()?;
-    if world.dropped.is_empty() {
-        world.drop_file(file("older", 0, 0..1));
-    }
-    let mut step = STEP;
-    for turn in 0..TURNS {
+    world.start_with(file("older", 0, 0..1))?;
+    for step in steps(STEP, TURNS) {
         world.turn()?;
         world.check();
         go_on(world)?;
@@ -54,9 +49,6 @@ pub(crate) fn live(world: &mut World) -> Result<(), Crashed> {
             break;
         }
         world.pass(step)?;
-        if turn > TURNS / 2 {
-            step = (step * 6 / 5).min(Duration::from_secs(3 * 3_600));
-        }
     }
     oracle::check_rest(world);
     assert!(oracle::is_all_booked(world), "a charge was never booked");

@@ -10,6 +10,7 @@ use imeid::simulator::{Delay, Duplicates, Options, Share};
 use super::accounts::Other;
 use super::clearing::{faults, file};
 use super::points::Crashed;
+use super::story::steps;
 use super::{Knobs, World, oracle};
 
 /// The first account, the other, and each of them once more.
@@ -37,9 +38,7 @@ impl Story {
             rejected: Share::from_ppm(0),
             ..super::provider(seed)
         };
-        let mut world = World::new(options, Knobs { workers: 2, ..Knobs::default() });
-        world.loses = power_cut;
-        fastrand::seed(seed);
+        let world = World::of_story(options, Knobs { workers: 2, ..Knobs::default() }, power_cut);
         (Self { other: Other::of(&world), stint: 0, left: None, left_open: 0 }, world)
     }
 
@@ -81,8 +80,7 @@ impl Story {
 
     /// Witnesses come, and all is settled.
     fn come_to_rest(world: &mut World, left: &[String]) -> Result<(), Crashed> {
-        let mut step = Duration::from_secs(45);
-        for n in 0..LAST_TURNS {
+        for (n, step) in steps(Duration::from_secs(45), LAST_TURNS).enumerate() {
             turn(world, left, step)?;
             if oracle::is_account_at_rest(world) {
                 break;
@@ -90,9 +88,6 @@ impl Story {
             if [8, 24].contains(&n) {
                 let n = u32::try_from(world.dropped.len()).unwrap();
                 world.drop_file(file(world.knobs.account, n, 10 * n..10 * n + 2));
-            }
-            if n > LAST_TURNS / 2 {
-                step = (step * 6 / 5).min(Duration::from_secs(3 * 3_600));
             }
         }
         assert!(oracle::is_account_at_rest(world), "something isn't settled");

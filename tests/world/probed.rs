@@ -23,10 +23,8 @@ pub(crate) fn world(power_cut: bool, seed: u64) -> World {
         rejected: Share::from_ppm(0),
         ..super::provider(seed)
     };
-    let mut world = World::new(options, Knobs { workers: 8, ..Knobs::default() });
-    world.loses = power_cut;
+    let mut world = World::of_story(options, Knobs { workers: 8, ..Knobs::default() }, power_cut);
     world.may_pay_twice = 3;
-    fastrand::seed(seed);
     world
 }
 
@@ -35,10 +33,7 @@ const WAITS: &str = "state = 2 AND held_for LIKE '%imeid ack%'";
 
 /// One process's part of it: until every doubt is answered, or held as nobody came, unless it dies.
 pub(crate) fn live(world: &mut World) -> Result<(), Crashed> {
-    world.start()?;
-    if world.dropped.is_empty() {
-        world.drop_file(file("older", 0, 0..6));
-    }
+    world.start_with(file("older", 0, 0..6))?;
     for _ in 0..TURNS {
         world.turn()?;
         world.check();

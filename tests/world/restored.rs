@@ -52,9 +52,7 @@ impl Story {
             ..super::provider(seed)
         };
         let knobs = Knobs { workers: 2, hold: true, list_recent: "no", ..Knobs::default() };
-        let mut world = World::new(options, knobs);
-        world.loses = power_cut;
-        fastrand::seed(seed);
+        let mut world = World::of_story(options, knobs, power_cut);
         let mut story = Self { takes_long, ..Self::default() };
         story.until_the_copy(&mut world).unwrap();
         (story, world)

@@ -11,6 +11,7 @@ use super::clearing::{file, says};
 use super::late::may_come_out;
 use super::life::Units;
 use super::points::{self, Crashed};
+use super::story::steps;
 use super::{Knobs, World, files, oracle};
 
 const TURNS: u32 = 150;
@@ -40,10 +41,7 @@ pub(crate) fn world(power_cut: bool, seed: u64) -> World {
         rejected: Share::from_ppm(0),
         ..super::provider(seed)
     };
-    let mut world = World::new(options, Knobs { workers: 2, list_recent: "no", ..Knobs::default() });
-    world.loses = power_cut;
-    fastrand::seed(seed);
-    world
+    World::of_story(options, Knobs { workers: 2, list_recent: "no", ..Knobs::default() }, power_cut)
 }
 
 impl Story {
@@ -55,8 +53,7 @@ impl Story {
         if world.dropped.is_empty() {
             world.drop_file(file("stock", 0, 0..2));
         }
-        let mut step = STEP;
-        for turn in 0..TURNS {
+        for step in steps(STEP, TURNS) {
             world.turn()?;
             world.check();
             if is_given_back(world) && oracle::is_at_rest(world) && !may_come_out(world) {
@@ -64,9 +61,6 @@ impl Story {
             }
             self.go_on(world);
             world.pass(step)?;
-            if turn > TURNS / 2 {
-                step = (step * 6 / 5).min(Duration::from_secs(3 * 3_600));
-            }
         }
         oracle::check_rest(world);
         assert!(is_given_back(world), "they were never turned");

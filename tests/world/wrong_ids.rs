@@ -10,6 +10,7 @@ use imeid::simulator::{Delay, Duplicates, Options, Share};
 
 use super::clearing::{file, says};
 use super::points::Crashed;
+use super::story::steps;
 use super::{Knobs, World, files, oracle};
 
 const TURNS: u32 = 120;
@@ -26,20 +27,13 @@ pub(crate) fn world(power_cut: bool, seed: u64) -> World {
         rejected: Share::from_ppm(0),
         ..super::provider(seed)
     };
-    let mut world = World::new(options, Knobs { workers: 3, ..Knobs::default() });
-    world.loses = power_cut;
-    fastrand::seed(seed);
-    world
+    World::of_story(options, Knobs { workers: 3, ..Knobs::default() }, power_cut)
 }
 
 /// One process's part of it: until every order is answered, unless it dies.
 pub(crate) fn live(world: &mut World) -> Result<(), Crashed> {
-    world.start()?;
-    if world.dropped.is_empty() {
-        world.drop_file(file("older", 0, 0..1));
-    }
-    let mut step = STEP;
-    for turn in 0..TURNS {
+    world.start_with(file("older", 0, 0..1))?;
+    for step in steps(STEP, TURNS) {
         world.turn()?;
         world.check_account();
         if world.dropped.len() > 2 && oracle::is_at_rest(world) {
@@ -47,9 +41,6 @@ pub(crate) fn live(world: &mut World) -> Result<(), Crashed> {
         }
         go_on(world);
         world.pass(step)?;
-        if turn > TURNS / 2 {
-            step = (step * 6 / 5).min(Duration::from_secs(3 * 3_600));
-        }
     }
     // Where a crash left no order before them, nothing shows of what was lost that it was not taken.
     let is_unproven = "state IN (2, 5) AND charged = 0 AND unaccounted > 0";
