@@ -4,8 +4,9 @@ use imeid::simulator::Change;
 
 use super::world::accounts::Other;
 use super::world::clearing::file;
+use super::world::together::side_by_side;
 use super::world::{World, oracle};
-use super::{change, come_to_rest, crash, end_faults, in_world, live_and_end, number, seconds};
+use super::{LOSSES, change, come_to_rest, crash, end_faults, in_world, live_and_end, number, seconds};
 
 /// How many of them there are.
 const WORLDS: u64 = 40;
@@ -26,7 +27,7 @@ fn run_with_two_accounts(seed: u64) -> usize {
             world.crash();
             world.change_account(&mut other);
             crash(world);
-            change(world, super::LOSSES, Change::default());
+            change(world, LOSSES, Change::default());
         }
         for _ in 0..2 {
             let before = oracle::of_other_accounts(world);
@@ -59,6 +60,7 @@ fn what_one_account_tells_changes_no_order_of_another() {
     let seeds = number("IMEID_SEED")
         .map_or(from..from + number("IMEID_SEEDS").unwrap_or(WORLDS), |seed| seed..seed + 1);
     let worlds = seeds.end - seeds.start;
-    let left_open = seeds.map(run_with_two_accounts).filter(|orders| *orders > 0).count();
+    let left_open = side_by_side(seeds, run_with_two_accounts);
+    let left_open = left_open.into_iter().filter(|orders| *orders > 0).count();
     assert!(worlds < WORLDS || left_open > 20, "orders were left open in {left_open} worlds");
 }

@@ -8,6 +8,7 @@ use imeid::simulator::{Change, Delay, Duplicates, EntryKind, Options, Share};
 use imeid::types::Money;
 
 use super::world::life::Units;
+use super::world::together::side_by_side;
 use super::world::{self, Knobs, World, files, oracle};
 use super::{crash, pass_with, seconds};
 
@@ -225,8 +226,8 @@ fn some_were_taken(duplicates: Duplicates, ways: Ways, seed: u64) -> (i64, i64, 
 /// Of so many worlds of this kind: how many doubts there were, in how many worlds the alarm came, and what was paid again.
 fn in_worlds(duplicates: Duplicates, ways: Ways, worlds: u64) -> (i64, i64, i64) {
     let (mut doubts, mut accused, mut cost) = (0, 0, 0);
-    for seed in 0..worlds {
-        let (of_all, alarms, again) = some_were_taken(duplicates, ways, seed);
+    let ended = side_by_side(0..worlds, |seed| some_were_taken(duplicates, ways, seed));
+    for (seed, (of_all, alarms, again)) in ended.into_iter().enumerate() {
         assert!(again <= of_all, "{seed}: {again} of {of_all}");
         assert!(duplicates == Duplicates::Charge || again == 0, "{seed}");
         doubts += of_all;

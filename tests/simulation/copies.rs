@@ -10,6 +10,7 @@ use imeid::simulator::{Change, Delay, Share};
 use super::world::clearing::file;
 use super::world::copies::{Copy, First, LATER, Recovery};
 use super::world::life::Units;
+use super::world::together::side_by_side;
 use super::world::{World, oracle, points};
 use super::{come_to_rest, crash, end_faults, in_world, live_and_end, number, seconds};
 
@@ -151,14 +152,14 @@ fn live_for_minutes(world: &mut World, minutes: u32, units: Units) {
 
 #[test]
 fn what_the_original_made_anew_of_orders_in_work_is_not_paid_for_again_by_its_copy() {
-    let shown: usize = (0..MADE_ANEW).map(|n| run_made_anew_later(2_000 + 4 * n)).sum();
+    let shown: usize = side_by_side(0..MADE_ANEW, |n| run_made_anew_later(2_000 + 4 * n)).into_iter().sum();
     assert!(shown > 20, "{shown} orders were shown as made since");
 }
 
 #[test]
 fn what_only_the_original_made_anew_is_in_the_books_of_its_copy_after_an_export() {
     // Providers that charge whatever is sent twice, and so take it again, too.
-    let shown: usize = (0..MADE_ANEW).map(|n| run_made_anew(2_000 + 4 * n)).sum();
+    let shown: usize = side_by_side(0..MADE_ANEW, |n| run_made_anew(2_000 + 4 * n)).into_iter().sum();
     assert!(shown > 20, "{shown} orders were shown as made anew");
 }
 
@@ -169,7 +170,7 @@ fn a_copy_that_is_put_back_in_any_world_is_noticed_and_pays_nothing_twice_after_
         |seed| (seed, 1),
     );
     let began = Instant::now();
-    let all: Vec<PutBack> = (from..from + seeds).map(run_with_a_copy).collect();
+    let all = side_by_side(from..from + seeds, run_with_a_copy);
     let count = |which: fn(&PutBack) -> bool| all.iter().filter(|world| which(world)).count();
     let have_sent = count(|world| world.has_sent);
     let (unfinished, in_time) = (count(|world| world.unfinished > 0), count(|world| world.in_time));
