@@ -4,27 +4,12 @@ use std::fs;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::Duration;
-
-use imeid::simulator::{Delay, Duplicates, Options, Share};
 
 use crate::front::{Exchange, Front, Then, Tls, ok};
 use crate::support::{Sim, Workplace, books_agree, file_of, imei, orders_until};
-use crate::wire::{doubts, workplace};
+use crate::wire::{doubts, provider, workplace};
 
 const ROWS: u32 = 300;
-
-fn provider() -> Sim {
-    Sim::start(Options {
-        duplicates: Duplicates::Charge,
-        listing: true,
-        listing_limit: 20_000,
-        latency: Delay::Fixed(Duration::from_millis(5)),
-        completion: Delay::Fixed(Duration::from_millis(100)),
-        rejected: Share::from_ppm(0),
-        ..Options::default()
-    })
-}
 
 /// What came of a file whose orders went through this front over TLS: its folders, its IMEIs, and how many more were ordered
 /// meanwhile.

@@ -17,7 +17,7 @@ use crate::support::{Sim, Workplace, books_agree, file_of, imei, orders_until, s
 const FLOOD_BYTES: usize = 200 << 20;
 
 /// It would charge a duplicate, and lists its orders: every doubt can be settled, and every mistake is seen.
-fn provider() -> Sim {
+pub(crate) fn provider() -> Sim {
     Sim::start(Options {
         duplicates: Duplicates::Charge,
         listing: true,
