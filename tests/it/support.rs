@@ -15,7 +15,7 @@ pub(crate) use sim::Sim;
 
 /// No condition here takes longer, even on a machine that is busy with something else.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
-const LOOK_EVERY: Duration = Duration::from_millis(20);
+pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(20);
 const TAC: u32 = 35_332_211;
 
 /// An IMEI that no phone has.
