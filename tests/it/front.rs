@@ -1,10 +1,11 @@
 //! A server below HTTP, before the simulator or in its place: what it reads, answers and breaks off is the test's to say,
 //! byte for byte.
 
+use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -79,6 +80,28 @@ impl Tls {
     }
 }
 
+/// Connections that carried an order and are open, and since when each lies idle; `None`: a request is on its way over it.
+#[derive(Clone, Default)]
+struct Idle(Arc<Mutex<BTreeMap<u64, Option<Instant>>>>);
+
+impl Idle {
+    /// One more connection.
+    fn add(&self) -> u64 {
+        let mut open = self.0.lock().unwrap();
+        let number = open.last_key_value().map_or(0, |(last, _)| last + 1);
+        open.insert(number, None);
+        number
+    }
+
+    fn set(&self, connection: u64, since: Option<Instant>) {
+        self.0.lock().unwrap().insert(connection, since);
+    }
+
+    fn remove(&self, connection: u64) {
+        self.0.lock().unwrap().remove(&connection);
+    }
+}
+
 type Serve = Arc<dyn Fn(TcpStream) + Send + Sync>;
 
 /// Listens on loopback until it is closed or dropped; one thread a connection, which ends when its client leaves.
@@ -87,6 +110,7 @@ pub(crate) struct Front {
     serve: Serve,
     /// What the kernel takes for a connection that isn't read from, in bytes, as far as the test says so.
     receives: Option<usize>,
+    idle: Idle,
     closing: Arc<AtomicBool>,
     accepting: Option<JoinHandle<()>>,
 }
@@ -106,6 +130,7 @@ impl Front {
             address: "127.0.0.1:0".parse().unwrap(),
             serve: Arc::new(serve),
             receives,
+            idle: Idle::default(),
             closing: Arc::default(),
             accepting: None,
         };
@@ -141,20 +166,36 @@ impl Front {
         handle: impl Fn(&mut Exchange<'_>) -> Then + Send + Sync + 'static,
     ) -> Self {
         let behind = sim.url().strip_prefix("http://").unwrap().to_owned();
-        Self::raw(move |stream| {
+        let lie = Idle::default();
+        let idle = lie.clone();
+        let mut front = Self::raw(move |stream| {
             stream.set_nodelay(true).unwrap();
-            let mut stream = over(stream);
+            let (mut stream, mut carries) = (over(stream), None);
             let mut since = Instant::now();
             for nth in 0.. {
-                let Some(request) = read_request(&mut stream) else { return };
+                let Some(request) = read_request(&mut stream) else { break };
                 let idle = since.elapsed();
                 let mut exchange = Exchange { stream: &mut stream, request, nth, idle, behind: &behind };
+                if carries.is_none() && exchange.is_order() {
+                    carries = Some(lie.add());
+                }
+                carries.into_iter().for_each(|connection| lie.set(connection, None));
                 if handle(&mut exchange) == Then::Close {
-                    return;
+                    break;
                 }
                 since = Instant::now();
+                carries.into_iter().for_each(|connection| lie.set(connection, Some(since)));
             }
-        })
+            carries.into_iter().for_each(|connection| lie.remove(connection));
+        });
+        front.idle = idle;
+        front
+    }
+
+    /// Whether every connection that carried an order and is still open lies idle for so long.
+    pub(crate) fn is_idle_for(&self, time: Duration) -> bool {
+        let open = self.idle.0.lock().unwrap();
+        open.values().all(|since| since.is_some_and(|since| since.elapsed() >= time))
     }
 
     /// Listens, after [`Front::close`] on the same port again.
