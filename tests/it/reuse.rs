@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use imeid::simulator::{Delay, Duplicates, Options, Share};
+use rstest::rstest;
 
 use crate::front::{Exchange, Front, Then, ok};
 use crate::support::{Sim, Workplace, books_agree, file_of, imei, orders_until};
@@ -129,37 +130,30 @@ fn broken_again(
 /// At first a single connection is used again; once that went well for long enough, each of the thirty workers has one.
 const BEHIND: [(u32, usize, usize); 3] = [(100, 0, 1), (900, 19, 1), (2_000, 200, 30)];
 
-fn as_many_doubts_as_broke(
-    (rows, after, most): (u32, usize, usize),
-    act: impl Fn(&mut Exchange<'_>) -> Then + Send + Sync + 'static,
-) {
-    let (broken, doubts) = broken_again(rows, after, act);
-    assert!((1..=most).contains(&broken), "{broken} behind {after}");
-    assert_eq!(doubts, broken);
-}
-
-#[test]
-fn a_server_that_closes_as_one_is_used_again_leaves_as_many_doubts_as_calls_at_once_and_no_more() {
+fn as_many_doubts_as_broke(act: impl Fn(&mut Exchange<'_>) -> Then + Clone + Send + Sync + 'static) {
     std::thread::scope(|scope| {
-        for behind in BEHIND {
-            scope.spawn(move || as_many_doubts_as_broke(behind, |_| Then::Close));
+        for (rows, after, most) in BEHIND {
+            let act = act.clone();
+            scope.spawn(move || {
+                let (broken, doubts) = broken_again(rows, after, act);
+                assert!((1..=most).contains(&broken), "{broken} behind {after}");
+                assert_eq!(doubts, broken);
+            });
         }
     });
 }
 
 #[test]
-fn a_refusal_too_many_behind_the_next_request_costs_no_order_and_nothing_twice() {
-    let refused_first = |text: &'static str| {
-        move |exchange: &mut Exchange<'_>| {
-            exchange.write(ok(&format!("<error>{text}</error>")));
-            exchange.relay()
-        }
-    };
-    std::thread::scope(|scope| {
-        for text in ["Credit has been finished!", "IMEI already exists!", "Invalid IMEI"] {
-            for behind in BEHIND {
-                scope.spawn(move || as_many_doubts_as_broke(behind, refused_first(text)));
-            }
-        }
+fn a_server_that_closes_as_one_is_used_again_leaves_as_many_doubts_as_calls_at_once_and_no_more() {
+    as_many_doubts_as_broke(|_| Then::Close);
+}
+
+#[rstest]
+fn a_refusal_too_many_behind_the_next_request_costs_no_order_and_nothing_twice(
+    #[values("Credit has been finished!", "IMEI already exists!", "Invalid IMEI")] text: &'static str,
+) {
+    as_many_doubts_as_broke(move |exchange| {
+        exchange.write(ok(&format!("<error>{text}</error>")));
+        exchange.relay()
     });
 }
