@@ -5,7 +5,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use imeid::clock::Clock;
 use imeid::config::Config;
@@ -28,11 +28,8 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::points::{self, Crashed, alive};
+use super::points::{self, Crashed, HANGS_AFTER, alive};
 use super::wire::{Client, Time, Wire};
-
-/// If the machine needs longer than this for what takes no time, something hangs.
-const HANGS_AFTER: Duration = Duration::from_secs(60);
 
 /// Statements that are kept prepared in the oracle's view: all that it asks after every step, with room.
 const STATEMENTS: usize = 128;

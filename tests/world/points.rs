@@ -14,10 +14,14 @@ use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind, panic_any, resume_unwind};
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, Once, PoisonError};
+use std::time::Duration;
 
 use imeid::durable;
 
 use super::loss::Shadow;
+
+/// If the machine needs longer than this for what takes no time, something hangs.
+pub(crate) const HANGS_AFTER: Duration = Duration::from_secs(60);
 
 /// What a thread of a dead process panics with.
 struct Crash;
@@ -119,11 +123,14 @@ impl World {
     }
 
     /// Waits for it, but not on its own thread, nor for a dead one.
-    fn writer_is_done<'a>(&'a self, mut points: MutexGuard<'a, Points>) -> MutexGuard<'a, Points> {
-        let is_writer = std::thread::current().name() == Some("journal");
-        while points.asked > 0 && !points.dead && !is_writer {
-            points = self.told.wait(points).unwrap_or_else(PoisonError::into_inner);
+    fn writer_is_done<'a>(&'a self, points: MutexGuard<'a, Points>) -> MutexGuard<'a, Points> {
+        if std::thread::current().name() == Some("journal") {
+            return points;
         }
+        let is_asked = |points: &mut Points| points.asked > 0 && !points.dead;
+        let waited = self.told.wait_timeout_while(points, HANGS_AFTER, is_asked);
+        let (points, time) = waited.unwrap_or_else(PoisonError::into_inner);
+        assert!(!time.timed_out() || std::thread::panicking(), "the journal's writer doesn't answer");
         points
     }
 
