@@ -68,6 +68,9 @@ pub(super) struct Loaded {
     pub(super) done_at: Option<Timestamp>,
     /// The attempt in flight, where its claim told it and nothing of the order was read since ([`plain`](super::plain)).
     pub(super) attempt: Option<AttemptRow>,
+    /// Of several orders that the provider tells of it, the first was given back, as far as it told whoever read this one
+    /// ([`stood_at_once`](super::probing::stood_at_once)).
+    pub(super) first_given_back: bool,
 }
 
 /// The columns that [`read`] reads, in its order.
@@ -125,6 +128,7 @@ pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Loaded> {
         done_at: time(21)?,
         rested_after: row.get(22)?,
         attempt: None,
+        first_given_back: false,
     })
 }
 

@@ -64,20 +64,20 @@ pub(in super::super) fn open_alarm(
     )
 }
 
-/// Puts an alarm where people see it until its cause is gone or someone has seen it.
+/// Puts an alarm where people see it until its cause is gone or someone has seen it. Gives its number.
 pub(in super::super) fn alarm(
     tx: &Tx<'_>,
     now: Timestamp,
     name: Alarm,
     text: &str,
     order: &Loaded,
-) -> Result<(), JournalError> {
+) -> Result<i64, JournalError> {
     log_alarm(tx, name, text);
     tx.execute(
         "INSERT INTO alarms (at, name, text, order_id, batch) VALUES (?1, ?2, ?3, ?4, ?5)",
         (now.millis(), name.as_str(), text, order.id.0, order.batch.0),
     )?;
-    Ok(())
+    Ok(tx.connection().last_insert_rowid())
 }
 
 /// An alarm about a batch as a whole.

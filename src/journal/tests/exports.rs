@@ -4,7 +4,7 @@ use super::*;
 use crate::order::Event;
 
 pub(super) const COMPLETED: u8 = 2;
-const REJECTED: u8 = 3;
+pub(super) const REJECTED: u8 = 3;
 pub(super) const PENDING: u8 = 1;
 
 impl Bench {

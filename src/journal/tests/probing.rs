@@ -22,7 +22,7 @@ impl Bench {
     }
 
     /// The first probe goes, alone.
-    async fn first_probe(&self) -> AttemptTicket {
+    pub(super) async fn first_probe(&self) -> AttemptTicket {
         let mut claimed = self.claim(9).await;
         assert_eq!(claimed.len(), 1);
         let first = claimed.pop().unwrap();
@@ -72,7 +72,7 @@ impl Bench {
         doubts.iter().filter(|doubt| doubt.waits_for_word).count()
     }
 
-    async fn see_alarms(&self) {
+    pub(super) async fn see_alarms(&self) {
         self.journal.write(|tx| tx.execute("UPDATE alarms SET acked_at = 1", []).map(drop)).await.unwrap();
     }
 
@@ -236,8 +236,7 @@ async fn where_the_balance_fell_by_none_in_doubt_all_of_them_are_probed_and_late
     assert!(free.iter().all(|ticket| !ticket.is_first_probe()));
     let later: Vec<_> = others.iter().map(|ticket| ticket.order().unwrap()).collect();
     for ticket in others {
-        let unclear = Unclear { what: "timed out".into(), ids: vec![], retry_after: None };
-        bench.finish(ticket, Placed::Unclear(unclear)).await;
+        bench.finish(ticket, unclear()).await;
     }
     for (n, ticket) in (70..).zip(free) {
         bench.finish(ticket, Placed::Taken(ProviderOrderId(n))).await;
@@ -398,8 +397,7 @@ async fn lost_after(bench: &Bench, doubts: &[OrderId], before: Look) {
     assert_eq!(bench.weigh(before).await, Weighed::Nothing);
     bench.tend(doubts.to_vec()).await;
     let first = bench.first_probe().await;
-    let unclear = Unclear { what: "timed out".into(), ids: vec![], retry_after: None };
-    bench.finish(first, Placed::Unclear(unclear)).await;
+    bench.finish(first, unclear()).await;
     bench.pass(QUIET);
 }
 
