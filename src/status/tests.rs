@@ -188,6 +188,9 @@ async fn each_order_in_doubt_says_what_it_waits_for_and_until_when() {
     // Also where only the daemon found out, for itself, that nothing is listed.
     bench.journal.set_fact("lists_nothing", "another".to_owned()).await.unwrap();
     assert_eq!(waits(&bench.read(), 2), (WaitsFor::Word, Some(NOW.plus(hours(22)))));
+    assert_eq!(waits(&bench.read(), 1), (WaitsFor::Listing, held));
+    bench.journal.set_fact("refuses_to_list", "reseller".to_owned()).await.unwrap();
+    assert_eq!(waits(&bench.read(), 1), (WaitsFor::Probe, Some(NOW.plus(hours(22)))));
 }
 
 #[test]
