@@ -26,7 +26,8 @@ use crate::types::{BatchId, Money, OrderId, ProviderOrderId, ServiceId, Timestam
 
 use alarms::alarm_text;
 pub(super) use alarms::{
-    alarm, alarm_about_batch, alarm_is_gone, alarm_without_order, enter_alarm, log_alarm, open_alarm, shown,
+    alarm, alarm_about_batch, alarm_is_gone, alarm_of_order_is_gone, alarm_without_order, enter_alarm,
+    log_alarm, open_alarm, shown,
 };
 pub(super) use attempts::AttemptRow;
 use attempts::{end_as_claimed, in_flight, oldest, set_verdict, source};

@@ -12,7 +12,7 @@ use super::codes::{Link, RESULT_REJECTED, TALLY_DUPLICATE, result_code, state_co
 use super::tx::Tx;
 use super::wake::Rung;
 use super::{JournalError, tx};
-use crate::order::{Effect, Event, Order, State, step};
+use crate::order::{Alarm, Effect, Event, Order, State, step};
 use crate::types::{BatchId, Imei, Money, NetworkId, OrderId, ProviderOrderId, RowId, ServiceId, Timestamp};
 
 /// What the configuration says about an order's life.
@@ -193,7 +193,7 @@ pub(super) fn advance_and(
         Ok(done) => done,
         Err(illegal) => {
             let text = format!("order {} ({}): {illegal}", order.id, telling.what);
-            books::alarm(tx, now, crate::order::Alarm::IllegalEvent, &text, order)?;
+            books::alarm(tx, now, Alarm::IllegalEvent, &text, order)?;
             return Ok(None);
         }
     };
@@ -225,6 +225,9 @@ pub(super) fn advance_and(
         }
         again::publish_again(tx, order, now)?;
     }
+    if settles(order, from) {
+        books::alarm_of_order_is_gone(tx, Alarm::WrongAnswer, order, now)?;
+    }
     // Before the commit: one that fails is tried again, and told again.
     let (imei, what, text) = (order.imei, telling.what, telling.text);
     tracing::debug!(order = %order.id, %imei, what, from = from.as_str(), to = to.as_str(), text, "moved");
@@ -238,6 +241,17 @@ pub(super) fn advance_and(
     }
     ring(tx, to);
     Ok(Some(Moved { to, effects: done.effects }))
+}
+
+/// Whether an order of which it wasn't known what became of it came to something: what a wrong answer left open is settled.
+fn settles(order: &Loaded, from: State) -> bool {
+    let was_open = match from {
+        State::InDoubt | State::OrderedNoId | State::Held => true,
+        State::Submitting => order.doubt_first.is_some(),
+        _ => false,
+    };
+    let to = order.life.state;
+    was_open && (to.is_final() || matches!(to, State::Queued | State::Ordered))
 }
 
 /// Sets the times that go with a state.

@@ -125,3 +125,17 @@ pub(in super::super) fn alarm_is_gone(tx: &Tx<'_>, name: Alarm, now: Timestamp) 
     )?;
     Ok(())
 }
+
+/// Likewise of one about this order.
+pub(in super::super) fn alarm_of_order_is_gone(
+    tx: &Tx<'_>,
+    name: Alarm,
+    order: &Loaded,
+    now: Timestamp,
+) -> Result<(), JournalError> {
+    tx.execute(
+        "UPDATE alarms SET gone_at = ?3 WHERE gone_at IS NULL AND acked_at IS NULL AND name = ?1 AND order_id = ?2",
+        (name.as_str(), order.id.0, now.millis()),
+    )?;
+    Ok(())
+}
