@@ -81,6 +81,10 @@ async fn what_is_presumed_is_told_beside_what_is_charged_and_not_in_it() {
     let text = text::text(&status);
     assert!(text.contains("Today    0.08 charged, 0.16 presumed, "), "{text}");
     assert!(text.contains("0.08, 0.16 presumed  "), "{text}");
+    assert!(
+        text.contains(" allowed (what is presumed counts too, until the provider's list or export"),
+        "{text}"
+    );
 }
 
 #[tokio::test]
