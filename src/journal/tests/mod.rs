@@ -27,6 +27,7 @@ mod sums;
 mod titles;
 mod turned;
 mod twice;
+mod weighed;
 mod words;
 mod writer;
 mod wrong_answers;
