@@ -1,7 +1,9 @@
 //! A crash at any point of stories in which something comes to light later: whose an id is, what the original of a copy did,
 //! which account is configured. And a second crash where the first is mended.
 
-use super::world::{brought, moved, oracle, points, rng, wrong_ids};
+use std::ops::RangeInclusive;
+
+use super::world::{brought, moved, oracle, points, probed, rng, twice, wrong_ids};
 use super::{die_at, points_to_die_at};
 
 /// How often two crashes are tried.
@@ -62,5 +64,35 @@ fn a_crash_around_a_changed_account_changes_nothing_of_the_other_ones_orders() {
         });
         assert!(!kills.is_empty() || story.left_open > 4, "{} orders were left open", story.left_open);
         count
+    });
+}
+
+/// Plays a story, dying at every point of one turn of it, which `play` tells.
+fn die_within(mut play: impl FnMut(bool, &[usize]) -> Option<RangeInclusive<usize>>) {
+    let turn = play(false, &[]);
+    for point in points_to_die_at(turn.expect("what the story is about didn't happen")) {
+        play(point % 2 == 0, &[point]);
+    }
+}
+
+#[test]
+fn a_crash_while_it_is_noted_that_a_doubt_waits_for_a_person_leaves_all_of_it_told() {
+    die_within(|power_cut, kills| {
+        let mut noted = None;
+        die_at(probed::world(power_cut, 1), kills, &format!("power cut {power_cut}"), |world| {
+            probed::live_and_tell(world, &mut noted)
+        });
+        noted
+    });
+}
+
+#[test]
+fn a_crash_while_an_export_shows_a_double_charge_lets_nothing_be_sent_again() {
+    die_within(|power_cut, kills| {
+        let mut story = twice::Story::default();
+        die_at(twice::world(power_cut, 1), kills, &format!("power cut {power_cut}"), |world| {
+            story.live(world)
+        });
+        story.told
     });
 }

@@ -6,8 +6,8 @@
 //!
 //! - [`points`]: where a crash can come, and dying there. [`loss`]: what a power cut loses.
 //! - [`wire`]: the provider. [`files`]: what people drop. [`life`]: one process, from start to end.
-//! - [`clearing`], [`restored`], [`late`], [`empty`], [`turned`], [`probed`], [`brought`], [`moved`], [`wrong_ids`]: stories
-//!   of their own; [`story`]: what they have in common. [`together`]: many worlds at once.
+//! - [`clearing`], [`restored`], [`late`], [`empty`], [`turned`], [`twice`], [`probed`], [`brought`], [`moved`],
+//!   [`wrong_ids`]: stories of their own; [`story`]: what they have in common. [`together`]: many worlds at once.
 //! - [`copies`]: the state directory copied, and put back.
 //! - [`accounts`]: another account of the provider's, and moving between the two.
 //! - [`exports`]: what the provider's website tells a person, dropped into `reconcile/`.
@@ -41,6 +41,7 @@ pub(crate) mod restored;
 pub(crate) mod story;
 pub(crate) mod together;
 pub(crate) mod turned;
+pub(crate) mod twice;
 pub(crate) mod wire;
 pub(crate) mod words;
 pub(crate) mod wrong_ids;

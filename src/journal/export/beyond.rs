@@ -6,9 +6,9 @@ use super::super::cleared::{Span, span_of};
 use super::super::codes::Verdict;
 use super::super::orders::Rules;
 use super::super::view::View;
-use super::super::{Journal, JournalError};
+use super::super::{Journal, JournalError, probing};
 use super::orders_of;
-use super::row::{ExportRow, one_each};
+use super::row::{ExportRow, first_is_given_back, one_each};
 use crate::order::Alarm;
 use crate::types::Timestamp;
 
@@ -67,6 +67,7 @@ impl Journal {
         rules: Rules,
     ) -> Result<Vec<u64>, JournalError> {
         let key = rows.first().and_then(ExportRow::key);
+        let first_given_back = first_is_given_back(&rows);
         let beyond = self.read(move |view| view.beyond_ours(&rows, &rules)).await?;
         if let Some((service, imei)) = key.filter(|_| beyond.shows_presumed) {
             self.write(move |tx| {
@@ -84,7 +85,7 @@ impl Journal {
                 if tx.find(told, (order.id.0, name.as_str()), |_| Ok(()))?.is_some() {
                     return Ok(());
                 }
-                books::alarm(tx, now, name, &text, order)
+                probing::charged_twice(tx, order, &text, first_given_back, now)
             })
             .await?;
         }

@@ -6,7 +6,7 @@ use super::super::orders::{self, Loaded, Rules, Telling};
 use super::super::restore;
 use super::super::tx::Tx;
 use super::elsewhere::set_result;
-use super::row::{ExportRow, one_each};
+use super::row::{ExportRow, first_is_given_back, one_each};
 use super::{SettledBy, Unmatched, anew, orders_of, waits_for_evidence};
 use crate::order::{Event, Exported, State};
 use crate::types::{OrderId, ProviderStatus, Timestamp};
@@ -150,6 +150,7 @@ fn settle_by_several(
     if order.life.state == State::Held && order.life.charged >= 2 {
         return Ok(());
     }
+    order.first_given_back = first_is_given_back(rows.iter().copied());
     let lines: Vec<String> = rows.iter().map(|row| row.line.to_string()).collect();
     let text = format!("lines {} of an export are all of this IMEI", lines.join(", "));
     let telling = Telling { what: "exported", text: &text, via: "export", quiet: false };

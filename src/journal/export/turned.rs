@@ -201,5 +201,5 @@ fn tell(tx: &Tx<'_>, order: &Loaded, text: &str, now: Timestamp) -> Result<(), J
     if books::open_alarm(tx, Alarm::StatusChanged, text)?.is_some() {
         return Ok(());
     }
-    books::alarm(tx, now, Alarm::StatusChanged, text, order)
+    books::alarm(tx, now, Alarm::StatusChanged, text, order).map(drop)
 }

@@ -4,7 +4,7 @@ use super::*;
 use crate::order::Event;
 
 pub(super) const COMPLETED: u8 = 2;
-const REJECTED: u8 = 3;
+pub(super) const REJECTED: u8 = 3;
 pub(super) const PENDING: u8 = 1;
 
 impl Bench {
@@ -44,7 +44,7 @@ impl Bench {
         self.settle(wanted.collect()).await
     }
 
-    async fn settle(&self, rows: Vec<ExportRow>) -> Vec<SettledBy> {
+    pub(super) async fn settle(&self, rows: Vec<ExportRow>) -> Vec<SettledBy> {
         let settled = self.journal.settle_by_export(rows, self.now(), (*self.rules).clone()).await.unwrap();
         self.recount();
         settled
