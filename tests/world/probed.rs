@@ -14,17 +14,21 @@ const TURNS: u32 = 120;
 const HOURS: u32 = 30;
 const STEP: Duration = Duration::from_secs(30);
 
-/// The world that it is played in. A probe that is lost in a crash is one more that can have been paid twice.
-pub(crate) fn world(power_cut: bool, seed: u64) -> World {
-    let options = Options {
+/// A provider that lists nothing and charges whatever is sent twice.
+pub(crate) fn charging(seed: u64) -> Options {
+    Options {
         listing: false,
         duplicates: Duplicates::Charge,
         latency: Delay::Fixed(Duration::from_secs(2)),
         completion: Delay::Fixed(Duration::from_secs(20)),
         rejected: Share::from_ppm(0),
         ..super::provider(seed)
-    };
-    let mut world = World::of_story(options, Knobs { workers: 8, ..Knobs::default() }, power_cut);
+    }
+}
+
+/// The world that it is played in. A probe that is lost in a crash is one more that can have been paid twice.
+pub(crate) fn world(power_cut: bool, seed: u64) -> World {
+    let mut world = World::of_story(charging(seed), Knobs { workers: 8, ..Knobs::default() }, power_cut);
     world.may_pay_twice = 3;
     world
 }

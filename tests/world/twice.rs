@@ -7,11 +7,9 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use imeid::simulator::{Delay, Duplicates, Options, Share};
-
 use super::clearing::{faults, file, says};
 use super::points::{self, Crashed};
-use super::{Knobs, World, files, oracle};
+use super::{Knobs, World, files, oracle, probed};
 
 const TURNS: u32 = 120;
 /// No divisor of a quiet period: dates that are just one apart tell less.
@@ -33,16 +31,8 @@ pub(crate) struct Story {
 
 /// The world that it is played in.
 pub(crate) fn world(power_cut: bool, seed: u64) -> World {
-    let options = Options {
-        listing: false,
-        duplicates: Duplicates::Charge,
-        latency: Delay::Fixed(Duration::from_secs(2)),
-        completion: Delay::Fixed(Duration::from_secs(20)),
-        rejected: Share::from_ppm(0),
-        ..super::provider(seed)
-    };
     let knobs = Knobs { workers: 2, list_recent: "no", ..Knobs::default() };
-    let mut world = World::of_story(options, knobs, power_cut);
+    let mut world = World::of_story(probed::charging(seed), knobs, power_cut);
     world.wire.hide_balance();
     // What a crash leaves in doubt may be probed before it is known.
     world.may_pay_twice = i64::MAX;
