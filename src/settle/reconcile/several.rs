@@ -10,7 +10,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use crate::journal::{ExportKey, ExportRow};
 
 use super::dates::Dates;
-use super::file::ROWS_OF_A_KEY;
+use super::reading::ROWS_OF_A_KEY;
 
 /// Rows of orders of ours that are looked at, at most: 32 MiB of hashes.
 const ROWS_MAX: usize = 2_000_000;
