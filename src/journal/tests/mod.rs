@@ -3,10 +3,12 @@
 mod accounts;
 mod again;
 mod backup;
+mod beyond;
 mod brought;
 mod claims;
 mod cleared;
 mod doubts;
+mod elsewhere;
 mod exports;
 mod in_flight;
 mod intake;
