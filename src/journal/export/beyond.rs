@@ -117,8 +117,8 @@ fn finds_place(
             (Some(span), Some(ordered)) => span.meets(ordered),
             _ => true,
         };
-        let is_new = tried.get_mut(place).is_some_and(|tried| !std::mem::replace(tried, true));
-        if !can_be || !is_new {
+        // One that it can't be stays to be tried: for another row, which is moved for its sake.
+        if !can_be || tried.get_mut(place).is_none_or(|tried| std::mem::replace(tried, true)) {
             continue;
         }
         let has_it = taken.get(place).copied().flatten();
