@@ -167,8 +167,12 @@ impl Reading {
                     self.dates.add(told_at, begun.millis(), ended.millis());
                 }
             }
+            Sorted::Loose => {
+                self.counts.ours = self.counts.ours.saturating_add(1);
+                self.several.add_to_look_at(told.hashes);
+            }
             Sorted::Turned(row) => {
-                self.several.add(told.hashes);
+                self.several.add_to_look_at(told.hashes);
                 self.turned.add(&row);
             }
             Sorted::Remembered => self.counts.remembered = self.counts.remembered.saturating_add(1),

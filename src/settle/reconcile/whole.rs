@@ -80,11 +80,13 @@ impl Work {
         reading.counts.repeated = reading.counts.repeated.saturating_add(repeated);
         reading.counts.ours = reading.counts.ours.saturating_sub(repeated);
         for mut rows in of_keys {
-            rows.retain(|row| !reading.told.contains(&row.line));
+            // Those that were told of give way to others, and are told of once; what they show counts all the same.
+            rows.sort_by_key(|row| reading.told.contains(&row.line));
             let Some(imei) = rows.first().map(|row| format!("IMEI {:015}", row.imei)) else { continue };
             let rules = &self.settings.rules;
             let now = self.clock.now();
-            let beyond = self.journal.beyond_ours(rows.clone(), now, (**rules).clone()).await?;
+            let mut beyond = self.journal.beyond_ours(rows.clone(), now, (**rules).clone()).await?;
+            beyond.retain(|line| !reading.told.contains(line));
             if beyond.is_empty() {
                 continue;
             }
