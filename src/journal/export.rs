@@ -58,6 +58,8 @@ pub enum SettledBy {
     Settled,
     /// Kept until the order's answer is there.
     Kept,
+    /// It is an older order of ours, which needs no settling.
+    Ours,
     /// It can't be told whether it is this order's.
     Unmatched(Unmatched),
 }
@@ -182,7 +184,7 @@ pub(super) fn sort(
     let Some(newest) = all.last() else {
         return remember(tx, row, service, imei, now, rules);
     };
-    if waits_for_evidence(newest) {
+    if waits_for_evidence(newest) || settle::stands_for_older(tx, &all)? {
         return Ok(Sorted::Wanted(Box::new(row.clone())));
     }
     if turned::may_turn(tx, &all, row.status())? {

@@ -135,7 +135,7 @@ pub(crate) fn kind(event: &Event) -> Kind {
         Event::BalanceFell(_) => Kind::BalanceFell,
         Event::Hold(_) => Kind::Hold,
         Event::HoldNoId(_) => Kind::HoldNoId,
-        Event::Exported(Exported::One(_)) => Kind::ExportedOne,
+        Event::Exported(Exported::One(_) | Exported::Older(_)) => Kind::ExportedOne,
         Event::Exported(Exported::Several) => Kind::ExportedSeveral,
         Event::Status(ProviderStatus::Pending) => Kind::Pending,
         Event::Status(ProviderStatus::Completed) => Kind::Completed,

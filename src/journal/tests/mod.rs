@@ -14,6 +14,7 @@ mod in_flight;
 mod intake;
 mod listings;
 mod mark;
+mod older_shown;
 mod pauses;
 mod plain;
 mod plans;

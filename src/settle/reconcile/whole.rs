@@ -23,6 +23,7 @@ impl Work {
                 let count = match settled {
                     SettledBy::Settled => &mut reading.counts.settled,
                     SettledBy::Kept => &mut reading.counts.kept,
+                    SettledBy::Ours => &mut reading.counts.ours,
                     SettledBy::Unmatched(why) => {
                         reading.tell(Kind::Order(why), line, &imei);
                         continue;
