@@ -1,7 +1,7 @@
 //! A crash at any point of stories in which something comes to light later: whose an id is, what the original of a copy did,
 //! which account is configured. And a second crash where the first is mended.
 
-use super::world::{brought, moved, oracle, points, rng, wrong_ids};
+use super::world::{brought, followed, moved, oracle, points, rng, twice, wrong_ids};
 use super::{die_at, points_to_die_at};
 
 /// How often two crashes are tried.
@@ -48,6 +48,32 @@ fn a_crash_while_a_copy_learns_what_its_original_made_sends_none_of_it_again() {
         die_at(world, kills, &format!("power cut {power_cut}"), |world| story.live(world));
         story.passed
     });
+}
+
+/// Likewise.
+#[test]
+fn a_crash_while_a_copy_learns_what_followed_its_orders_in_work_sends_none_of_it_and_tells_it_once() {
+    die_everywhere(3, |power_cut, kills| {
+        let (mut story, world) = followed::Story::begin(power_cut, 1);
+        die_at(world, kills, &format!("power cut {power_cut}"), |world| story.live(world));
+        story.passed
+    });
+}
+
+/// At each point since the first export was dropped.
+#[test]
+fn a_crash_while_exports_show_a_double_charge_tells_it_once_by_what_is_known() {
+    let (mut told, mut count) = (twice::Story::default(), 0);
+    die_at(twice::world(false, 1), &[], "no crash", |world| {
+        told.live(world)?;
+        count = points::passed();
+        Ok(())
+    });
+    for point in points_to_die_at(told.before + 1..=count) {
+        let (power_cut, mut story) = (point % 2 == 0, twice::Story::default());
+        let what = format!("power cut {power_cut}");
+        die_at(twice::world(power_cut, 1), &[point], &what, |world| story.live(world));
+    }
 }
 
 #[test]

@@ -6,8 +6,8 @@
 //!
 //! - [`points`]: where a crash can come, and dying there. [`loss`]: what a power cut loses.
 //! - [`wire`]: the provider. [`files`]: what people drop. [`life`]: one process, from start to end.
-//! - [`clearing`], [`restored`], [`late`], [`empty`], [`turned`], [`probed`], [`brought`], [`moved`], [`wrong_ids`]: stories
-//!   of their own.
+//! - [`clearing`], [`restored`], [`late`], [`empty`], [`turned`], [`twice`], [`probed`], [`brought`], [`followed`], [`moved`],
+//!   [`wrong_ids`]: stories of their own.
 //! - [`copies`]: the state directory copied, and put back.
 //! - [`accounts`]: another account of the provider's, and moving between the two.
 //! - [`exports`]: what the provider's website tells a person, dropped into `reconcile/`.
@@ -29,6 +29,7 @@ pub(crate) mod copies;
 pub(crate) mod empty;
 pub(crate) mod exports;
 pub(crate) mod files;
+pub(crate) mod followed;
 pub(crate) mod late;
 pub(crate) mod life;
 pub(crate) mod loss;
@@ -39,6 +40,7 @@ pub(crate) mod points;
 pub(crate) mod probed;
 pub(crate) mod restored;
 pub(crate) mod turned;
+pub(crate) mod twice;
 pub(crate) mod wire;
 pub(crate) mod words;
 pub(crate) mod wrong_ids;
