@@ -13,7 +13,7 @@ impl Bench {
         self.doubt_one().await;
         self.pass(QUIET * 2);
         for said in [Said::NotOrdered, Said::Cancel, Said::RetryNotCharged] {
-            assert!(self.said_of(said.clone(), 1).await.done, "{said:?}");
+            assert!(self.said_of(said, 1).await.done, "{said:?}");
         }
         assert_eq!(self.state(self.current(1)), State::Queued);
         sent
