@@ -1,7 +1,7 @@
 //! A crash at any point of stories in which something comes to light later: whose an id is, what the original of a copy did,
 //! which account is configured. And a second crash where the first is mended.
 
-use super::world::{brought, followed, moved, oracle, points, rng, twice, wrong_ids};
+use super::world::{brought, denied, followed, moved, oracle, points, rng, twice, wrong_ids};
 use super::{die_at, points_to_die_at};
 
 /// How often two crashes are tried.
@@ -73,6 +73,22 @@ fn a_crash_while_exports_show_a_double_charge_tells_it_once_by_what_is_known() {
         let (power_cut, mut story) = (point % 2 == 0, twice::Story::default());
         let what = format!("power cut {power_cut}");
         die_at(twice::world(power_cut, 1), &[point], &what, |world| story.live(world));
+    }
+}
+
+/// At points since the first word.
+#[test]
+fn a_crash_around_an_export_of_what_was_denied_and_made_anew_sends_nothing_again() {
+    let (mut told, mut count) = (denied::Story::default(), 0);
+    die_at(denied::world(false, 1), &[], "no crash", |world| {
+        told.live(world)?;
+        count = points::passed();
+        Ok(())
+    });
+    for point in points_to_die_at((told.before + 1..=count).step_by(2)) {
+        let (power_cut, mut story) = (point % 4 == 0, denied::Story::default());
+        let what = format!("power cut {power_cut}");
+        die_at(denied::world(power_cut, 1), &[point], &what, |world| story.live(world));
     }
 }
 

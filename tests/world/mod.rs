@@ -7,7 +7,7 @@
 //! - [`points`]: where a crash can come, and dying there. [`loss`]: what a power cut loses.
 //! - [`wire`]: the provider. [`files`]: what people drop. [`life`]: one process, from start to end.
 //! - [`clearing`], [`restored`], [`late`], [`empty`], [`turned`], [`twice`], [`probed`], [`brought`], [`followed`], [`moved`],
-//!   [`wrong_ids`]: stories of their own.
+//!   [`denied`], [`wrong_ids`]: stories of their own.
 //! - [`copies`]: the state directory copied, and put back.
 //! - [`accounts`]: another account of the provider's, and moving between the two.
 //! - [`exports`]: what the provider's website tells a person, dropped into `reconcile/`.
@@ -26,6 +26,7 @@ pub(crate) mod accounts;
 pub(crate) mod brought;
 pub(crate) mod clearing;
 pub(crate) mod copies;
+pub(crate) mod denied;
 pub(crate) mod empty;
 pub(crate) mod exports;
 pub(crate) mod files;
