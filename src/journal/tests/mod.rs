@@ -2,6 +2,7 @@
 
 mod accounts;
 mod again;
+mod anew;
 mod backup;
 mod beyond;
 mod brought;
