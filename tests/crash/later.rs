@@ -3,7 +3,7 @@
 
 use std::ops::RangeInclusive;
 
-use super::world::{brought, moved, oracle, points, probed, rng, twice, wrong_ids};
+use super::world::{accused, brought, moved, oracle, points, probed, rng, wrong_ids};
 use super::{die_at, points_to_die_at};
 
 /// How often two crashes are tried.
@@ -89,8 +89,8 @@ fn a_crash_while_it_is_noted_that_a_doubt_waits_for_a_person_leaves_all_of_it_to
 #[test]
 fn a_crash_while_an_export_shows_a_double_charge_lets_nothing_be_sent_again() {
     die_within(|power_cut, kills| {
-        let mut story = twice::Story::default();
-        die_at(twice::world(power_cut, 1), kills, &format!("power cut {power_cut}"), |world| {
+        let mut story = accused::Story::default();
+        die_at(accused::world(power_cut, 1), kills, &format!("power cut {power_cut}"), |world| {
             story.live(world)
         });
         story.told

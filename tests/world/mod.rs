@@ -6,7 +6,7 @@
 //!
 //! - [`points`]: where a crash can come, and dying there. [`loss`]: what a power cut loses.
 //! - [`wire`]: the provider. [`files`]: what people drop. [`life`]: one process, from start to end.
-//! - [`clearing`], [`restored`], [`late`], [`empty`], [`turned`], [`twice`], [`probed`], [`brought`], [`moved`],
+//! - [`clearing`], [`restored`], [`late`], [`empty`], [`turned`], [`accused`], [`probed`], [`brought`], [`moved`],
 //!   [`wrong_ids`]: stories of their own; [`story`]: what they have in common. [`together`]: many worlds at once.
 //! - [`copies`]: the state directory copied, and put back.
 //! - [`accounts`]: another account of the provider's, and moving between the two.
@@ -23,6 +23,7 @@
 )]
 
 pub(crate) mod accounts;
+pub(crate) mod accused;
 pub(crate) mod brought;
 pub(crate) mod clearing;
 pub(crate) mod copies;
@@ -41,7 +42,6 @@ pub(crate) mod restored;
 pub(crate) mod story;
 pub(crate) mod together;
 pub(crate) mod turned;
-pub(crate) mod twice;
 pub(crate) mod wire;
 pub(crate) mod words;
 pub(crate) mod wrong_ids;
