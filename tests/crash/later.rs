@@ -4,7 +4,7 @@
 use std::ops::RangeInclusive;
 
 use super::world::{
-    brought, denied, followed, moved, oracle, points, probed, rng, shown_twice, twice, wrong_ids,
+    accused, brought, denied, followed, moved, oracle, points, probed, rng, twice, wrong_ids,
 };
 use super::{die_at, points_to_die_at};
 
@@ -67,16 +67,16 @@ fn a_crash_while_a_copy_learns_what_followed_its_orders_in_work_sends_none_of_it
 /// At each point since the first export was dropped.
 #[test]
 fn a_crash_while_exports_show_a_double_charge_tells_it_once_by_what_is_known() {
-    let (mut told, mut count) = (shown_twice::Story::default(), 0);
-    die_at(shown_twice::world(false, 1), &[], "no crash", |world| {
+    let (mut told, mut count) = (twice::Story::default(), 0);
+    die_at(twice::world(false, 1), &[], "no crash", |world| {
         told.live(world)?;
         count = points::passed();
         Ok(())
     });
     for point in points_to_die_at(told.before + 1..=count) {
-        let (power_cut, mut story) = (point % 2 == 0, shown_twice::Story::default());
+        let (power_cut, mut story) = (point % 2 == 0, twice::Story::default());
         let what = format!("power cut {power_cut}");
-        die_at(shown_twice::world(power_cut, 1), &[point], &what, |world| story.live(world));
+        die_at(twice::world(power_cut, 1), &[point], &what, |world| story.live(world));
     }
 }
 
@@ -133,8 +133,8 @@ fn a_crash_while_it_is_noted_that_a_doubt_waits_for_a_person_leaves_all_of_it_to
 #[test]
 fn a_crash_while_an_export_shows_a_double_charge_lets_nothing_be_sent_again() {
     die_within(|power_cut, kills| {
-        let mut story = twice::Story::default();
-        die_at(twice::world(power_cut, 1), kills, &format!("power cut {power_cut}"), |world| {
+        let mut story = accused::Story::default();
+        die_at(accused::world(power_cut, 1), kills, &format!("power cut {power_cut}"), |world| {
             story.live(world)
         });
         story.told

@@ -6,7 +6,7 @@
 //!
 //! - [`points`]: where a crash can come, and dying there. [`loss`]: what a power cut loses.
 //! - [`wire`]: the provider. [`files`]: what people drop. [`life`]: one process, from start to end.
-//! - [`clearing`], [`restored`], [`late`], [`empty`], [`turned`], [`twice`], [`shown_twice`], [`probed`], [`brought`],
+//! - [`clearing`], [`restored`], [`late`], [`empty`], [`turned`], [`twice`], [`accused`], [`probed`], [`brought`],
 //!   [`followed`], [`moved`], [`denied`], [`wrong_ids`]: stories of their own; [`story`]: what they have in common.
 //!   [`together`]: many worlds at once.
 //! - [`copies`]: the state directory copied, and put back.
@@ -24,6 +24,7 @@
 )]
 
 pub(crate) mod accounts;
+pub(crate) mod accused;
 pub(crate) mod brought;
 pub(crate) mod clearing;
 pub(crate) mod copies;
@@ -41,7 +42,6 @@ pub(crate) mod outbox;
 pub(crate) mod points;
 pub(crate) mod probed;
 pub(crate) mod restored;
-pub(crate) mod shown_twice;
 pub(crate) mod story;
 pub(crate) mod together;
 pub(crate) mod turned;

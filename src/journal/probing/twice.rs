@@ -39,12 +39,14 @@ pub(in super::super) fn charged_twice(
     forbid(tx, &account.unwrap_or_default(), n, &text, now)
 }
 
-/// Whether two attempts of ours are charged, or presumed to be, the later of which no person's word made.
+/// Whether two attempts of ours were taken, the later of which no person's word made: one is charged, or presumed to be, and
+/// the other too, or it was released or cleared on what a list or an export didn't have.
 fn by_our_doing(tx: &Tx<'_>, order: &Loaded) -> Result<bool, JournalError> {
     let found = tx.find(
         "SELECT 1 FROM attempts later JOIN attempts first ON first.order_id = later.order_id AND first.n < later.n \
-         WHERE later.order_id = ?1 AND later.verdict IN (0, 4) AND later.kind < 2 \
-         AND first.verdict IN (0, 4) AND first.kind < 2 AND (later.kind = 1 OR NOT EXISTS \
+         WHERE later.order_id = ?1 AND later.verdict IN (0, 4, 5, 7, 8) AND later.kind < 2 \
+         AND first.verdict IN (0, 4, 5, 7, 8) AND first.kind < 2 AND (later.verdict IN (0, 4) OR first.verdict IN (0, 4)) \
+         AND (later.kind = 1 OR NOT EXISTS \
          (SELECT 1 FROM events WHERE order_id = ?1 AND what = 'word' AND detail LIKE '% -> queued%')) LIMIT 1",
         [order.id.0],
         |_| Ok(()),

@@ -116,7 +116,11 @@ async fn a_double_charge_is_told_by_what_the_two_orders_came_to_and_stays_in_the
         assert_eq!(alarms, 1, "{ends:?}");
         assert!(text.contains(says) && text.contains(to_do), "{ends:?}: {text}");
         assert!(text.contains("The second charge stays presumed in the books"), "{text}");
-        assert_eq!(text.contains("this provider charges duplicates"), ends[0] != REJECTED, "{ends:?}: {text}");
+        assert_eq!(
+            text.contains("this provider charges duplicates"),
+            ends[0] != REJECTED,
+            "{ends:?}: {text}"
+        );
         assert_eq!(bench.presumed(order), 1, "{ends:?}");
     }
 }

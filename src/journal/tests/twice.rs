@@ -169,6 +169,23 @@ async fn an_export_that_shows_a_probe_paid_twice_says_so_too() {
 }
 
 #[tokio::test]
+async fn what_was_released_or_cleared_and_is_shown_after_all_says_so_too_but_not_what_a_word_released() {
+    for (verdict, shows) in [(5, true), (6, false), (7, true), (8, true)] {
+        let bench = Bench::new().await;
+        let (order, _) = bench.with_presumed_and_a_doubt().await;
+        let sql = format!("UPDATE attempts SET verdict = {verdict} WHERE order_id = {order} AND n = 1");
+        let now = bench.now();
+        let told = bench.journal.write(move |tx| {
+            tx.execute(&sql, [])?;
+            let order = super::super::orders::load(tx, order)?;
+            super::super::probing::charged_twice(tx, &order, "it was ordered twice", false, now)
+        });
+        told.await.unwrap();
+        assert_eq!((bench.double_charges(), bench.are_probes_unsafe().await), (1, shows), "{verdict}");
+    }
+}
+
+#[tokio::test]
 async fn an_answer_that_brings_a_second_id_says_so_too() {
     let bench = Bench::new().await;
     bench.doubts_to_probe(2).await;
