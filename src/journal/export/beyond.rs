@@ -5,7 +5,8 @@
 //! What a row shows of that stays as it is in the books, also where it ended rejected. An export has no ids: by its date
 //! alone a row is taken for an attempt's, and someone can have ordered the IMEI by hand in that time; what was given back can
 //! be turned later, and nobody asks after an order whose id isn't known; and what an export's credits say of a refund isn't
-//! known. So the books have a price too much where it was given back, never one too few.
+//! known. So the books have a price too much where it was given back, never one too few. What was taken as not ordered is in no
+//! sum: a listing, which tells ids, books it.
 
 use rusqlite::Connection;
 
