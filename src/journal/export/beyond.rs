@@ -5,7 +5,8 @@
 //! What a row shows of that stays as it is in the books, also where it ended rejected. An export has no ids: by its date
 //! alone a row is taken for an attempt's, and someone can have ordered the IMEI by hand in that time; what was given back can
 //! be turned later, and nobody asks after an order whose id isn't known; and what an export's credits say of a refund isn't
-//! known. So the books have a price too much until a listing or an export clears it, never one too few.
+//! known. So the books have a price too much where it was given back, never one too few. What was taken as not ordered is in no
+//! sum: a listing, which tells ids, books it.
 
 use rusqlite::Connection;
 
@@ -58,56 +59,81 @@ pub(in super::super) struct BeyondOurs {
     ends: Vec<ProviderStatus>,
 }
 
-/// Holds these rows against the charges of their key: all of one key, their dates placed. Of rows that can't all be ours the
-/// last ones are left over.
-fn held_against(connection: &Connection, rows: &[ExportRow], rules: &Rules) -> rusqlite::Result<BeyondOurs> {
-    let Some((service, imei)) = rows.first().and_then(ExportRow::key) else {
-        return Ok(BeyondOurs::default());
-    };
-    let of_key = (service.0, i64::try_from(imei.as_u64()).unwrap_or(0));
-    let (mut known, mut presumed, mut released) = (Vec::new(), Vec::new(), Vec::new());
-    let (mut surely, mut is_charged) = (Vec::new(), false);
-    // Two look-ups: an index serves each.
-    for current in ["current = 0", "current = 1"] {
-        let mut statement = connection.prepare_cached(&format!(
-            "SELECT claimed_at, ended_at, kind, verdict, via IS 'placed' \
-             FROM orders JOIN attempts ON attempts.order_id = orders.id \
-             LEFT JOIN charges ON charges.order_id = attempts.order_id AND charges.n = attempts.n \
-             WHERE service = ?1 AND imei = ?2 AND {current} AND (verdict IS NULL OR verdict IN (0, 3, 4, 5, 6, 7, 8))"
-        ))?;
-        let mut found = statement.query(of_key)?;
-        while let Some(row) = found.next()? {
-            let (ended, verdict): (Option<i64>, Option<i64>) = (row.get(1)?, row.get(3)?);
-            // One on the wire can still be executed.
-            let span = ended.and(span_of(row.get(0)?, ended, row.get(2)?, rules.quiet));
-            is_charged |= verdict == Some(Verdict::Taken.code());
-            match verdict {
-                Some(verdict) if verdict == Verdict::Presumed.code() => presumed.push(Place::Charge(span)),
-                Some(verdict) if verdict > Verdict::Presumed.code() => {
-                    released.extend(span.map(|span| Place::Charge(Some(span))));
-                }
-                _ => {
-                    known.push(Place::Charge(span));
-                    // Which attempt an id or a charge belongs to that was learned otherwise is never sure.
-                    surely.push(Place::Charge(span.filter(|_| matches!(row.get(4), Ok(true)))));
-                }
+/// What the rows of a key can be.
+#[derive(Default)]
+struct Places {
+    /// Charges in the books, and attempts that are still open.
+    known: Vec<Place>,
+    /// Likewise, each at any time where it isn't sure which attempt it belongs to.
+    surely: Vec<Place>,
+    presumed: Vec<Place>,
+    /// Attempts that were released or cleared.
+    released: Vec<Place>,
+    /// Orders that aren't ours.
+    elsewhere: Vec<Place>,
+    is_charged: bool,
+}
+
+impl Places {
+    fn of(connection: &Connection, row: &ExportRow, rules: &Rules) -> rusqlite::Result<Self> {
+        let mut places = Self::default();
+        let Some((service, imei)) = row.key() else { return Ok(places) };
+        // Two look-ups: an index serves each.
+        for current in ["current = 0", "current = 1"] {
+            let mut statement = connection.prepare_cached(&format!(
+                "SELECT claimed_at, ended_at, kind, verdict, via IS 'placed' \
+                 FROM orders JOIN attempts ON attempts.order_id = orders.id \
+                 LEFT JOIN charges ON charges.order_id = attempts.order_id AND charges.n = attempts.n \
+                 WHERE service = ?1 AND imei = ?2 AND {current} AND (verdict IS NULL OR verdict IN (0, 3, 4, 5, 6, 7, 8))"
+            ))?;
+            let mut found = statement.query((service.0, i64::try_from(imei.as_u64()).unwrap_or(0)))?;
+            while let Some(row) = found.next()? {
+                let ended: Option<i64> = row.get(1)?;
+                // One on the wire can still be executed.
+                let span = ended.and(span_of(row.get(0)?, ended, row.get(2)?, rules.quiet));
+                places.add(span, row.get(3)?, row.get(4)?);
+            }
+        }
+        let elsewhere = remembered(connection, service, imei)?;
+        places.elsewhere = elsewhere.into_iter().map(Place::Known).collect();
+        Ok(places)
+    }
+
+    /// An attempt with this verdict. `is_own`: its own answer told what it was charged as.
+    fn add(&mut self, span: Option<Span>, verdict: Option<i64>, is_own: bool) {
+        self.is_charged |= verdict == Some(Verdict::Taken.code());
+        match verdict {
+            Some(verdict) if verdict == Verdict::Presumed.code() => self.presumed.push(Place::Charge(span)),
+            Some(verdict) if verdict > Verdict::Presumed.code() => {
+                // What was entered on evidence alone, and taken back, can't be told from anyone's.
+                self.released.extend(span.map(|span| Place::Charge(Some(span))));
+            }
+            _ => {
+                self.known.push(Place::Charge(span));
+                self.surely.push(Place::Charge(span.filter(|_| is_own)));
             }
         }
     }
+}
+
+/// Holds these rows against the charges of their key: all of one key, their dates placed. Of rows that can't all be ours the
+/// last ones are left over.
+fn held_against(connection: &Connection, rows: &[ExportRow], rules: &Rules) -> rusqlite::Result<BeyondOurs> {
+    let Some(first) = rows.first() else { return Ok(BeyondOurs::default()) };
+    let Places { known, surely, presumed, released, elsewhere, is_charged } =
+        Places::of(connection, first, rules)?;
     let rows = one_each(rows);
-    let mut in_books: Vec<&Place> = known.iter().chain(&presumed).collect();
-    let elsewhere: Vec<Place> =
-        remembered(connection, service, imei)?.into_iter().map(Place::Known).collect();
-    in_books.extend(&elsewhere);
-    let left = left_over(&rows, &in_books);
-    let with_released: Vec<&Place> = in_books.iter().copied().chain(&released).collect();
-    let nobodys = left_over(&rows, &with_released);
-    let not_surely = left_over(&rows, &surely.iter().chain(&elsewhere).collect::<Vec<_>>());
-    let twice = match () {
-        () if !is_charged => None,
-        () if nobodys.len() < left.len() => Some(Twice::Released),
-        () if not_surely.len() > left.len() => Some(Twice::Presumed),
-        () => None,
+    let mut all: Vec<&Place> = known.iter().chain(&presumed).chain(&elsewhere).collect();
+    let left = left_over(&rows, &all);
+    all.extend(&released);
+    let nobodys = left_over(&rows, &all);
+    let all_sure: Vec<&Place> = surely.iter().chain(&elsewhere).collect();
+    let twice = if !is_charged {
+        None
+    } else if nobodys.len() < left.len() {
+        Some(Twice::Released)
+    } else {
+        (left_over(&rows, &all_sure).len() > left.len()).then_some(Twice::Presumed)
     };
     let is_ours = |row: &&&ExportRow| {
         nobodys.iter().all(|other| other.line != row.line) && elsewhere.iter().all(|place| !place.can_be(row))
