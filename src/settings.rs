@@ -65,6 +65,10 @@ pub const LISTS_FACT: &str = "lists";
 /// The account whose provider was found to list nothing, likewise.
 pub const LISTS_NOTHING_FACT: &str = "lists_nothing";
 
+/// The account whose provider refused to list any, when it was last asked. Each process asks anew: it is kept for those who
+/// can't ask.
+pub const REFUSES_TO_LIST_FACT: &str = "refuses_to_list";
+
 /// Whether the provider lists recent orders, by the configuration, or as it was found out; `None`: it isn't known.
 ///
 /// # Errors
@@ -77,6 +81,19 @@ pub fn can_list(view: &View, config: &Config) -> Result<Option<bool>, JournalErr
         ListRecent::Auto if is_of(LISTS_FACT)? => Some(true),
         ListRecent::Auto => is_of(LISTS_NOTHING_FACT)?.then_some(false),
     })
+}
+
+/// Likewise as far as the last answer told it, for whoever can't ask.
+///
+/// # Errors
+/// The journal can't be read.
+pub fn can_list_as_last_told(view: &View, config: &Config) -> Result<Option<bool>, JournalError> {
+    let known = can_list(view, config)?;
+    if known.is_some() {
+        return Ok(known);
+    }
+    let refuses = view.fact(REFUSES_TO_LIST_FACT)?;
+    Ok((refuses.as_ref() == Some(&config.provider.account)).then_some(false))
 }
 
 /// What waits to be sent for services that this configuration doesn't have, or for an answer of another account than its:

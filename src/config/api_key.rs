@@ -14,6 +14,8 @@ use super::Config;
 const QUOTES: [char; 6] = ['"', '\'', '`', '“', '”', '„'];
 /// Longer than any key.
 const KEY_BYTES_MAX: u64 = 4096;
+/// No key is so short: it is hidden wherever it stands in an answer, and what is short stands there by chance.
+const KEY_CHARACTERS_MIN: usize = 8;
 
 /// Why there is no API key. No variant holds any of the file's text. Each names the file that people write the key into,
 /// never systemd's copy of it.
@@ -163,6 +165,8 @@ fn check(key: &str, home: &Path) -> Result<SecretString, KeyError> {
         wrong("there is a space in it")
     } else if key.contains(char::is_control) {
         wrong("there is a control character in it")
+    } else if key.chars().count() < KEY_CHARACTERS_MIN {
+        wrong("it has less than 8 characters, as no key of the provider's has; write the whole of it")
     } else {
         Ok(SecretString::from(key.to_owned()))
     }
@@ -209,8 +213,8 @@ mod tests {
 
     #[test]
     fn the_key_is_read_from_beside_the_config_without_blanks_around_it() {
-        for text in ["K-1", "K-1\n", " \tK-1\r\n\n", "\u{feff}K-1"] {
-            assert_eq!(read(Some(text)), Ok("K-1".to_owned()), "{text:?}");
+        for text in ["KEY-0001", "KEY-0001\n", " \tKEY-0001\r\n\n", "\u{feff}KEY-0001"] {
+            assert_eq!(read(Some(text)), Ok("KEY-0001".to_owned()), "{text:?}");
         }
     }
 
@@ -225,6 +229,19 @@ mod tests {
     }
 
     #[test]
+    fn a_key_that_hides_what_stands_in_answers_by_chance_is_refused() {
+        for text in ["a", "Pending", "ÄÖÜ-007"] {
+            let error = read(Some(text)).unwrap_err();
+            assert!(
+                error.contains("/api-key must hold") && error.contains("less than 8 characters"),
+                "{error}"
+            );
+            assert!(!error.contains(text) || text == "a", "{error}");
+        }
+        assert_eq!(read(Some("12345678")), Ok("12345678".to_owned()));
+    }
+
+    #[test]
     fn an_empty_or_missing_key_says_where_it_belongs() {
         for key in [Some(""), Some(" \n"), None] {
             let error = read(key).unwrap_err();
@@ -235,7 +252,7 @@ mod tests {
     #[test]
     fn an_empty_credential_names_the_file_it_is_made_from() {
         let (dir, credentials) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        let config = config_in(dir.path(), Some("K-1"));
+        let config = config_in(dir.path(), Some("KEY-0001"));
         fs::write(credentials.path().join("api-key"), "").unwrap();
         let error = read_api_key_with(&config, Some(credentials.path())).unwrap_err().to_string();
         assert!(error.contains(&dir.path().join("api-key").display().to_string()), "{error}");
@@ -249,7 +266,7 @@ mod tests {
             // As the unit hands it over where there is no file.
             (Some("\n"), None, "there is no API key at"),
             (None, None, "there is no API key at"),
-            (None, Some("K-1"), "the unit needs LoadCredential=api-key:"),
+            (None, Some("KEY-0001"), "the unit needs LoadCredential=api-key:"),
         ] {
             let (dir, credentials) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
             let config = config_in(dir.path(), theirs);
@@ -263,7 +280,8 @@ mod tests {
         }
         let dir = tempfile::tempdir().unwrap();
         let hidden = Some(Path::new("/nonexistent/credentials"));
-        let error = read_api_key_with(&config_in(dir.path(), Some("K-1")), hidden).unwrap_err().to_string();
+        let error =
+            read_api_key_with(&config_in(dir.path(), Some("KEY-0001")), hidden).unwrap_err().to_string();
         assert!(error.contains(&dir.path().join("api-key").display().to_string()), "{error}");
         assert!(!error.contains("/nonexistent"), "{error}");
     }
@@ -279,7 +297,7 @@ mod tests {
         fs::write(&key, "").unwrap();
         let mine = fs::metadata(&key).unwrap().uid() != 0;
         assert!(mine || said(true).contains("still empty"), "{}", said(true));
-        fs::write(&key, "K-1").unwrap();
+        fs::write(&key, "KEY-0001").unwrap();
         assert!(mine || said(true).contains("run this as root"), "{}", said(true));
         assert!(said(false).contains("can't be read"), "{}", said(false));
     }
@@ -287,7 +305,7 @@ mod tests {
     #[test]
     fn a_credentials_directory_that_cannot_be_entered_is_told_apart() {
         let dir = tempfile::tempdir().unwrap();
-        let config = config_in(dir.path(), Some("K-1"));
+        let config = config_in(dir.path(), Some("KEY-0001"));
         let hidden = read_api_key_with(&config, Some(Path::new("/nonexistent/credentials")));
         assert!(matches!(hidden, Err(KeyError::Hidden { .. })));
     }
@@ -297,10 +315,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mut config = config_in(dir.path(), None);
         let named = dir.path().join("named");
-        fs::write(&named, "K-2").unwrap();
+        fs::write(&named, "KEY-0002").unwrap();
         config.provider.api_key_file = Some(named);
         let key = read_api_key_with(&config, Some(Path::new("/nonexistent"))).unwrap();
-        assert_eq!(key.expose_secret(), "K-2");
-        assert!(!format!("{key:?}").contains("K-2"));
+        assert_eq!(key.expose_secret(), "KEY-0002");
+        assert!(!format!("{key:?}").contains("KEY-0002"));
     }
 }

@@ -13,7 +13,7 @@ use super::wake::Rung;
 use super::{Journal, JournalError};
 use crate::gate::Scope;
 use crate::order::{Alarm, Answer, Effect, Event, KeyFacts, PauseReason, State};
-use crate::types::{NotTaken, OrderId, Placed, ProviderOrderId, Reply, Timestamp, Unclear};
+use crate::types::{NotTaken, Placed, ProviderOrderId, Reply, Timestamp, Unclear};
 
 /// What recording an answer did.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -153,10 +153,10 @@ const fn passes(outcome: &Placed) -> bool {
 fn distrust(tx: &Tx<'_>, order: &Loaded, outcome: &Placed, now: Timestamp) -> Result<Placed, JournalError> {
     let Placed::Taken(id) = outcome else { return Ok(outcome.clone()) };
     // Of a known order nothing is read: another one's id can't be entered for it, and it is recorded again.
-    let owner = if order.attempt.is_some() { None } else { owner(tx, order, *id)? };
+    let owner = if order.attempt.is_some() { None } else { orders::owner(tx, order.service, *id)? };
     match owner {
-        Some(owner) if owner != order.id.0 => {
-            let owner = books::shown(tx, &orders::load(tx, OrderId(owner))?)?;
+        Some(owner) if owner != order.id => {
+            let owner = books::shown(tx, &orders::load(tx, owner)?)?;
             let what = format!("the provider answered with order id {id}, which is that of {owner}");
             let text = format!(
                 "{what}, when {} was ordered: that answer isn't used, and the order is in doubt until imeid finds out whether \
@@ -188,21 +188,11 @@ fn late(
     tx.event(now, Some(order.id), None, "late answer", &format!("to attempt {}: {}", claim.n, telling.text))?;
     // A listing may have brought the id before its answer came: what is booked is known.
     if let Placed::Taken(id) = outcome
-        && owner(tx, order, *id)?.is_none()
+        && orders::owner(tx, order.service, *id)?.is_none()
     {
         orders::advance(tx, order, &Event::LateId(*id), now, &claim.rules, telling)?;
     }
     Ok(())
-}
-
-/// The order of ours that an id is booked for.
-fn owner(tx: &Tx<'_>, like: &Loaded, id: ProviderOrderId) -> Result<Option<i64>, JournalError> {
-    tx.find(
-        "SELECT charges.order_id FROM charges JOIN services ON services.account = charges.account \
-         WHERE services.id = ?1 AND charges.provider_id = ?2",
-        (like.service.0, books::provider_id(id)),
-        |row| row.get(0),
-    )
 }
 
 /// What is known of the key beside this order.

@@ -14,18 +14,20 @@ use super::JournalError;
 use super::codes::{ASSUMED, EVIDENCE, Verdict};
 use super::orders::{Loaded, Rules, Telling};
 use super::pause;
+use super::probing;
 use super::sums::Amounts;
 use super::tx::Tx;
 use super::wake::Rung;
 use crate::clock::local_day;
 use crate::gate::Scope;
-use crate::order::{Effect, Released, Source};
+use crate::order::{Alarm, Effect, Released, Source};
 use crate::schedule;
 use crate::types::{BatchId, Money, OrderId, ProviderOrderId, ServiceId, Timestamp};
 
 use alarms::alarm_text;
 pub(super) use alarms::{
-    alarm, alarm_about_batch, alarm_is_gone, alarm_without_order, enter_alarm, log_alarm, open_alarm, shown,
+    alarm, alarm_about_batch, alarm_is_gone, alarm_of_order_is_gone, alarm_without_order, enter_alarm,
+    log_alarm, open_alarm, shown,
 };
 pub(super) use attempts::AttemptRow;
 use attempts::{end_as_claimed, in_flight, oldest, set_verdict, source};
@@ -95,7 +97,11 @@ pub(super) fn apply(
         Effect::PauseService(reason) => {
             pause::set(tx, Scope::Service(order.service), *reason, telling.text, now)
         }
-        Effect::Alarm(name) => alarm(tx, now, *name, &alarm_text(*name, order), order),
+        Effect::Alarm(name @ Alarm::DoubleCharge) => {
+            let first_given_back = order.first_given_back;
+            probing::charged_twice(tx, order, &alarm_text(*name, order), first_given_back, now)
+        }
+        Effect::Alarm(name) => alarm(tx, now, *name, &alarm_text(*name, order), order).map(drop),
         Effect::ExpectRefund => refund(tx, order, now, "refund_due", 1),
         Effect::RefundReturned => refund(tx, order, now, "refund_void", -1),
         Effect::NameEarlier => name_earlier(tx, order),

@@ -269,6 +269,7 @@ impl<'a, 't> Judging<'a, 't> {
         let can_be = self.can_be(order, &same_imei)?;
         if !can_be.is_empty() {
             let ids: Vec<ProviderOrderId> = can_be.iter().map(|told| told.id).collect();
+            order.first_given_back = !self.stood_at_once(order, &ids);
             let text = format!("{ids:?}");
             let telling = Telling { what: "listed", text: &text, via: "listed", quiet: false };
             let moved = orders::advance(self.tx, order, &Event::Listed(ids), self.now, self.rules, &telling)?;

@@ -226,7 +226,7 @@ fn disprove(
         books::shown(tx, order)?,
         order.imei
     );
-    books::alarm(tx, now, Alarm::WrongAnswer, &text, order)
+    books::alarm(tx, now, Alarm::WrongAnswer, &text, order).map(drop)
 }
 
 fn ask_again(tx: &super::Tx<'_>, result: &PollResult) -> Result<(), JournalError> {

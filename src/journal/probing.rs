@@ -19,7 +19,7 @@
 //!
 //! With the alarm `duplicates` what is in doubt stays so, and waits for a person's word: once he has seen it the next one
 //! goes, and where that is refused the others follow by themselves. Else it is held when it is older than `probe_within`.
-//! Where the balance accuses (another alarm) it is held at once.
+//! Where the balance accuses, or an order is seen to have been charged twice (another alarm), it is held at once.
 //!
 //! Of n doubts of which k were taken, m probes miss all k with the chance C(n − m, k) / C(n, k), where duplicates are refused.
 //! Below one in ten it isn't believed. Where they are charged, each probe costs a second price with the chance k in n: about
@@ -35,8 +35,10 @@
 //! none was taken. A top-up of just the price of what was taken hides it.
 //!
 //! - [`weigh`]: what a look at the balance makes of one that was taken.
+//! - [`twice`]: what it shows that an order was charged twice.
 //! - [`words`]: what a person is told then.
 
+mod twice;
 mod weigh;
 mod words;
 
@@ -52,6 +54,7 @@ use crate::balance::Verdict;
 use crate::order::{Alarm, State};
 use crate::types::{Placed, Timestamp};
 
+pub(super) use twice::{ToldOf, charged_twice, stood_at_once};
 pub use weigh::{CantTell, Look, Weighed};
 pub use words::WAITS_FOR_WORD;
 
@@ -68,7 +71,8 @@ pub(super) enum Probing {
     Proven,
     /// The provider may charge duplicates: what is in doubt waits until the alarm about it is seen.
     Undecided,
-    /// The balance showed a charge that nothing explains: what is in doubt is held until the alarm about it is seen.
+    /// The balance showed a charge that nothing explains, or an order was charged twice: what is in doubt is held until the
+    /// alarm about it is seen.
     Unsafe,
 }
 
@@ -193,14 +197,15 @@ fn forget_first(tx: &Tx<'_>, account: &str) -> Result<(), JournalError> {
     Ok(())
 }
 
-/// A probe that was taken without a proof counts as one, and another may go.
+/// A probe that was taken without a proof counts as one, and another may go. One that is on its way goes on being noted.
 fn count_first(tx: &Tx<'_>, account: &str) -> Result<(), JournalError> {
     if let Probing::Spent(first) = alone(tx, account)? {
         let known = trial(tx, account)?;
         let since_ms = if known.missed == 0 { first.at_ms } else { known.since_ms };
         keep_trial(tx, account, &Trial { missed: known.missed.saturating_add(1), since_ms, ..known })?;
+        forget_first(tx, account)?;
     }
-    forget_first(tx, account)
+    Ok(())
 }
 
 /// Those that were counted before this balance was read say nothing of what is in doubt since, and count no more.
@@ -224,8 +229,13 @@ fn accuse(tx: &Tx<'_>, account: &str, name: Alarm, text: &str, now: Timestamp) -
         Some(n) => n,
         None => books::alarm_without_order(tx, now, name, text)?,
     };
+    forbid(tx, account, n, text, now)
+}
+
+/// No probe goes until a person has seen this alarm.
+fn forbid(tx: &Tx<'_>, account: &str, alarm: i64, text: &str, now: Timestamp) -> Result<(), JournalError> {
     tx.event(now, None, None, "probing", text)?;
-    tx.set_fact(&key(account), &n.to_string())?;
+    tx.set_fact(&key(account), &alarm.to_string())?;
     count_first(tx, account)?;
     tx.ring(super::wake::Rung::SETTLE);
     Ok(())

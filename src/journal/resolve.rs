@@ -1,7 +1,6 @@
 //! A person says what became of an order that is in doubt or held.
 
 use super::JournalError;
-use super::books;
 use super::export;
 use super::orders::{self, Loaded, Rules, Telling};
 use super::pause;
@@ -9,7 +8,7 @@ use super::requests::{Request, RequestAnswer};
 use super::rest;
 use super::tx::Tx;
 use crate::order::{Effect, Event, State, Word};
-use crate::types::{Imei, OrderId, ProviderOrderId, Timestamp};
+use crate::types::{Imei, ProviderOrderId, Timestamp};
 
 /// What the provider tells of an order id that a person names. A wrong one can't be taken back: another IMEI's would
 /// keep that one from its answer, one that isn't would stand in the books as a charge.
@@ -80,7 +79,7 @@ pub(super) fn order_id(
         return Ok(RequestAnswer::nothing(format!("{id} is no order id of the provider's")));
     }
     // One id, one order: a slip of the finger must not settle one IMEI with another's answer.
-    let owner = owner(tx, order, id)?;
+    let owner = orders::owner(tx, order.service, id)?;
     if let Some(owner) = owner
         && owner != order.id
     {
@@ -175,14 +174,4 @@ pub(super) fn told(effects: &[Effect]) -> Option<&'static str> {
 fn quiet_over(tx: &Tx<'_>, order: &Loaded, now: Timestamp, rules: &Rules) -> bool {
     let is_over = |since| rest::is_over(tx, order.id, since, order.rested_after, now, rules.quiet);
     order.life.state != State::Submitting && order.doubt_since.is_none_or(is_over)
-}
-
-/// The order of ours that an id is booked for.
-fn owner(tx: &Tx<'_>, like: &Loaded, id: ProviderOrderId) -> Result<Option<OrderId>, JournalError> {
-    tx.find(
-        "SELECT charges.order_id FROM charges JOIN services ON services.account = charges.account \
-         WHERE services.id = ?1 AND charges.provider_id = ?2",
-        (like.service.0, books::provider_id(id)),
-        |row| row.get(0).map(OrderId),
-    )
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::Settle;
 use crate::journal::JournalError;
 use crate::order::Alarm;
-use crate::settings::LISTS_NOTHING_FACT;
+use crate::settings::{LISTS_NOTHING_FACT, REFUSES_TO_LIST_FACT};
 use crate::types::{ProviderOrderId, ProviderStatus};
 
 /// So many empty lists in a row …
@@ -102,9 +102,24 @@ impl Settle {
         Ok(())
     }
 
+    /// It says that it lists none. Nothing is decided by what is kept of that.
+    pub(super) async fn refused_to_list(&self) -> Result<(), JournalError> {
+        if *self.can_list.borrow() != Some(false) {
+            self.journal.set_fact(REFUSES_TO_LIST_FACT, self.account()).await?;
+        }
+        self.found_out(Some(false));
+        Ok(())
+    }
+
     /// It lists orders after all.
     pub(super) async fn lists_after_all(&mut self) -> Result<(), JournalError> {
         self.empty = Empty::default();
+        if *self.can_list.borrow() != Some(true) {
+            let kept = self.journal.read(|view| view.fact(REFUSES_TO_LIST_FACT)).await?;
+            if kept.is_some_and(|account| account == self.account()) {
+                self.journal.set_fact(REFUSES_TO_LIST_FACT, String::new()).await?;
+            }
+        }
         if self.was_found_empty().await? {
             self.journal.set_fact(LISTS_NOTHING_FACT, String::new()).await?;
             self.journal.trouble_gone(Alarm::Listing, self.clock.now()).await?;

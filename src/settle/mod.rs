@@ -288,7 +288,7 @@ impl Settle {
                 // Any other failure, an unknown error text too, can pass; and who listed before does list.
                 let lists = *self.can_list.borrow() == Some(true);
                 if mode == ListRecent::Auto && error == CallError::InvalidOrderId && !lists {
-                    self.found_out(Some(false));
+                    self.refused_to_list().await?;
                     return self.nothing_waits_for_a_listing().await;
                 }
                 return self.failed_to_list(waits, &error.to_string(), failing::is_for_now(&error)).await;

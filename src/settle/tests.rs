@@ -4,8 +4,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use super::*;
-use crate::config;
-use crate::journal::{NewBatch, NewRow, OrderFor};
+use crate::config::{self, Config};
+use crate::journal::{NewBatch, NewRow, OrderFor, View};
 use crate::provider::{BoxFuture, PlaceOrder};
 use crate::submit::claim_request;
 use crate::types::{
@@ -140,6 +140,26 @@ async fn an_empty_listing_or_an_unknown_error_asks_for_no_probe() {
 }
 
 #[tokio::test]
+async fn that_it_refuses_to_list_is_kept_for_status_alone_until_it_lists() {
+    let bench = Bench::new().await;
+    let kept = || {
+        let of = |how: fn(&View, &Config) -> Result<Option<bool>, JournalError>| {
+            bench.journal.read_here(|view| how(view, &bench.settings.config)).unwrap()
+        };
+        [of(settings::can_list), of(settings::can_list_as_last_told)]
+    };
+    assert_eq!(kept(), [None, None]);
+    bench.look(Err(CallError::InvalidOrderId)).await;
+    assert_eq!(kept(), [None, Some(false)]);
+    assert_eq!(bench.look(Ok(Vec::new())).await.0, None, "the next process goes by its own answers");
+    assert_eq!(kept(), [None, Some(false)]);
+    bench.look(Ok(vec![told(1)])).await;
+    assert_eq!(kept(), [Some(true); 2]);
+    bench.journal.set_fact(LISTS_FACT, String::new()).await.unwrap();
+    assert_eq!(kept(), [None, None], "that is over");
+}
+
+#[tokio::test]
 async fn a_provider_that_listed_once_lists_after_a_restart_too() {
     let bench = Bench::new().await;
     assert_eq!(bench.look(Ok(vec![told(1)])).await, (Some(true), false));
@@ -149,7 +169,7 @@ async fn a_provider_that_listed_once_lists_after_a_restart_too() {
 impl Bench {
     /// The texts of the open alarms of this name.
     fn alarms(&self, name: &str) -> Vec<String> {
-        let alarms = self.journal.read_here(crate::journal::View::alarms).unwrap();
+        let alarms = self.journal.read_here(View::alarms).unwrap();
         alarms.into_iter().filter(|alarm| alarm.name == name).map(|alarm| alarm.text).collect()
     }
 }

@@ -58,7 +58,8 @@ pub(super) struct Terms {
 impl Terms {
     /// `config`: `None` where it has errors.
     pub(super) fn read(view: &View, config: Option<&Config>) -> Result<Self, JournalError> {
-        let can_list = config.map(|config| settings::can_list(view, config)).transpose()?.flatten();
+        let can_list =
+            config.map(|config| settings::can_list_as_last_told(view, config)).transpose()?.flatten();
         let known = config.map(|config| {
             let doubt = &config.in_doubt;
             (doubt.quiet, doubt.probe_within, doubt.policy)
@@ -96,7 +97,7 @@ impl Terms {
         match self.can_list {
             _ if !doubt.has_rested => WaitsFor::QuietPeriod,
             Some(false) if holds => WaitsFor::Hold,
-            // Only where the provider doesn't list, which the daemon may have found out without the journal.
+            // Only where the provider doesn't list.
             _ if doubt.waits_for_word => WaitsFor::Word,
             Some(false) => WaitsFor::Probe,
             _ if doubt.waits_for_newer() => WaitsFor::NewerOrders,

@@ -81,6 +81,10 @@ async fn what_is_presumed_is_told_beside_what_is_charged_and_not_in_it() {
     let text = text::text(&status);
     assert!(text.contains("Today    0.08 charged, 0.16 presumed, "), "{text}");
     assert!(text.contains("0.08, 0.16 presumed  "), "{text}");
+    assert!(
+        text.contains(" allowed (what is presumed counts too, until the provider's list or export"),
+        "{text}"
+    );
 }
 
 #[tokio::test]
@@ -188,6 +192,9 @@ async fn each_order_in_doubt_says_what_it_waits_for_and_until_when() {
     // Also where only the daemon found out, for itself, that nothing is listed.
     bench.journal.set_fact("lists_nothing", "another".to_owned()).await.unwrap();
     assert_eq!(waits(&bench.read(), 2), (WaitsFor::Word, Some(NOW.plus(hours(22)))));
+    assert_eq!(waits(&bench.read(), 1), (WaitsFor::Listing, held));
+    bench.journal.set_fact("refuses_to_list", "reseller".to_owned()).await.unwrap();
+    assert_eq!(waits(&bench.read(), 1), (WaitsFor::Probe, Some(NOW.plus(hours(22)))));
 }
 
 #[test]

@@ -228,6 +228,9 @@ fn figures(status: &Status) -> String {
         "\nToday    {} charged, {} presumed, {} in flight, {} in doubt{cap}",
         today.charged, today.presumed, today.in_flight, today.in_doubt
     );
+    if today.presumed > Money::ZERO && today.per_day.is_some() {
+        figures += " (what is presumed counts too, until the provider's list or export shows that it wasn't charged)";
+    }
     if today.refund_due > Money::ZERO {
         let _ = write!(figures, ", {} due back for rejected orders", today.refund_due);
     }

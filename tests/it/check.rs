@@ -50,6 +50,10 @@ fn a_missing_key_is_code_2_and_a_key_that_everyone_reads_a_warning() {
     ends(&place.run(&["check"]), 0, &["warning  API key: everyone", "chmod 600"]);
     std::fs::remove_file(place.path("api-key")).unwrap();
     ends(&place.run(&["check"]), 2, &["error    there is no API key at"]);
+    std::fs::write(place.path("api-key"), "k\n").unwrap();
+    for command in ["check", "run"] {
+        ends(&place.run(&[command]), 2, &["api-key must hold the API key alone", "less than 8 characters"]);
+    }
 }
 
 #[test]

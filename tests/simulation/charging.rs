@@ -265,6 +265,46 @@ fn where_duplicates_are_refused_and_probes_are_lost_nearly_every_world_finds_it_
     assert!(accused <= 3, "{accused} of 24");
 }
 
+/// Twelve doubts, a half of which were taken.
+fn half_were_taken(duplicates: Duplicates) -> World {
+    let mut world = begun(duplicates, true, 1);
+    world.may_pay_twice = if duplicates == Duplicates::Charge { 12 } else { 0 };
+    lose(&mut world, "drop-after=6x,drop-before=6x");
+    // The others are all sent before a quiet period is over.
+    pass_with(&mut world, Units::ALL, 40);
+    let sent = |state| count(&world, &format!("SELECT count(*) FROM orders WHERE state = {state}"));
+    assert_eq!((sent(0), sent(1), sent(2)), (0, 0, 12));
+    world
+}
+
+#[test]
+fn probes_that_never_come_show_nothing_however_many_they_are() {
+    let mut world = half_were_taken(Duplicates::Refuse);
+    faults(&world, "drop-before=100%");
+    pass_probes(&mut world, 8);
+    let (probes, waiting, held, alarms) = probes_doubts_held_alarms(&world, "duplicates");
+    assert!(probes >= 6 && alarms == 0, "{probes} probes that cost nothing, {alarms} alarms");
+    assert_eq!((waiting, held), (12 - probes / 2, probes / 2), "what was sent three times is held");
+    // The first that is refused shows it, and what is left follows.
+    faults(&world, "none");
+    pass_probes(&mut world, 8);
+    let (_, waiting, _, alarms) = probes_doubts_held_alarms(&world, "duplicates");
+    assert_eq!((waiting, alarms, paid_again(&world)), (0, 0, 0));
+    let proven = "SELECT count(*) FROM facts WHERE key = 'probing:reseller' AND value = 'refused'";
+    assert_eq!(count(&world, proven), 1);
+}
+
+#[test]
+fn probes_that_are_charged_and_whose_answers_are_lost_count_as_if_they_were_answered() {
+    let mut world = half_were_taken(Duplicates::Charge);
+    faults(&world, "drop-after=100%");
+    pass_probes(&mut world, 12);
+    let (probes, waiting, held, alarms) = probes_doubts_held_alarms(&world, "duplicates");
+    // Of twelve, six were taken: three that miss all of them are less likely than one in ten.
+    assert!(probes <= 3 && (1..=3).contains(&paid_again(&world)), "{probes} probes");
+    assert_eq!((waiting + held, alarms), (12, 1));
+}
+
 #[test]
 fn once_a_person_has_seen_the_alarm_a_refusal_lets_all_that_waited_go_by_itself() {
     let mut world = begun(Duplicates::Refuse, true, 1);

@@ -64,20 +64,20 @@ pub(in super::super) fn open_alarm(
     )
 }
 
-/// Puts an alarm where people see it until its cause is gone or someone has seen it.
+/// Puts an alarm where people see it until its cause is gone or someone has seen it. Gives its number.
 pub(in super::super) fn alarm(
     tx: &Tx<'_>,
     now: Timestamp,
     name: Alarm,
     text: &str,
     order: &Loaded,
-) -> Result<(), JournalError> {
+) -> Result<i64, JournalError> {
     log_alarm(tx, name, text);
     tx.execute(
         "INSERT INTO alarms (at, name, text, order_id, batch) VALUES (?1, ?2, ?3, ?4, ?5)",
         (now.millis(), name.as_str(), text, order.id.0, order.batch.0),
     )?;
-    Ok(())
+    Ok(tx.connection().last_insert_rowid())
 }
 
 /// An alarm about a batch as a whole.
@@ -122,6 +122,20 @@ pub(in super::super) fn alarm_is_gone(tx: &Tx<'_>, name: Alarm, now: Timestamp) 
     tx.execute(
         "UPDATE alarms SET gone_at = ?2 WHERE gone_at IS NULL AND acked_at IS NULL AND name = ?1",
         (name.as_str(), now.millis()),
+    )?;
+    Ok(())
+}
+
+/// Likewise of one about this order.
+pub(in super::super) fn alarm_of_order_is_gone(
+    tx: &Tx<'_>,
+    name: Alarm,
+    order: &Loaded,
+    now: Timestamp,
+) -> Result<(), JournalError> {
+    tx.execute(
+        "UPDATE alarms SET gone_at = ?3 WHERE gone_at IS NULL AND acked_at IS NULL AND name = ?1 AND order_id = ?2",
+        (name.as_str(), order.id.0, now.millis()),
     )?;
     Ok(())
 }

@@ -1,5 +1,7 @@
 //! The day's cap: a pause of its own, which begins and ends where the next order is claimed.
 
+use std::fmt::Write;
+
 use super::super::JournalError;
 use super::super::pause;
 use super::{Blocked, Claiming};
@@ -44,7 +46,7 @@ impl Claiming<'_, '_> {
         if self.has_room() && !backs_off {
             return pause::end(self.tx, Scope::All, PauseReason::Cap, self.now).map(drop);
         }
-        let now = self.cap_text();
+        let now = self.cap_text()?;
         if now != text {
             pause::reword(self.tx, Scope::All, PauseReason::Cap, &now)?;
         }
@@ -53,7 +55,7 @@ impl Claiming<'_, '_> {
 
     /// An order doesn't fit.
     pub(super) fn cap(&mut self) -> Result<bool, JournalError> {
-        let text = self.cap_text();
+        let text = self.cap_text()?;
         if !pause::reword(self.tx, Scope::All, PauseReason::Cap, &text)? {
             pause::set(self.tx, Scope::All, PauseReason::Cap, &text, self.now)?;
         }
@@ -62,8 +64,17 @@ impl Claiming<'_, '_> {
         Ok(false)
     }
 
-    fn cap_text(&self) -> String {
+    fn cap_text(&self) -> Result<String, JournalError> {
         let cap = self.request.per_day.unwrap_or(Money::ZERO);
-        format!("{} of {cap} a day are spent, in flight or in doubt", self.used)
+        let mut text = format!("{} of {cap} a day are spent, in flight or in doubt", self.used);
+        let sql = "SELECT presumed FROM totals WHERE scope = 'day' AND key = ?1";
+        let presumed = self.tx.find(sql, [self.request.day], |row| row.get(0).map(Money::from_micros))?;
+        if let Some(presumed) = presumed.filter(|presumed| *presumed > Money::ZERO) {
+            let _ = write!(
+                text,
+                ", {presumed} of it presumed until the provider's list or export shows that it wasn't charged"
+            );
+        }
+        Ok(text)
     }
 }

@@ -58,6 +58,11 @@ pub(super) fn take(
 }
 
 /// Enters what the original made: the newest order that is known here makes room for it.
+///
+/// It is one commit, as all that an export's rows of a key change is. But nothing hangs on it: one that has made room
+/// and has no successor is still the newest of its key, so that the same rows, read again from the export that lies there
+/// until its end, find it as they did before. Meanwhile the copy waits, no file is taken in, and whoever says `imeid resume`
+/// before the export is read goes on without what it tells, as he would with none of it entered.
 pub(super) fn enter(
     tx: &Tx<'_>,
     all: &[Loaded],

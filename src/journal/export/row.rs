@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::super::probing::{ToldOf, stood_at_once};
 use crate::types::{Imei, ProviderStatus, ServiceId};
 
 /// What an export's row says of the check beside its code.
@@ -94,4 +95,12 @@ pub(in super::super) fn one_each<'a>(rows: impl IntoIterator<Item = &'a ExportRo
         }
     }
     each
+}
+
+/// Whether each of these rows, all of one key, may have been given back before the next was ordered.
+pub(super) fn first_is_given_back<'a>(rows: impl IntoIterator<Item = &'a ExportRow>) -> bool {
+    let told =
+        |row: &ExportRow| ToldOf { rejected: row.status() == ProviderStatus::Rejected, place: row.placed };
+    let told: Vec<ToldOf> = one_each(rows).into_iter().map(told).collect();
+    !stood_at_once(&told)
 }

@@ -7,13 +7,15 @@
 //! not taken, begun when we knew of no id as high as this one. While that order still looks for its own id, or waits for
 //! an answer that may bring it, the order's doubt decides, and nothing is booked here.
 
-use crate::order::{Event, State};
-use crate::types::{ProviderOrder, ProviderOrderId, ServiceId};
+use std::collections::BTreeSet;
 
 use super::super::export::{is_taking, orders_of};
 use super::super::orders::{self, Loaded, Telling};
+use super::super::probing::{ToldOf, stood_at_once};
 use super::super::{JournalError, books};
 use super::Judging;
+use crate::order::{Event, State};
+use crate::types::{ProviderOrder, ProviderOrderId, ProviderStatus, ServiceId};
 
 /// Whether an attempt of an order was begun when we knew of no id as high, and isn't proven not to have been taken. Which
 /// of its attempts a booked id belongs to is never sure: those that are charged count too.
@@ -110,8 +112,23 @@ impl Judging<'_, '_> {
             None => id.to_string(),
         };
         let telling = Telling { what: "listed", text: &text, via: "listed", quiet: false };
+        order.first_given_back = !self.stood_at_once(&order, &[id]);
         orders::advance(self.tx, &mut order, &Event::LateId(id), self.now, self.rules, &telling)?;
         Ok(())
+    }
+
+    /// Whether, of these ids and the one that is known of an order, one was taken while another stood.
+    pub(super) fn stood_at_once(&self, order: &Loaded, ids: &[ProviderOrderId]) -> bool {
+        let told = |id: ProviderOrderId| {
+            let listed = self.listing.iter().find(|told| told.id == id);
+            let was_rejected = order.life.id == Some(id) && order.life.state == State::Rejected;
+            // Ids that don't rise tell nothing of what was first.
+            let place = (!self.ids_fall).then(|| (books::provider_id(id), books::provider_id(id)));
+            let rejected = was_rejected || listed.is_some_and(|told| told.status == ProviderStatus::Rejected);
+            ToldOf { rejected, place }
+        };
+        let all: BTreeSet<ProviderOrderId> = ids.iter().copied().chain(order.life.id).collect();
+        stood_at_once(&all.into_iter().map(told).collect::<Vec<_>>())
     }
 }
 

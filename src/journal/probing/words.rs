@@ -30,6 +30,11 @@ const AND_NOW: &str = "Nothing in doubt is sent again until a person has seen \
 pub const WAITS_FOR_WORD: &str = "the provider may charge duplicates, and sent again it could be paid twice: an alarm tells why \
      (imeid status), and imeid ack of it lets one be sent to find out";
 
+/// What an order that was charged twice shows, behind the words that say so.
+pub(super) const CHARGES_DUPLICATES: &str = "It was sent twice, as the first answer was lost, and not refused: this provider \
+     charges duplicates. What is in doubt is held from now on, and nothing of it is sent again until a person has seen this. \
+     Set policy = \"hold\" in [in_doubt] before imeid ack of this alarm";
+
 /// Why, and what mends it before the next one is sent.
 const fn of_what_cant_be_told(why: CantTell) -> (&'static str, &'static str) {
     match why {

@@ -25,10 +25,6 @@ impl Bench {
     }
 }
 
-fn unclear() -> Placed {
-    Placed::Unclear(Unclear { what: "timed out".into(), ids: vec![], retry_after: None })
-}
-
 #[tokio::test]
 async fn each_accounts_books_tell_of_its_own_orders_alone() {
     let mut bench = Bench::new().await;

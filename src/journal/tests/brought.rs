@@ -250,7 +250,7 @@ async fn the_result_of_what_only_the_original_made_anew_is_remembered_and_answer
     assert_eq!(turn(row.clone()).await, [TurnedBy::Remembered]);
     assert_eq!(bench.state(bench.current(0)), State::OrderedElsewhere);
     assert_ne!(bench.current(0), before);
-    assert_eq!(turn(row).await, [TurnedBy::NotOurs], "read again");
+    assert_eq!(turn(row).await, [TurnedBy::Remembered], "read again");
     assert!(!bench.said_of(Said::Retry, 0).await.done);
     bench.pass(QUIET);
     bench.said(Said::Resume, Target::Everything).await;
@@ -258,6 +258,35 @@ async fn the_result_of_what_only_the_original_made_anew_is_remembered_and_answer
     assert!(bench.claim(1).await.is_empty());
     assert_eq!(bench.tallies(batch), [(TallyState::Duplicate, Link::Earlier, 1)]);
     bench.check_books();
+}
+
+/// As if a crash had come between two commits of it.
+#[tokio::test]
+async fn what_made_room_and_has_no_successor_gets_it_when_the_export_is_read_again() {
+    let pictures = async |status: u8, is_split: bool| {
+        let (bench, _, since) = Bench::new().await.copy_of_rejected().await;
+        if is_split {
+            let made_room = "UPDATE orders SET current = 0";
+            bench.journal.write(move |tx| tx.execute_one("a test's order", made_room, [])).await.unwrap();
+            bench.recount();
+        }
+        let row = bench.row(0, status, since);
+        let sorted = bench.sort(vec![row.clone()]).await;
+        let (now, rules) = (bench.now(), (*bench.rules).clone());
+        match &sorted[..] {
+            [Sorted::Wanted(_)] => assert_eq!(bench.settle(vec![row]).await, [SettledBy::Settled]),
+            [Sorted::Turned(_)] => {
+                let turned = bench.journal.turn_by_export(vec![row], None, now, rules).await.unwrap();
+                assert_eq!(turned, [TurnedBy::Remembered]);
+            }
+            other => panic!("{other:?}"),
+        }
+        bench.check_books();
+        bench.picture()
+    };
+    for status in [PENDING, COMPLETED] {
+        assert_eq!(pictures(status, true).await, pictures(status, false).await, "{status}");
+    }
 }
 
 #[tokio::test]

@@ -28,11 +28,7 @@ impl Bench {
     pub(super) async fn doubt_one(&self) -> OrderId {
         let ticket = self.claim(1).await.pop().unwrap();
         let order = ticket.order().unwrap();
-        self.finish(
-            ticket,
-            Placed::Unclear(Unclear { what: "timed out".into(), ids: vec![], retry_after: None }),
-        )
-        .await;
+        self.finish(ticket, unclear()).await;
         order
     }
 

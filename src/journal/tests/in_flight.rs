@@ -29,10 +29,6 @@ impl Bench {
     }
 }
 
-fn unclear() -> Placed {
-    Placed::Unclear(Unclear { what: "timed out".into(), ids: vec![], retry_after: None })
-}
-
 #[tokio::test]
 async fn what_is_listed_while_a_call_hangs_is_looked_up_once_it_is_in_doubt() {
     let bench = Bench::new().await;

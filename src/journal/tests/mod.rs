@@ -4,15 +4,18 @@ mod accounts;
 mod again;
 mod anew;
 mod backup;
+mod beyond;
 mod brought;
 mod claims;
 mod cleared;
 mod doubts;
+mod elsewhere;
 mod exports;
 mod in_flight;
 mod intake;
 mod listings;
 mod mark;
+mod older_shown;
 mod pauses;
 mod plain;
 mod plans;
@@ -27,6 +30,8 @@ mod successor;
 mod sums;
 mod titles;
 mod turned;
+mod twice;
+mod weighed;
 mod words;
 mod writer;
 mod wrong_answers;
@@ -263,6 +268,11 @@ fn check_books(view: &View) {
         number("SELECT count(*) FROM rows"),
         "tallies"
     );
+}
+
+/// An answer that never came.
+fn unclear() -> Placed {
+    Placed::Unclear(Unclear { what: "timed out".into(), ids: vec![], retry_after: None })
 }
 
 fn imei(n: u32) -> Imei {

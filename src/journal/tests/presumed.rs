@@ -54,6 +54,8 @@ async fn a_charge_that_is_cleared_makes_room_under_the_cap_at_once() {
     let request = || ClaimRequest { per_day: PRICE.checked_mul(4), ..bench.request(9) };
     let claim = || async { bench.journal.begin_attempts(request(), bench.clock()).await.unwrap() };
     assert_eq!(claim().await.blocked, Some(Blocked::Cap));
+    let text = bench.journal.pauses().await.unwrap()[0].text.clone();
+    assert!(text.contains(", 0.08 of it presumed until"), "{text}");
     assert_eq!(claim().await.blocked, Some(Blocked::Paused));
     bench.pass(QUIET);
     let submit = &bench.journal.wakes().submit;

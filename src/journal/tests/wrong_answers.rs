@@ -28,6 +28,11 @@ impl Bench {
         alarms.remove(0)
     }
 
+    /// How many alarms nobody has seen whose cause isn't gone.
+    fn open_alarms(&self) -> usize {
+        self.journal.read_here(View::alarms).unwrap().len()
+    }
+
     fn charged(&self, order: OrderId) -> (i64, i64) {
         let column = |name: &str| self.number(&format!("SELECT {name} FROM orders WHERE id = {order}"));
         (column("charged"), column("named"))
@@ -65,7 +70,7 @@ async fn a_listing_then_gives_each_its_own_id_and_no_charge_is_added_or_lost() {
     assert_eq!((bench.owner(15), bench.owner(16)), (lost.0, wrong.0));
     assert_eq!((bench.charged(lost), bench.charged(wrong)), ((1, 1), (1, 1)));
     assert_eq!((bench.state(lost), bench.state(wrong)), (State::Ordered, State::Ordered));
-    assert_eq!(bench.double_charges(), 0);
+    assert_eq!((bench.double_charges(), bench.open_alarms()), (0, 0), "what the alarm told of is settled");
     bench.recount();
 }
 
@@ -78,11 +83,13 @@ async fn a_person_says_its_id_then_and_its_charge_stays_one() {
     bench.tell_of_another(wrong).await;
     assert!(!bench.said_of(Said::OrderId(10), 2).await.done, "that is another order's");
     assert!(!bench.said_of(Said::NotOrdered, 2).await.done, "it is paid");
+    assert_eq!(bench.open_alarms(), 1);
     assert!(bench.said_of(Said::OrderId(16), 2).await.done);
     assert_eq!(
         (bench.state(wrong), bench.owner(16), bench.charged(wrong)),
         (State::Ordered, wrong.0, (1, 1))
     );
+    assert_eq!(bench.open_alarms(), 0);
     assert!(bench.said_of(Said::OrderId(15), 1).await.done, "the id is free for the order whose it is");
 }
 
@@ -93,6 +100,16 @@ async fn an_export_settles_it_then_and_its_charge_stays_one() {
     bench.tell_of_another(wrong).await;
     bench.export(vec![bench.row(2, COMPLETED, bench.now())]).await;
     assert_eq!((bench.state(wrong), bench.charged(wrong)), (State::Completed, (1, 0)));
+    assert_eq!(bench.open_alarms(), 0);
+}
+
+#[tokio::test]
+async fn a_person_who_gives_it_up_needs_no_alarm_about_it_any_more() {
+    let bench = Bench::new().await;
+    let (_, wrong) = bench.with_wrong_id().await;
+    bench.tell_of_another(wrong).await;
+    assert!(bench.said_of(Said::Cancel, 2).await.done);
+    assert_eq!((bench.state(wrong), bench.open_alarms()), (State::Cancelled, 0));
 }
 
 #[tokio::test]
@@ -108,6 +125,36 @@ async fn an_answer_with_a_booked_id_is_told_with_both_orders_and_what_to_do() {
     let [first, second] = [0, 1].map(|n| imei(n).to_string());
     for words in [&first, "of stock", &second, "of more", "Nothing to do yet", "imeid resolve"] {
         assert!(alarm.text.contains(words), "{words}: {}", alarm.text);
+    }
+}
+
+#[tokio::test]
+async fn the_alarm_of_a_booked_id_stays_until_it_is_found_out_whether_that_order_was_taken() {
+    for how in ["not ordered", "listed", "held"] {
+        let bench = Bench::new().await;
+        bench.batch("stock", &[imei(0), imei(2)]).await;
+        bench.order_one(10).await;
+        bench.batch("more", &[imei(1)]).await;
+        // Another doubt, whose end is none of this one.
+        let other = bench.doubt_one().await;
+        let answered = bench.order_one(10).await;
+        bench.pass(QUIET);
+        let end = async |n, id| {
+            if how == "not ordered" {
+                bench.said_of(Said::NotOrdered, n).await;
+            } else {
+                let found = bench.told(id, imei(n), ProviderStatus::Pending);
+                bench.judge(vec![found, bench.told(10, imei(0), ProviderStatus::Completed)]).await;
+            }
+        };
+        end(2, 19).await;
+        assert_ne!(bench.state(other), State::InDoubt);
+        bench.tend_by(vec![answered], DoubtTerms { policy_hold: how == "held", ..bench.terms(false) }).await;
+        let state = if how == "held" { State::Held } else { State::InDoubt };
+        assert_eq!((bench.state(answered), bench.open_alarms()), (state, 1), "{how}");
+        end(1, 20).await;
+        let state = if how == "not ordered" { State::Queued } else { State::Ordered };
+        assert_eq!((bench.state(answered), bench.open_alarms()), (state, 0), "{how}");
     }
 }
 
