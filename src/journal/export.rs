@@ -12,7 +12,7 @@
 //!   rows of an IMEI beyond our orders of it.
 
 mod anew;
-mod beyond;
+pub(super) mod beyond;
 mod elsewhere;
 mod row;
 mod settle;
@@ -41,6 +41,8 @@ pub enum Sorted {
     Wanted(Box<ExportRow>),
     /// It is an order of ours that needs no settling. With an id, its attempt's beginning and end place the row's date.
     Ours(Option<(Timestamp, Timestamp)>),
+    /// Likewise, and an attempt of its IMEI may have been taken beside it: each of its rows tells something.
+    Loose,
     /// It shows an order of ours with another end than it came to.
     Turned(Box<ExportRow>),
     /// Of no order of ours: remembered with its result, now or before.
@@ -56,6 +58,8 @@ pub enum SettledBy {
     Settled,
     /// Kept until the order's answer is there.
     Kept,
+    /// It is an older order of ours, which needs no settling.
+    Ours,
     /// It can't be told whether it is this order's.
     Unmatched(Unmatched),
 }
@@ -154,6 +158,11 @@ const fn may_be_at_the_provider(order: &Loaded) -> bool {
     order.life.charged > 0 || order.life.unproven() > 0
 }
 
+/// Whether an attempt of an order may have been taken beside what is known of it.
+const fn has_loose_attempt(order: &Loaded) -> bool {
+    order.life.presumed > 0 || order.life.inferred > 0
+}
+
 /// Whether an export can still tell what became of an order.
 fn waits_for_evidence(order: &Loaded) -> bool {
     match order.life.state {
@@ -175,7 +184,7 @@ pub(super) fn sort(
     let Some(newest) = all.last() else {
         return remember(tx, row, service, imei, now, rules);
     };
-    if waits_for_evidence(newest) {
+    if waits_for_evidence(newest) || settle::stands_for_older(tx, &all)? {
         return Ok(Sorted::Wanted(Box::new(row.clone())));
     }
     if turned::may_turn(tx, &all, row.status())? {
@@ -188,6 +197,9 @@ pub(super) fn sort(
         return Ok(Sorted::Wanted(Box::new(row.clone())));
     }
     // An order of ours was, or may have been, taken for it: the row is that one's, whatever came after.
+    if all.iter().any(has_loose_attempt) {
+        return Ok(Sorted::Loose);
+    }
     if all.iter().any(may_be_at_the_provider) || newest.life.state == State::Ordered {
         return Ok(Sorted::Ours(if all.len() == 1 { witness(tx, newest)? } else { None }));
     }

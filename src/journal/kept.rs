@@ -77,15 +77,19 @@ fn use_rows(
             rows.push(serde_json::from_str(&text).map_err(|error| JournalError::Unknown(error.to_string()))?);
         }
     }
-    let mut wanted = Vec::new();
-    for row in &rows {
-        if let export::Sorted::Wanted(row) = export::sort(tx, row, now, rules)? {
-            wanted.push(*row);
+    let (mut wanted, mut ours) = (Vec::new(), Vec::new());
+    for row in rows {
+        match export::sort(tx, &row, now, rules)? {
+            export::Sorted::Wanted(row) => wanted.push(*row),
+            export::Sorted::Loose => ours.push(row),
+            _ => {}
         }
     }
     if !wanted.is_empty() {
         export::settle(tx, &wanted, now, rules)?;
     }
+    // It was sent, and what was sent before is shown: nobody looks at these rows again.
+    export::beyond::tell_twice(tx, &ours, now, rules)?;
     tx.execute("DELETE FROM kept_rows WHERE service = ?1 AND imei = ?2", (service, imei))?;
     Ok(true)
 }

@@ -123,7 +123,7 @@ impl View {
     }
 
     /// `error`, with the journal's name where it is damaged.
-    fn named(&self, error: rusqlite::Error) -> JournalError {
+    pub(super) fn named(&self, error: rusqlite::Error) -> JournalError {
         damage::name(JournalError::Sqlite(error), Path::new(self.connection.path().unwrap_or_default()))
     }
 

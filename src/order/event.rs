@@ -180,6 +180,9 @@ pub struct NoIdFacts {
 pub enum Exported {
     /// One row that can be this order's.
     One(ProviderStatus),
+    /// One row that can't be this order's, and can be an attempt's of an older order of its key, which a person had made anew
+    /// as this one: that attempt was taken as not ordered.
+    Older(ProviderStatus),
     /// Two or more.
     Several,
 }

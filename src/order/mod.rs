@@ -30,8 +30,9 @@
 //! | in_doubt | [`Event::Hold`] | held | still reserved |
 //! | ordered(no id) | [`Event::HoldNoId`] | held | still presumed |
 //! | in_doubt, ordered(no id), held, cancelled with something unproven, queued after a release | [`Event::Exported`] | completed, rejected, ordered(no id); two rows: held | as it says |
+//! | likewise, queued with nothing unproven | [`Exported::Older`], [`Exported::Several`] | likewise | charged as an older order's attempt was; its own stay presumed |
 //! | submitting | [`Event::Exported`] | stays | kept for its answer |
-//! | queued with nothing unproven, ordered_elsewhere | [`Event::Exported`], finished | ordered_elsewhere with its result | 0 |
+//! | queued with nothing unproven, ordered_elsewhere | [`Exported::One`], finished | ordered_elsewhere with its result | 0 |
 //! | ordered(id), held with an id | [`Event::Status`] | completed, rejected | a rejection's refund is expected |
 //! | ordered(id) | [`Event::GiveUp`] | held | charged, unanswered |
 //! | ordered(id), held with an id | [`Event::Disproved`] | held without an id; of several ids it keeps them | charged, without an id |

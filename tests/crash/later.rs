@@ -3,7 +3,9 @@
 
 use std::ops::RangeInclusive;
 
-use super::world::{accused, brought, moved, oracle, points, probed, rng, wrong_ids};
+use super::world::{
+    accused, brought, denied, followed, moved, oracle, points, probed, rng, twice, wrong_ids,
+};
 use super::{die_at, points_to_die_at};
 
 /// How often two crashes are tried.
@@ -50,6 +52,48 @@ fn a_crash_while_a_copy_learns_what_its_original_made_sends_none_of_it_again() {
         die_at(world, kills, &format!("power cut {power_cut}"), |world| story.live(world));
         story.passed
     });
+}
+
+/// Likewise.
+#[test]
+fn a_crash_while_a_copy_learns_what_followed_its_orders_in_work_sends_none_of_it_and_tells_it_once() {
+    die_everywhere(3, |power_cut, kills| {
+        let (mut story, world) = followed::Story::begin(power_cut, 1);
+        die_at(world, kills, &format!("power cut {power_cut}"), |world| story.live(world));
+        story.passed
+    });
+}
+
+/// At each point since the first export was dropped.
+#[test]
+fn a_crash_while_exports_show_a_double_charge_tells_it_once_by_what_is_known() {
+    let (mut told, mut count) = (twice::Story::default(), 0);
+    die_at(twice::world(false, 1), &[], "no crash", |world| {
+        told.live(world)?;
+        count = points::passed();
+        Ok(())
+    });
+    for point in points_to_die_at(told.before + 1..=count) {
+        let (power_cut, mut story) = (point % 2 == 0, twice::Story::default());
+        let what = format!("power cut {power_cut}");
+        die_at(twice::world(power_cut, 1), &[point], &what, |world| story.live(world));
+    }
+}
+
+/// At points since the first word.
+#[test]
+fn a_crash_around_an_export_of_what_was_denied_and_made_anew_sends_nothing_again() {
+    let (mut told, mut count) = (denied::Story::default(), 0);
+    die_at(denied::world(false, 1), &[], "no crash", |world| {
+        told.live(world)?;
+        count = points::passed();
+        Ok(())
+    });
+    for point in points_to_die_at((told.before + 1..=count).step_by(2)) {
+        let (power_cut, mut story) = (point % 4 == 0, denied::Story::default());
+        let what = format!("power cut {power_cut}");
+        die_at(denied::world(power_cut, 1), &[point], &what, |world| story.live(world));
+    }
 }
 
 #[test]

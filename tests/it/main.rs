@@ -45,6 +45,8 @@ mod pruned;
 #[cfg(test)]
 mod pulse;
 #[cfg(test)]
+mod put_back;
+#[cfg(test)]
 mod reconcile;
 #[cfg(test)]
 mod reuse;

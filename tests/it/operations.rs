@@ -9,7 +9,7 @@ use imeid::simulator::{Account, Change, Delay, Duplicates, Options, Share};
 use rstest::rstest;
 use rustix::process::Signal;
 
-use crate::commands::copy_files;
+use crate::put_back::copy_files;
 use crate::reconcile::{drop_export, export_of, exports_read};
 use crate::support::{Sim, Workplace, file_of, imei, status};
 

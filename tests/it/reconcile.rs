@@ -3,10 +3,10 @@
 use std::fs;
 use std::time::Duration;
 
-use imeid::simulator::{Change, Delay, Options, Share};
+use imeid::simulator::{Change, Delay, Duplicates, Options, Share};
 use imeid::types::Timestamp;
 
-use crate::support::{Sim, Workplace, file_of, imei};
+use crate::support::{Sim, Workplace, file_of, imei, status};
 
 const HEADER: &str =
     "SERVICE,IMEI NO.,CREDITS,STATUS,CODE,IMEI 2,CARRIER,SIMLOCK,MODEL,FMI,ORDER DATE,NOTES\r\n";
@@ -179,4 +179,43 @@ fn an_export_that_shows_another_end_turns_an_order_where_a_later_order_of_ours_i
     assert_eq!(settled.column("imeid_status"), ["completed", "rejected", "completed"]);
     place.until("it is read", |place| exports_read(place) == 2);
     assert!(!place.names("rejected").contains(&"late.csv.reason.txt".to_owned()));
+}
+
+#[test]
+fn an_export_that_shows_an_order_charged_twice_raises_the_alarm_once_and_has_nothing_unmatched() {
+    let sim = Sim::start(Options {
+        listing: false,
+        duplicates: Duplicates::Charge,
+        rejected: Share::from_ppm(0),
+        completion: Delay::Fixed(Duration::from_millis(100)),
+        ..Options::default()
+    });
+    let changes = [
+        ("provider", "list_recent = \"no\""),
+        ("provider", "shared_account = true"),
+        ("submit", "canary = 0"),
+        ("poll", "first_after = \"200ms\""),
+    ];
+    let mut place = Workplace::new(&sim.url(), &changes);
+    place.start();
+    place.drop_file("first.csv", &file_of((0..5).map(imei)));
+    place.result("first.results.csv");
+    // It is sent again as soon as its quiet period is over: by its date the second one can be either attempt's.
+    let rejected = Some(Share::from_ppm(1_000_000));
+    sim.change(&Change { faults: Some("drop-after=1x".parse().unwrap()), rejected, ..Change::default() });
+    place.drop_file("second.csv", &file_of([imei(5)]));
+    place.until("the first is taken", |_| sim.orders().len() == 6);
+    sim.change(&Change { rejected: Some(Share::from_ppm(0)), ..Change::default() });
+    let second = place.result("second.results.csv");
+    assert_eq!((second.column("imeid_status"), sim.ledger().charges), (vec!["completed"], 7));
+    for read in 1..=2 {
+        drop_export(&place, "export.csv", &export_of(&sim));
+        place.until("it is read", |place| exports_read(place) == read);
+        let alarms = status(&place)["alarms"].as_array().unwrap().clone();
+        let twice: Vec<_> = alarms.iter().filter(|alarm| alarm["name"] == "double_charge").collect();
+        assert_eq!(twice.len(), 1, "{alarms:?}");
+        let text = twice[0]["text"].as_str().unwrap();
+        assert!(text.contains(&imei(5)) && text.contains("1 completed and 1 rejected"), "{text}");
+        assert_eq!(place.names("rejected"), Vec::<String>::new());
+    }
 }

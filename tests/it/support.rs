@@ -323,16 +323,22 @@ pub(crate) fn status(place: &Workplace) -> serde_json::Value {
         .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&told.stderr)))
 }
 
+/// How often it is asked whether anything is queued: a process each time.
+const ASK_EVERY: Duration = Duration::from_millis(250);
+
 /// An order now and then once nothing is queued, as a day's work brings them, until a file is there: that an order is
 /// absent from a listing counts only beside a later one that is in it. Gives how many there were.
 pub(crate) fn orders_until(place: &mut Workplace, path: &str) -> u64 {
     let (path, mut n) = (place.path(path), 0);
     let mut next = Instant::now() + Duration::from_secs(2);
     place.until("the result is there", |place| {
-        if Instant::now() >= next && status(place)["orders"]["queued"] == 0 {
-            place.drop_file(&format!("later{n}.csv"), &file_of([imei(900_000 + n)]));
-            n += 1;
-            next = Instant::now() + Duration::from_secs(2);
+        if Instant::now() >= next {
+            next = Instant::now() + ASK_EVERY;
+            if status(place)["orders"]["queued"] == 0 {
+                place.drop_file(&format!("later{n}.csv"), &file_of([imei(900_000 + n)]));
+                n += 1;
+                next = Instant::now() + Duration::from_secs(2);
+            }
         }
         path.exists()
     });

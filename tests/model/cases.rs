@@ -170,6 +170,21 @@ fn generations() -> Vec<Case> {
         }),
         holds(given_up("again, given up and cancelled, charges, hold")),
         breaks(Setup { words: Words::Wrong, ..again("again, wrong words") }, &[Uncovered]),
+        // A wrong word, cancelled, and made anew: an export shows what was sent first.
+        breaks(
+            Setup {
+                words: Words::Wrong,
+                duplicates: Duplicates::Charges,
+                probe: false,
+                again: true,
+                finishes: true,
+                other: false,
+                ticks: 2,
+                budget: Budget { words: 3, exports: 1, ..Budget::default() },
+                ..Setup::new("again, wrong words, retried after a release, exports, charges, hold")
+            },
+            &[PaidTwice, Uncovered],
+        ),
         // A word that was wrong is listed when the answer has expired, and an order made since was not sent yet.
         breaks(
             Setup {

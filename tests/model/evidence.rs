@@ -260,6 +260,10 @@ pub(crate) fn export(ctx: &Ctx<'_>, world: &mut World, upto: u8) -> bool {
             continue;
         }
         let Some(known) = order.first_unproven() else {
+            if slot == A2 && stands_for_older(&before) {
+                older_is_shown(ctx, world, &view);
+                continue;
+            }
             not_ours(ctx, world, slot, &view.can_be(slot, 0));
             continue;
         };
@@ -282,6 +286,24 @@ pub(crate) fn export(ctx: &Ctx<'_>, world: &mut World, upto: u8) -> bool {
         }
     }
     true
+}
+
+/// Whether A was made anew, was never sent, and what was sent of it before was only taken as not ordered.
+fn stands_for_older(world: &World) -> bool {
+    let is_unsent =
+        world.order(A2).is_some_and(|newer| newer.life.state == State::Queued && newer.life.unproven() == 0);
+    is_unsent && world.order(A).is_some_and(|older| older.retried && older.life.inferred > 0)
+}
+
+/// Then it takes the row of what was sent before, and isn't sent.
+fn older_is_shown(ctx: &Ctx<'_>, world: &mut World, view: &View<'_>) {
+    let Some(known) = world.order(A).and_then(Tracked::first_unproven) else { return };
+    let exported = match view.can_be(A, known)[..] {
+        [] => return,
+        [(_, one)] => Exported::Older(one.status),
+        _ => Exported::Several,
+    };
+    world.must_tell(ctx, A2, &Event::Exported(exported));
 }
 
 /// A finished row of no order of ours answers an order that was never sent, or that was ordered elsewhere.

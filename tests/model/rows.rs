@@ -30,6 +30,7 @@ pub(crate) enum Kind {
     HoldNoId,
     ExportedOne,
     ExportedSeveral,
+    ExportedOlder,
     Pending,
     Completed,
     Rejected,
@@ -45,7 +46,7 @@ pub(crate) enum Kind {
 }
 
 /// Every kind of event.
-pub(crate) const KINDS: [Kind; 34] = [
+pub(crate) const KINDS: [Kind; 35] = [
     Kind::Claim,
     Kind::Probe,
     Kind::Taken,
@@ -68,6 +69,7 @@ pub(crate) const KINDS: [Kind; 34] = [
     Kind::HoldNoId,
     Kind::ExportedOne,
     Kind::ExportedSeveral,
+    Kind::ExportedOlder,
     Kind::Pending,
     Kind::Completed,
     Kind::Rejected,
@@ -137,6 +139,7 @@ pub(crate) fn kind(event: &Event) -> Kind {
         Event::HoldNoId(_) => Kind::HoldNoId,
         Event::Exported(Exported::One(_)) => Kind::ExportedOne,
         Event::Exported(Exported::Several) => Kind::ExportedSeveral,
+        Event::Exported(Exported::Older(_)) => Kind::ExportedOlder,
         Event::Status(ProviderStatus::Pending) => Kind::Pending,
         Event::Status(ProviderStatus::Completed) => Kind::Completed,
         Event::Status(ProviderStatus::Rejected) => Kind::Rejected,
@@ -267,6 +270,12 @@ pub(crate) const ROWS: &[Row] = {
             &[Completed, Rejected, OrderedNoId],
         ),
         row("two rows of an export", &[InDoubt, Held], &[K::ExportedSeveral], &[Held]),
+        row(
+            "an export of what was sent before it was made anew",
+            &[Queued],
+            &[K::ExportedOlder],
+            &[OrderedNoId, Completed],
+        ),
         row("an export while it is on its way", &[Submitting], &[K::ExportedOne], &[Submitting]),
         row(
             "an export of others' orders",

@@ -6,8 +6,9 @@
 //!
 //! - [`points`]: where a crash can come, and dying there. [`loss`]: what a power cut loses.
 //! - [`wire`]: the provider. [`files`]: what people drop. [`life`]: one process, from start to end.
-//! - [`clearing`], [`restored`], [`late`], [`empty`], [`turned`], [`accused`], [`probed`], [`brought`], [`moved`],
-//!   [`wrong_ids`]: stories of their own; [`story`]: what they have in common. [`together`]: many worlds at once.
+//! - [`clearing`], [`restored`], [`late`], [`empty`], [`turned`], [`twice`], [`accused`], [`probed`], [`brought`],
+//!   [`followed`], [`moved`], [`denied`], [`wrong_ids`]: stories of their own; [`story`]: what they have in common.
+//!   [`together`]: many worlds at once.
 //! - [`copies`]: the state directory copied, and put back.
 //! - [`accounts`]: another account of the provider's, and moving between the two.
 //! - [`exports`]: what the provider's website tells a person, dropped into `reconcile/`.
@@ -27,9 +28,11 @@ pub(crate) mod accused;
 pub(crate) mod brought;
 pub(crate) mod clearing;
 pub(crate) mod copies;
+pub(crate) mod denied;
 pub(crate) mod empty;
 pub(crate) mod exports;
 pub(crate) mod files;
+pub(crate) mod followed;
 pub(crate) mod late;
 pub(crate) mod life;
 pub(crate) mod loss;
@@ -42,6 +45,7 @@ pub(crate) mod restored;
 pub(crate) mod story;
 pub(crate) mod together;
 pub(crate) mod turned;
+pub(crate) mod twice;
 pub(crate) mod wire;
 pub(crate) mod words;
 pub(crate) mod wrong_ids;

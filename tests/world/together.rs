@@ -2,8 +2,39 @@
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
+
+/// How many are at work in this process, of all who ask for it: more of them than cores would only be in each other's way.
+static AT_WORK: Mutex<usize> = Mutex::new(0);
+static FREE: Condvar = Condvar::new();
+
+/// A place among those at work.
+struct Place;
+
+impl Place {
+    fn take() -> Self {
+        let mut taken =
+            FREE.wait_while(at_work(), |taken| *taken >= places()).unwrap_or_else(PoisonError::into_inner);
+        *taken += 1;
+        Self
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        *at_work() -= 1;
+        FREE.notify_one();
+    }
+}
+
+fn at_work() -> MutexGuard<'static, usize> {
+    AT_WORK.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn places() -> usize {
+    thread::available_parallelism().map_or(1, usize::from)
+}
 
 /// What is left to be done, and the first failure.
 struct Left<I> {
@@ -29,16 +60,18 @@ where
     let work_on = || {
         let mut done = Vec::new();
         while let Some((n, item)) = next() {
-            match catch_unwind(AssertUnwindSafe(|| work(item))) {
+            let place = Place::take();
+            let worked = catch_unwind(AssertUnwindSafe(|| work(item)));
+            drop(place);
+            match worked {
                 Ok(value) => done.push((n, value)),
                 Err(failure) => left().failure = Some(failure),
             }
         }
         done
     };
-    let workers = thread::available_parallelism().map_or(1, usize::from);
     let mut done: Vec<(usize, T)> = thread::scope(|scope| {
-        let workers: Vec<_> = (0..workers).map(|_| scope.spawn(work_on)).collect();
+        let workers: Vec<_> = (0..places()).map(|_| scope.spawn(work_on)).collect();
         workers.into_iter().flat_map(|worker| worker.join().unwrap()).collect()
     });
     if let Some(failure) = left().failure.take() {

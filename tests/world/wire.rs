@@ -4,60 +4,29 @@
 //! comes back later: as the simulator's XML, read by the provider's own parser, so that both are in the loop. Reading
 //! calls are answered at once.
 
+mod client;
+mod time;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use imeid::clock::Clock;
-use imeid::provider::{
-    Answer, BodyEnd, BoxFuture, PlaceOrder, Provider, read_account, read_orders, read_placed, read_services,
-};
+use imeid::provider::{Answer, BodyEnd, PlaceOrder, read_placed};
 use imeid::simulator::{
     Answer as Said, Call, Caller, Change, Entry, EntryKind, FaultKind, Model, Options, OrderLine, Plan,
     write_xml,
 };
 use imeid::types::{
-    AccountInfo, CallError, Imei, Money, NetworkId, NotTaken, Placed, ProviderOrder, ProviderOrderId,
-    ProviderService, Reply, Timestamp, Unclear,
+    CallError, Imei, Money, NetworkId, Placed, ProviderOrder, ProviderOrderId, Reply, Timestamp, Unclear,
 };
 use tokio::sync::oneshot;
+
+pub(crate) use client::Client;
+pub(crate) use time::Time;
 
 /// When the client gives up.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(120);
 const CALLER: Caller<'static> = Caller { user: "reseller", key: "key" };
-
-/// Virtual time: the world's own, which only goes on, and what the daemon's machine says it is.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Time {
-    now: Arc<AtomicI64>,
-    /// How far the machine's clock is off, milliseconds.
-    off: Arc<AtomicI64>,
-}
-
-impl Time {
-    pub(crate) fn now(&self) -> Timestamp {
-        Timestamp::from_millis(self.now.load(Ordering::Relaxed))
-    }
-
-    pub(crate) fn set(&self, now: Timestamp) {
-        self.now.store(now.millis(), Ordering::Relaxed);
-    }
-
-    /// The machine's clock jumps by this many milliseconds.
-    pub(crate) fn jump(&self, millis: i64) {
-        self.off.fetch_add(millis, Ordering::Relaxed);
-    }
-
-    /// What the daemon reads.
-    pub(crate) fn clock(&self) -> Clock {
-        let (time, real) = (self.clone(), self.clone());
-        let wall = move || {
-            Timestamp::from_millis(time.now.load(Ordering::Relaxed) + time.off.load(Ordering::Relaxed))
-        };
-        Clock::from_fns(wall, move || real.now().since(Timestamp::default()))
-    }
-}
 
 /// What happens to a paid call next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -391,59 +360,5 @@ impl Inner {
         };
         // Whoever asked may have given up.
         drop(caller.send(reply));
-    }
-}
-
-/// The client's end.
-pub(crate) struct Client(pub(crate) Arc<Wire>);
-
-impl Provider for Client {
-    fn place<'a>(&'a self, order: &'a PlaceOrder) -> BoxFuture<'a, Reply<Placed>> {
-        let sent = self.0.send(order);
-        Box::pin(async move {
-            let outcome = match sent {
-                Ok(answer) => match answer.await {
-                    Ok(reply) => return reply,
-                    Err(_) => {
-                        let what = "the connection broke".to_owned();
-                        Placed::Unclear(Unclear { what, ids: Vec::new(), retry_after: None })
-                    }
-                },
-                Err(why) => Placed::NotTaken(NotTaken::NotSent(why)),
-            };
-            Reply { outcome, http: None, body: Vec::new() }
-        })
-    }
-
-    fn orders<'a>(
-        &'a self,
-        ids: &'a [ProviderOrderId],
-    ) -> BoxFuture<'a, Result<Vec<ProviderOrder>, CallError>> {
-        let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
-        let answer = self.0.ask("getimeis", &[("orderIds", &ids.join(","))]);
-        Box::pin(async move {
-            let told = read_orders(&answer?)?;
-            self.0.count_asked(&told);
-            Ok(told)
-        })
-    }
-
-    fn recent(&self) -> BoxFuture<'_, Result<Vec<ProviderOrder>, CallError>> {
-        let answer = self.0.ask("getimeis", &[]);
-        Box::pin(async move { read_orders(&answer?) })
-    }
-
-    fn services(&self) -> BoxFuture<'_, Result<Vec<ProviderService>, CallError>> {
-        let answer = self.0.ask("imeiservices", &[]);
-        Box::pin(async move { read_services(&answer?) })
-    }
-
-    fn account(&self) -> BoxFuture<'_, Result<AccountInfo, CallError>> {
-        let answer = self.0.ask("accountinfo", &[]);
-        Box::pin(async move {
-            let account = read_account(&answer?)?;
-            let balance = account.balance.and_then(|balance| self.0.told_balance(balance));
-            Ok(AccountInfo { balance, ..account })
-        })
     }
 }

@@ -1,6 +1,6 @@
 //! Orders that are none of ours: the export tells of them and of their results, and nothing was paid by us.
 
-use rusqlite::OptionalExtension;
+use rusqlite::{Connection, OptionalExtension};
 use serde::{Deserialize, Serialize};
 
 use super::super::JournalError;
@@ -133,11 +133,41 @@ fn is_better(tx: &Tx<'_>, order: OrderId, row: &ExportRow) -> Result<bool, Journ
 }
 
 /// An export's cells with their date as a number, as `results.exported` keeps them.
-#[derive(Serialize, Deserialize)]
-struct Dated {
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Dated {
     #[serde(flatten)]
     cells: ExportedCells,
     told_at: Option<i64>,
+}
+
+impl Dated {
+    /// Whether this row of its key shows the same order: an export that is dropped again has it once more.
+    pub(super) fn is(&self, row: &ExportRow) -> bool {
+        self.told_at == row.told_at && (row.told_at.is_some() || self.cells == row.cells)
+    }
+}
+
+/// The orders of a key that aren't ours, as the exports that told of them last did.
+pub(super) fn remembered(
+    connection: &Connection,
+    service: ServiceId,
+    imei: Imei,
+) -> rusqlite::Result<Vec<Dated>> {
+    let mut all = Vec::new();
+    // Two look-ups: an index serves each.
+    for current in ["current = 0", "current = 1"] {
+        let mut statement = connection.prepare_cached(&format!(
+            "SELECT exported FROM orders JOIN results ON results.order_id = orders.id \
+             WHERE service = ?1 AND imei = ?2 AND {current} AND state = 9 AND exported IS NOT NULL"
+        ))?;
+        let of_key = (service.0, i64::try_from(imei.as_u64()).unwrap_or(0));
+        let found = statement.query_map(of_key, |row| row.get::<_, String>(0))?;
+        for exported in found {
+            // One that can't be read is known of no row.
+            all.extend(serde_json::from_str::<Dated>(&exported?).ok());
+        }
+    }
+    Ok(all)
 }
 
 pub(super) fn set_result(tx: &Tx<'_>, order: OrderId, row: &ExportRow) -> Result<(), JournalError> {

@@ -1,4 +1,15 @@
 //! Orders of ours that wait for evidence, settled by the rows that can be theirs.
+//!
+//! One that a person had made anew stands for those before it: what was sent of them and taken as not ordered can be shown by
+//! a row, and it takes that row. It can't be sent then: it would be paid on top. What became of the row of one that was
+//! never sent:
+//!
+//! | the newer order | then |
+//! |---|---|
+//! | queued, its file held or not | it has the row's charge and end, and isn't sent |
+//! | on its way | the row is kept for its answer |
+//! | in doubt, held, ordered without an id | it has the row's charge and end; what was sent of itself stays presumed |
+//! | ordered or held with an id, or ended | both were taken: the alarm `double_charge` ([`beyond`](super::beyond)) |
 
 use super::super::JournalError;
 use super::super::kept;
@@ -7,9 +18,12 @@ use super::super::restore;
 use super::super::tx::Tx;
 use super::elsewhere::set_result;
 use super::row::{ExportRow, first_is_given_back, one_each};
-use super::{SettledBy, Unmatched, anew, orders_of, waits_for_evidence};
+use super::{SettledBy, Unmatched, anew, beyond, orders_of, waits_for_evidence};
 use crate::order::{Event, Exported, State};
 use crate::types::{OrderId, ProviderStatus, Timestamp};
+
+/// Verdicts of attempts that may have been taken, or were.
+const MAY_BE: &str = "0, 3, 4, 5, 6, 7, 8";
 
 /// Settles the order of one key.
 pub(in super::super) fn settle(
@@ -27,18 +41,30 @@ pub(in super::super) fn settle(
     if anew::the_original_may_have_made_anew(tx, newest)? {
         return anew::take(tx, &all, rows, now, rules);
     }
-    if !waits_for_evidence(newest) {
+    let stands_for_older = stands_for_older(tx, &all)?;
+    if !waits_for_evidence(newest) && !stands_for_older {
         // Settled since by something better.
         return Ok(vec![SettledBy::Settled; rows.len()]);
     }
     let from = first_attempt(tx, newest, older)?;
+    let own_from = first_of(tx, newest.id, MAY_BE)?;
     let others = taken_by(tx, older)?;
     let mut judged: Vec<Option<Unmatched>> = rows.iter().map(|row| judge(row, from, &others)).collect();
     let own = one_each(rows.iter().zip(&judged).filter(|(_, why)| why.is_none()).map(|(row, _)| row));
     let mut order = newest.clone();
     match &own[..] {
         [] => {}
-        [one] => settle_by_one(tx, &mut order, one, now, rules)?,
+        [one] => {
+            let is_older = match own_from {
+                Some(own_from) => one.placed.is_some_and(|(_, latest)| latest < own_from),
+                None => stands_for_older,
+            };
+            if is_older && order.life.id.is_some() {
+                beyond::tell_twice(tx, rows, now, rules)?;
+            } else {
+                settle_by_one(tx, &mut order, one, is_older, now, rules)?;
+            }
+        }
         several => settle_by_several(tx, &mut order, several, now, rules)?,
     }
     // Two are booked: a person must look at it, whatever more there are.
@@ -47,7 +73,40 @@ pub(in super::super) fn settle(
     for (_, why) in rows.iter().zip(&mut judged).filter(|(row, _)| more.contains(&row.line)) {
         *why = Some(Unmatched::More);
     }
-    Ok(judged.into_iter().map(|why| why.map_or(SettledBy::Settled, SettledBy::Unmatched)).collect())
+    // Where none is the newest order's own, one of an older one's time can still be it.
+    let are_older_known = stands_for_older || !own.is_empty();
+    Ok(judged
+        .into_iter()
+        .map(|why| match why {
+            None => SettledBy::Settled,
+            Some(Unmatched::OlderOrder) if are_older_known => SettledBy::Ours,
+            Some(why) => SettledBy::Unmatched(why),
+        })
+        .collect())
+}
+
+/// Whether the newest of a key's orders was made anew by a person, was never sent, and what was sent of one before it was
+/// only taken as not ordered.
+pub(super) fn stands_for_older(tx: &Tx<'_>, all: &[Loaded]) -> Result<bool, JournalError> {
+    let Some((newest, older)) = all.split_last() else { return Ok(false) };
+    if newest.life.state != State::Queued || newest.life.unproven() > 0 {
+        return Ok(false);
+    }
+    for order in older.iter().filter(|order| order.retried) {
+        if order.life.inferred > 0 || first_of(tx, order.id, "8")?.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// When the first of an order's attempts with these verdicts began, but for those that were entered on evidence: when they
+/// began isn't known.
+fn first_of(tx: &Tx<'_>, order: OrderId, verdicts: &str) -> Result<Option<i64>, JournalError> {
+    let sql = format!(
+        "SELECT min(claimed_at) FROM attempts WHERE order_id = ?1 AND (kind <> 2 OR verdict = 3) AND verdict IN ({verdicts})"
+    );
+    Ok(tx.find(&sql, [order.0], |row| row.get(0))?.flatten())
 }
 
 fn keep_for_the_answer(
@@ -69,21 +128,10 @@ fn keep_for_the_answer(
 /// When the first attempt began that the export can be about: of those whose outcome isn't proven, and, where its answer
 /// never came, of the one that is charged. A charge that stands for the key's other orders began with theirs.
 fn first_attempt(tx: &Tx<'_>, newest: &Loaded, older: &[Loaded]) -> Result<Option<Timestamp>, JournalError> {
-    let mut first: Option<i64> = None;
-    let mut look = |order: OrderId, verdicts: &str| -> Result<(), JournalError> {
-        let sql = format!(
-            "SELECT min(claimed_at) FROM attempts WHERE order_id = ?1 AND (kind <> 2 OR verdict = 3) AND verdict IN ({verdicts})"
-        );
-        let found: Option<i64> = tx.find(&sql, [order.0], |row| row.get(0))?.flatten();
-        first = match (first, found) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
-        };
-        Ok(())
-    };
-    look(newest.id, "0, 3, 4, 5, 6, 7")?;
+    let mut first = first_of(tx, newest.id, "0, 3, 4, 5, 6, 7")?;
     for order in older {
-        look(order.id, "3, 4, 5, 6, 7")?;
+        let verdicts = if order.retried { "3, 4, 5, 6, 7, 8" } else { "3, 4, 5, 6, 7" };
+        first = first.into_iter().chain(first_of(tx, order.id, verdicts)?).min();
     }
     // The provider has it, and no attempt of this journal is known that it could be: one that was an older copy lacks it.
     let may_be_theirs = newest.life.presumed > 0 || newest.life.charged > newest.life.named;
@@ -122,6 +170,7 @@ fn settle_by_one(
     tx: &Tx<'_>,
     order: &mut Loaded,
     row: &ExportRow,
+    is_older: bool,
     now: Timestamp,
     rules: &Rules,
 ) -> Result<(), JournalError> {
@@ -131,7 +180,8 @@ fn settle_by_one(
     }
     let text = row.told();
     let telling = Telling { what: "exported", text: &text, via: "export", quiet: false };
-    let event = Event::Exported(Exported::One(row.status()));
+    let exported = if is_older { Exported::Older } else { Exported::One };
+    let event = Event::Exported(exported(row.status()));
     if orders::advance(tx, order, &event, now, rules, &telling)?.is_none() {
         return Ok(());
     }

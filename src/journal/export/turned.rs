@@ -33,7 +33,7 @@ pub enum TurnedBy {
     NoDate,
     /// It was ordered at another time than ours: by hand.
     NotOurs,
-    /// Likewise, and the original of an older copy can have made it: its result is remembered.
+    /// Likewise, and the original of an older copy can have made it: its result is remembered, now or before.
     Remembered,
 }
 
@@ -95,6 +95,9 @@ fn not_ours(tx: &Tx<'_>, row: &ExportRow, now: Timestamp, rules: &Rules) -> Resu
     let Some((service, imei)) = row.key() else { return Ok(TurnedBy::NotOurs) };
     let all = orders_of(tx, service, imei)?;
     let Some(newest) = all.last() else { return Ok(TurnedBy::NotOurs) };
+    if elsewhere::remembered(tx.connection(), service, imei)?.iter().any(|known| known.is(row)) {
+        return Ok(TurnedBy::Remembered);
+    }
     if !row.status().has_ended() || !anew::the_original_may_have_made_anew(tx, newest)? {
         return Ok(TurnedBy::NotOurs);
     }

@@ -250,7 +250,7 @@ async fn the_result_of_what_only_the_original_made_anew_is_remembered_and_answer
     assert_eq!(turn(row.clone()).await, [TurnedBy::Remembered]);
     assert_eq!(bench.state(bench.current(0)), State::OrderedElsewhere);
     assert_ne!(bench.current(0), before);
-    assert_eq!(turn(row).await, [TurnedBy::NotOurs], "read again");
+    assert_eq!(turn(row).await, [TurnedBy::Remembered], "read again");
     assert!(!bench.said_of(Said::Retry, 0).await.done);
     bench.pass(QUIET);
     bench.said(Said::Resume, Target::Everything).await;

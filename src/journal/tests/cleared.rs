@@ -7,7 +7,7 @@ const PENDING: u8 = 1;
 
 impl Bench {
     /// When the last charge of this IMEI was ordered.
-    fn ordered(&self, n: u32) -> Timestamp {
+    pub(super) fn ordered(&self, n: u32) -> Timestamp {
         let sql = format!(
             "SELECT max(claimed_at) FROM attempts JOIN orders ON orders.id = order_id WHERE verdict = 0 AND imei = {}",
             imei(n)
@@ -54,25 +54,6 @@ async fn an_export_with_its_charge_alone_clears_what_is_presumed() {
     assert_eq!(bench.clear(bench.shown(&[0, 1, 2])).await, 1);
     assert_eq!((bench.state(order), bench.presumed(order)), (State::Ordered, 0));
     assert_eq!(bench.clear(bench.shown(&[0, 1, 2])).await, 0, "once");
-}
-
-#[tokio::test]
-async fn an_export_that_shows_what_is_presumed_is_told_of_once_as_a_double_charge() {
-    let bench = Bench::new().await;
-    bench.with_presumed().await;
-    let row = |line, at| ExportRow { line, ..bench.row(1, PENDING, at) };
-    let tell = async |rows: Vec<ExportRow>| {
-        bench.journal.beyond_ours(rows, bench.now(), (*bench.rules).clone()).await.unwrap()
-    };
-    let twice = || bench.number("SELECT count(*) FROM alarms WHERE name = 'double_charge'");
-    let charged = bench.ordered(1);
-    let presumed = bench.number("SELECT min(claimed_at) FROM attempts WHERE verdict = 4");
-    assert_eq!((tell(vec![row(2, charged)]).await.len(), twice()), (0, 0));
-    let both = vec![row(2, charged), row(3, Timestamp::from_millis(presumed))];
-    for _ in 0..2 {
-        assert_eq!((tell(both.clone()).await.len(), twice()), (0, 1));
-    }
-    bench.check_books();
 }
 
 #[tokio::test]

@@ -2,16 +2,20 @@
 
 mod accounts;
 mod again;
+mod anew;
 mod backup;
+mod beyond;
 mod brought;
 mod claims;
 mod cleared;
 mod doubts;
+mod elsewhere;
 mod exports;
 mod in_flight;
 mod intake;
 mod listings;
 mod mark;
+mod older_shown;
 mod pauses;
 mod plain;
 mod plans;

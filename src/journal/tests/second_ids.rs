@@ -4,7 +4,7 @@ use super::*;
 
 impl Bench {
     /// An older order of ours; a doubt that a person's word released, sent again and taken with id 20.
-    async fn with_released(&self) -> OrderId {
+    pub(super) async fn with_released(&self) -> OrderId {
         self.batch("stock", &imeis(2)).await;
         self.order_one(10).await;
         let order = self.doubt_one().await;

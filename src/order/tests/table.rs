@@ -140,6 +140,7 @@ fn events() -> Vec<(String, Event)> {
     }
     for status in [ProviderStatus::Pending, ProviderStatus::Completed, ProviderStatus::Rejected] {
         add(&format!("exported {status:?}"), Event::Exported(Exported::One(status)));
+        add(&format!("exported {status:?}, an older one's"), Event::Exported(Exported::Older(status)));
         add(&format!("status {status:?}"), Event::Status(status));
     }
     add("exported twice", Event::Exported(Exported::Several));

@@ -29,11 +29,13 @@ mod dates;
 mod fault;
 mod file;
 mod read;
+mod reading;
 mod reason;
 mod several;
 #[cfg(test)]
 mod tests;
 mod turned;
+mod whole;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -76,8 +76,7 @@ impl Kind {
             }
             Self::Order(Unmatched::More) => {
                 "Nothing is booked for them, and the provider's bill has them: look each IMEI up there, and compare it with what \
-                 \"imeid show\" has of it. They were ordered by hand, or taken twice, or are of an IMEI that was ordered again \
-                 within a few minutes, whose dates don't tell which is which: then \"imeid show\" has as many."
+                 \"imeid show\" has of it. They were ordered by hand, or taken twice."
             }
             Self::Order(_) => {
                 "Look the IMEI up at the provider, then say what became of it with \"imeid resolve\"."

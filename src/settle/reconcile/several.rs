@@ -10,7 +10,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use crate::journal::{ExportKey, ExportRow};
 
 use super::dates::Dates;
-use super::file::ROWS_OF_A_KEY;
+use super::reading::ROWS_OF_A_KEY;
 
 /// Rows of orders of ours that are looked at, at most: 32 MiB of hashes.
 const ROWS_MAX: usize = 2_000_000;
@@ -47,7 +47,7 @@ pub(super) struct Several {
     of_single_ones: bool,
     /// Lines that are there once more, word for word.
     repeated: u64,
-    /// The keys with several rows.
+    /// The keys whose rows are looked at: those with several.
     keys: BTreeSet<u64>,
     of_keys: BTreeMap<ExportKey, Vec<ExportRow>>,
 }
@@ -67,6 +67,12 @@ impl Several {
         }
     }
 
+    /// Likewise, and the rows of its key are looked at however many there are.
+    pub(super) fn add_to_look_at(&mut self, row: Hashes) {
+        self.add(row);
+        self.keys.insert(row.key);
+    }
+
     /// Finds the keys with several rows.
     pub(super) fn end_of_first_reading(&mut self) {
         let mut rows = std::mem::take(&mut self.rows);
@@ -76,11 +82,11 @@ impl Several {
         self.repeated = u64::try_from(before.saturating_sub(rows.len())).unwrap_or(u64::MAX);
         if self.of_single_ones {
             self.is_too_long |= rows.len() > SINGLE_ROWS_MAX;
-            self.keys = rows.iter().take(SINGLE_ROWS_MAX).map(|row| row.key).collect();
+            self.keys.extend(rows.iter().take(SINGLE_ROWS_MAX).map(|row| row.key));
             return;
         }
         let pairs = rows.iter().zip(rows.iter().skip(1));
-        self.keys = pairs.filter(|(row, next)| row.key == next.key).map(|(row, _)| row.key).collect();
+        self.keys.extend(pairs.filter(|(row, next)| row.key == next.key).map(|(row, _)| row.key));
     }
 
     /// What a person is told where not all of its rows are looked at.

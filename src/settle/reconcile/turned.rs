@@ -7,7 +7,7 @@ use crate::journal::{ExportKey, ExportRow};
 use crate::types::Timestamp;
 
 use super::dates::Dates;
-use super::file::ROWS_OF_A_KEY;
+use super::reading::ROWS_OF_A_KEY;
 
 /// What is gathered.
 #[derive(Default)]
