@@ -29,7 +29,8 @@ pub(in super::super) fn charged_twice(
     first_given_back: bool,
     now: Timestamp,
 ) -> Result<(), JournalError> {
-    if first_given_back || !by_our_doing(tx, order)? {
+    let shows_it = is_shown(tx, order)? || !first_given_back && by_our_doing(tx, order)?;
+    if !shows_it {
         return books::alarm(tx, now, Alarm::DoubleCharge, text, order).map(drop);
     }
     let text = format!("{text}. {}", words::CHARGES_DUPLICATES);
@@ -37,6 +38,17 @@ pub(in super::super) fn charged_twice(
     let account = "SELECT account FROM services WHERE id = ?1";
     let account: Option<String> = tx.find(account, [order.service.0], |row| row.get(0))?;
     forbid(tx, &account.unwrap_or_default(), n, &text, now)
+}
+
+/// Whether an alarm about this order said so already. Told again in other words, as by an export that has another end of one,
+/// it shows no less: the first stood when the second was there.
+fn is_shown(tx: &Tx<'_>, order: &Loaded) -> Result<bool, JournalError> {
+    let found = tx.find(
+        "SELECT 1 FROM alarms WHERE order_id = ?1 AND name = ?2 AND instr(text, ?3) > 0 LIMIT 1",
+        (order.id.0, Alarm::DoubleCharge.as_str(), words::CHARGES_DUPLICATES),
+        |_| Ok(()),
+    )?;
+    Ok(found.is_some())
 }
 
 /// Whether two attempts of ours were taken, the later of which no person's word made: one is charged, or presumed to be, and

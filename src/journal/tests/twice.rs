@@ -186,6 +186,23 @@ async fn what_was_released_or_cleared_and_is_shown_after_all_says_so_too_but_not
 }
 
 #[tokio::test]
+async fn what_was_shown_once_is_shown_by_the_same_order_in_other_words_too() {
+    let bench = Bench::new().await;
+    let (order, _) = bench.with_presumed_and_a_doubt().await;
+    let now = bench.now();
+    for (given_back, shows) in [(true, false), (false, true), (true, true)] {
+        let told = bench.journal.write(move |tx| {
+            let order = super::super::orders::load(tx, order)?;
+            super::super::probing::charged_twice(tx, &order, &format!("{given_back}"), given_back, now)
+        });
+        told.await.unwrap();
+        assert_eq!(bench.are_probes_unsafe().await, shows, "{given_back}");
+        bench.see_alarms().await;
+    }
+    assert_eq!((bench.double_charges(), bench.told_so()), (3, 2));
+}
+
+#[tokio::test]
 async fn an_answer_that_brings_a_second_id_says_so_too() {
     let bench = Bench::new().await;
     bench.doubts_to_probe(2).await;
