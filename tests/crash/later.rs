@@ -3,6 +3,7 @@
 
 use std::ops::RangeInclusive;
 
+use super::world::together::side_by_side;
 use super::world::{
     accused, brought, denied, followed, moved, oracle, points, probed, rng, twice, wrong_ids,
 };
@@ -13,17 +14,16 @@ const PAIRS: u64 = 6;
 
 /// Plays a story, dying at every `every`-th of its points (at all, where all are asked for), and at some pairs. `play`
 /// tells how many points there are.
-fn die_everywhere(every: usize, mut play: impl FnMut(bool, &[usize]) -> usize) {
+fn die_everywhere(every: usize, play: impl Fn(bool, &[usize]) -> usize + Sync) {
     let count = play(false, &[]);
-    let every = if std::env::var("IMEID_POINT").is_ok() { 1 } else { every };
-    for point in points_to_die_at((1..=count).step_by(every)) {
-        play(point % 2 == 0, &[point]);
-    }
-    for seed in (0..PAIRS).filter(|_| std::env::var("IMEID_POINT").is_err()) {
+    let is_asked_for = std::env::var("IMEID_POINT").is_ok();
+    let every = if is_asked_for { 1 } else { every };
+    side_by_side(points_to_die_at((1..=count).step_by(every)), |point| play(point % 2 == 0, &[point]));
+    side_by_side((0..PAIRS).filter(|_| !is_asked_for), |seed| {
         let mut rng = rng(seed);
         let first = rng.usize(1..=count);
-        play(rng.bool(), &[first, rng.usize(1..=(count - first).max(30))]);
-    }
+        play(rng.bool(), &[first, rng.usize(1..=(count - first).max(30))])
+    });
 }
 
 #[test]
@@ -73,11 +73,11 @@ fn a_crash_while_exports_show_a_double_charge_tells_it_once_by_what_is_known() {
         count = points::passed();
         Ok(())
     });
-    for point in points_to_die_at(told.before + 1..=count) {
+    side_by_side(points_to_die_at(told.before + 1..=count), |point| {
         let (power_cut, mut story) = (point % 2 == 0, twice::Story::default());
         let what = format!("power cut {power_cut}");
         die_at(twice::world(power_cut, 1), &[point], &what, |world| story.live(world));
-    }
+    });
 }
 
 /// At points since the first word.
@@ -89,11 +89,11 @@ fn a_crash_around_an_export_of_what_was_denied_and_made_anew_sends_nothing_again
         count = points::passed();
         Ok(())
     });
-    for point in points_to_die_at((told.before + 1..=count).step_by(2)) {
+    side_by_side(points_to_die_at((told.before + 1..=count).step_by(2)), |point| {
         let (power_cut, mut story) = (point % 4 == 0, denied::Story::default());
         let what = format!("power cut {power_cut}");
         die_at(denied::world(power_cut, 1), &[point], &what, |world| story.live(world));
-    }
+    });
 }
 
 #[test]
@@ -112,11 +112,10 @@ fn a_crash_around_a_changed_account_changes_nothing_of_the_other_ones_orders() {
 }
 
 /// Plays a story, dying at every point of one turn of it, which `play` tells.
-fn die_within(mut play: impl FnMut(bool, &[usize]) -> Option<RangeInclusive<usize>>) {
+fn die_within(play: impl Fn(bool, &[usize]) -> Option<RangeInclusive<usize>> + Sync) {
     let turn = play(false, &[]);
-    for point in points_to_die_at(turn.expect("what the story is about didn't happen")) {
-        play(point % 2 == 0, &[point]);
-    }
+    let points = points_to_die_at(turn.expect("what the story is about didn't happen"));
+    side_by_side(points, |point| play(point % 2 == 0, &[point]));
 }
 
 #[test]
