@@ -21,8 +21,12 @@ pub struct ReadExport {
 /// Since when one is being read, in unix milliseconds. A crash leaves it standing, for the next start reads on.
 const BEGUN: &str = "export_begun";
 
-/// Whether one was read to its end since then.
 pub(super) const READ_SINCE: &str = "SELECT 1 FROM exports WHERE at > ?1 LIMIT 1";
+
+/// Whether one was read to its end since then.
+pub(super) fn was_read_since(tx: &Tx<'_>, since: Timestamp) -> Result<bool, JournalError> {
+    Ok(tx.find(READ_SINCE, [since.millis()], |_| Ok(()))?.is_some())
+}
 
 impl View {
     /// Since when an export is being read; `None`: none is. After a crash it may be one that was taken away since.

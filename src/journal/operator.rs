@@ -111,7 +111,7 @@ fn go_on(
                 }
                 moved = true;
                 said.push(format!("no longer paused: {shown}"));
-                if pause.reason == PauseReason::OlderCopy && !was_export_read(tx, pause.since)? {
+                if pause.reason == PauseReason::OlderCopy && !exports::was_read_since(tx, pause.since)? {
                     said.push(format!("warning: {NO_EXPORT}"));
                 }
             }
@@ -140,10 +140,6 @@ const NO_EXPORT: &str = "no export of the provider's was read since that pause b
                          when the log tells of it (export read)";
 
 /// Whether one was read to its end since then.
-fn was_export_read(tx: &Tx<'_>, since: Timestamp) -> Result<bool, JournalError> {
-    Ok(tx.find(exports::READ_SINCE, [since.millis()], |_| Ok(()))?.is_some())
-}
-
 fn shown(tx: &Tx<'_>, pause: &Pause) -> Result<String, JournalError> {
     let scope = match pause.scope {
         Scope::All => "everything".to_owned(),

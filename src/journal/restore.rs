@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use super::balance;
 use super::books;
 use super::codes::ASSUMED;
+use super::exports;
 use super::orders::{self, COLUMNS, Rules, Telling};
 use super::pause;
 use super::start::{STARTS, counted};
@@ -278,6 +279,12 @@ pub(super) fn was_copy(tx: &Tx<'_>) -> Result<bool, JournalError> {
 pub(super) fn waits(tx: &Tx<'_>) -> Result<Option<String>, JournalError> {
     let sql = "SELECT text FROM pauses WHERE reason = ?1";
     tx.find(sql, [PauseReason::OlderCopy.as_str()], |row| row.get(0))
+}
+
+/// Whether it waits and no export was read since: what its original ordered isn't known.
+pub(super) fn lacks_export(tx: &Tx<'_>) -> Result<bool, JournalError> {
+    let waits = pause::list(tx)?.into_iter().find(|pause| pause.reason == PauseReason::OlderCopy);
+    waits.map_or(Ok(false), |pause| Ok(!exports::was_read_since(tx, pause.since)?))
 }
 
 /// The attempt that is taken as made began when the copy was made, not when that was found out: evidence from in

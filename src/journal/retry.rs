@@ -11,6 +11,7 @@ use super::export::successor;
 use super::orders::{self, Loaded, Rules};
 use super::requests::{Request, RequestAnswer, Said, keep_place};
 use super::resolve;
+use super::restore;
 use super::rows;
 use super::tx::Tx;
 use super::view::View;
@@ -174,6 +175,11 @@ fn anew(
     }
     if let Some(why) = closed_to_new_orders(tx, row.batch())? {
         return Ok(Err(why));
+    }
+    if restore::lacks_export(tx)? {
+        let why = "this journal is an older copy, and the provider may have an order of it that was made since: drop the \
+                   provider's export into reconcile and say it again once that is read (or say imeid resume, if there is none)";
+        return Ok(Err(why.to_owned()));
     }
     if successor::enter(tx, &old, now, rules)? {
         let why = "it was ordered anew already, before this copy of the journal was put back, as an export showed: imeid show \

@@ -206,6 +206,19 @@ impl Bench {
 }
 
 #[tokio::test]
+async fn what_a_copy_knows_as_given_back_is_not_made_anew_before_an_export_is_read() {
+    let (bench, ..) = Bench::new().await.copy_of_rejected().await;
+    let before = bench.current(0);
+    let said = bench.said_of(Said::Retry, 0).await;
+    assert!(!said.done && said.text.contains("older copy") && said.text.contains("reconcile"), "{said:?}");
+    assert_eq!(bench.current(0), before);
+    bench.read_an_export("7").await;
+    let said = bench.said_of(Said::Retry, 0).await;
+    assert!(said.done, "it shows nothing newer: {said:?}");
+    assert_ne!(bench.current(0), before);
+}
+
+#[tokio::test]
 async fn what_only_the_original_made_anew_and_is_not_finished_is_taken_for_ours_and_not_made_anew_again() {
     let (bench, ordered, since) = Bench::new().await.copy_of_rejected().await;
     let before = bench.current(0);
