@@ -225,11 +225,22 @@ fn accuse(tx: &Tx<'_>, account: &str, name: Alarm, text: &str, now: Timestamp) -
     if open.is_some_and(|n| known.as_deref() == Some(&n.to_string())) {
         return Ok(());
     }
+    // Each look finds the same until the balance can be held against a later one.
+    if open.is_none() && was_seen(tx, account, name, text)? {
+        return Ok(());
+    }
     let n = match open {
         Some(n) => n,
         None => books::alarm_without_order(tx, now, name, text)?,
     };
     forbid(tx, account, n, text, now)
+}
+
+/// Whether a person has seen an alarm with these words, which was this account's.
+fn was_seen(tx: &Tx<'_>, account: &str, name: Alarm, text: &str) -> Result<bool, JournalError> {
+    let seen = "SELECT 1 FROM alarms JOIN facts ON facts.key = ?3 AND CAST(facts.value AS INTEGER) >= alarms.n \
+                WHERE acked_at IS NOT NULL AND name = ?1 AND text = ?2 LIMIT 1";
+    Ok(tx.find(seen, (name.as_str(), text, key(account)), |_| Ok(()))?.is_some())
 }
 
 /// No probe goes until a person has seen this alarm.

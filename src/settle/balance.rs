@@ -187,7 +187,10 @@ impl Settle {
             Verdict::Twice(over) => (
                 Alarm::DoubleCharge,
                 format!(
-                    "since {since} {over} was charged for attempts beside a known id: the provider charges duplicates"
+                    "since {since} at least {over} was charged for orders that were sent twice, as their first answer was \
+                     lost: this provider charges duplicates. What is in doubt is held from now on, and nothing of it is sent \
+                     again until a person has seen this. Ask the provider to give it back: its export, dropped into reconcile, \
+                     shows which orders they are. Set policy = \"hold\" in [in_doubt] before imeid ack of this alarm"
                 ),
             ),
             Verdict::Silent | Verdict::AllTaken | Verdict::Contradicts => return Ok(()),

@@ -182,10 +182,18 @@ async fn after_the_balance_accused_no_probe_goes_until_a_person_has_seen_it() {
     assert_eq!(bench.state(doubt), State::Held);
     bench.journal.write(|tx| tx.execute("UPDATE alarms SET acked_at = 1", []).map(drop)).await.unwrap();
     assert!(!bench.journal.probes_are_unsafe("main".to_owned()).await.unwrap());
+    let accuse = async |text: &str| {
+        let (name, text) = (Alarm::Balance, text.to_owned());
+        bench.journal.balance_accuses("main".to_owned(), name, text, bench.now()).await.unwrap();
+        bench.journal.probes_are_unsafe("main".to_owned()).await.unwrap()
+    };
+    assert!(!accuse(&text).await, "the next look finds what he has seen");
     let next = bench.doubt_one().await;
     bench.pass(QUIET);
     bench.tend(vec![next]).await;
     assert!(bench.claim(1).await.pop().unwrap().is_first_probe());
+    assert!(accuse("the balance fell by 0.16 all the same").await, "more than he has seen");
+    assert_eq!(bench.number("SELECT count(*) FROM alarms"), 2);
 }
 
 #[tokio::test]
