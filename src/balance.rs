@@ -108,13 +108,15 @@ pub fn judge(baseline: &Baseline, books: &Books, balance: Money) -> Verdict {
     Verdict::Silent
 }
 
-/// Of all refunds that are due, at least so much isn't in this balance, at rest with nothing open. What came beside them, a
-/// top-up for one, makes it less; a charge that the books don't have makes it more.
+/// Of all refunds that are due, at least so much isn't in this balance. What came beside them, a top-up for one, makes it less;
+/// so does what is presumed or in doubt, and wasn't charged. A charge that the books don't have makes it more.
 #[must_use]
 pub fn refunds_missing(baseline: &Baseline, books: &Books, balance: Money) -> Money {
     let change = Change::since(baseline, books, balance);
     let due = baseline.refunds_missing.micros().saturating_add(change.refund_due).max(0);
-    let came = change.charged.saturating_add(change.without_id).saturating_sub(change.fell);
+    // All that can have been charged: a refund may have made up for it.
+    let charged = change.charged.saturating_add(change.without_id).saturating_add(change.beside_an_id.max(0));
+    let came = charged.saturating_add(change.reserved.max(0)).saturating_sub(change.fell);
     Money::from_micros(due.saturating_sub(came.max(0)).max(0))
 }
 
@@ -310,6 +312,17 @@ mod tests {
         assert_eq!([missing(1, 5), missing(1, 3), missing(1, 2)], [3, 1, 0], "those of before, a day later");
         assert_eq!(missing(1, -500), 0, "a top-up: it can't be told any more");
         assert_eq!(missing(0, 9), 2, "what else was charged is no refund");
+    }
+
+    #[test]
+    fn what_may_have_been_charged_beside_a_known_id_may_have_hidden_a_refund() {
+        let twice =
+            |books| refunds_missing(&baseline(), &since_then(books), prices(1000 - 5)).micros() / PRICE;
+        let sent_twice =
+            Books { charged: prices(5), presumed: prices(2), refund_due: prices(3), ..Books::default() };
+        assert_eq!(twice(sent_twice), 1, "of three two can have come, and two seconds been charged");
+        assert_eq!(twice(Books { presumed: Money::ZERO, reserved: prices(3), ..sent_twice }), 0, "or doubts");
+        assert_eq!(twice(Books { presumed: Money::ZERO, ..sent_twice }), 3);
     }
 
     #[test]
