@@ -89,7 +89,9 @@ fn answered_from_export(order: &ResultOrder) -> String {
         (true, true) => " The provider gave it back: its reason is in imeid_code.",
         (true, false) => " The provider gave it back and told no reason.",
     };
-    format!("Answered free from the provider's export: it was ordered before{when}, not by imeid.{outcome}")
+    format!(
+        "Answered free from the provider's export: it was ordered before{when}, by no order of this journal's.{outcome}"
+    )
 }
 
 /// The provider has it from an order of ours: what became of that one.
