@@ -3,7 +3,9 @@
 use serde::Serialize;
 
 use crate::config::{Config, DoubtPolicy};
+use crate::gate::Scope;
 use crate::journal::{Doubt, JournalError, View};
+use crate::order::PauseReason;
 use crate::schedule;
 use crate::settings;
 use crate::types::Timestamp;
@@ -53,6 +55,8 @@ pub enum WaitsFor {
 pub(super) struct Terms {
     can_list: Option<bool>,
     known: Option<(std::time::Duration, std::time::Duration, DoubtPolicy)>,
+    /// What keeps everything from being sent.
+    paused_by: Option<PauseReason>,
 }
 
 impl Terms {
@@ -64,7 +68,8 @@ impl Terms {
             let doubt = &config.in_doubt;
             (doubt.quiet, doubt.probe_within, doubt.policy)
         });
-        Ok(Self { can_list, known })
+        let all = view.pauses()?.into_iter().find(|pause| pause.scope == Scope::All);
+        Ok(Self { can_list, known, paused_by: all.map(|pause| pause.reason) })
     }
 
     /// What a doubt waits for.
@@ -80,9 +85,10 @@ impl Terms {
                 "the provider's export in reconcile/, or your imeid resolve: {}",
                 doubt.lacks.as_deref().unwrap_or_default()
             ),
-            WaitsFor::Probe => {
-                "its turn to be sent once more: a duplicate is refused free of charge".to_owned()
-            }
+            WaitsFor::Probe => match self.paused_by {
+                None => "its turn to be sent once more: nothing else settles it".to_owned(),
+                Some(reason) => format!("the end of the pause {}, to be sent once more", reason.as_str()),
+            },
             WaitsFor::Word => {
                 "you: the alarm duplicates says why it isn't sent once more, and what to do".to_owned()
             }

@@ -195,6 +195,10 @@ async fn each_order_in_doubt_says_what_it_waits_for_and_until_when() {
     assert_eq!(waits(&bench.read(), 1), (WaitsFor::Listing, held));
     bench.journal.set_fact("refuses_to_list", "reseller".to_owned()).await.unwrap();
     assert_eq!(waits(&bench.read(), 1), (WaitsFor::Probe, Some(NOW.plus(hours(22)))));
+    assert!(text::text(&bench.read()).contains("waits for its turn to be sent once more"));
+    bench.journal.pause(Scope::All, PauseReason::Cap, "the cap".to_owned(), NOW).await.unwrap();
+    let text = text::text(&bench.read());
+    assert!(text.contains("waits for the end of the pause cap, to be sent once more"), "{text}");
 }
 
 #[test]
