@@ -18,6 +18,7 @@ mod row;
 mod settle;
 pub(super) mod successor;
 mod turned;
+mod unsent;
 
 use super::JournalError;
 use super::orders::{self, COLUMNS, Loaded, Rules};

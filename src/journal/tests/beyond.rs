@@ -6,7 +6,7 @@ use crate::order::{Absence, Event};
 
 impl Bench {
     /// Which of these rows are beyond our orders of their IMEI.
-    async fn beyond(&self, rows: &[ExportRow]) -> Vec<u64> {
+    pub(super) async fn beyond(&self, rows: &[ExportRow]) -> Vec<u64> {
         let beyond =
             self.journal.beyond_ours(rows.to_vec(), self.now(), (*self.rules).clone()).await.unwrap();
         self.check_books();

@@ -44,6 +44,42 @@ async fn a_queued_order_that_someone_had_ordered_by_hand_is_answered_and_not_sen
 }
 
 #[tokio::test]
+async fn what_someone_ordered_since_ours_was_given_back_answers_what_was_made_anew_and_not_sent() {
+    let begin = async |is_made_anew: bool| {
+        let bench = Bench::new().await;
+        bench.batch("stock", &imeis(1)).await;
+        let sent = bench.now();
+        let order = bench.order_one(10).await;
+        bench.reject(order, 10, 0).await;
+        bench.pass(QUIET * 2);
+        if is_made_anew {
+            assert!(bench.said_of(Said::Retry, 0).await.done);
+        }
+        (bench, sent)
+    };
+    let answered = async |bench: &Bench, row: ExportRow| {
+        let beyond = bench.beyond(std::slice::from_ref(&row)).await;
+        assert_eq!(beyond, [row.line], "it is ours");
+        let line = bench.journal.answer_unsent(vec![row], bench.now(), (*bench.rules).clone()).await.unwrap();
+        bench.check_books();
+        line.is_some()
+    };
+    let (bench, sent) = begin(true).await;
+    let earlier = Timestamp::from_millis(sent.millis() - 60_000);
+    for (status, at) in [(REJECTED, bench.now()), (PENDING, bench.now()), (COMPLETED, earlier)] {
+        assert!(!answered(&bench, bench.row(0, status, at)).await, "{status} at {at}");
+    }
+    assert_eq!(bench.state(bench.current(0)), State::Queued);
+    let row = bench.row(0, COMPLETED, bench.now());
+    assert!(answered(&bench, row.clone()).await);
+    assert_eq!(bench.state(bench.current(0)), State::OrderedElsewhere);
+    assert!(bench.claim(9).await.is_empty(), "it is paid for");
+    assert!(bench.beyond(&[row]).await.is_empty(), "read again it is known");
+    let (bench, _) = begin(false).await;
+    assert!(!answered(&bench, bench.row(0, COMPLETED, bench.now())).await, "nothing waits for it");
+}
+
+#[tokio::test]
 async fn an_order_that_the_provider_had_already_gets_its_answer_from_the_export() {
     let bench = Bench::new().await;
     let batch = bench.batch("stock", &imeis(1)).await;

@@ -92,6 +92,11 @@ impl Work {
                 continue;
             }
             rows.retain(|row| beyond.contains(&row.line));
+            if let Some(answer) = self.journal.answer_unsent(rows.clone(), now, (**rules).clone()).await? {
+                beyond.retain(|line| *line != answer);
+                reading.counts.ours = reading.counts.ours.saturating_sub(1);
+                reading.counts.remembered = reading.counts.remembered.saturating_add(1);
+            }
             let kept = self.journal.keep_successor(rows, self.clock.now(), (**rules).clone()).await?;
             for line in beyond {
                 reading.counts.ours = reading.counts.ours.saturating_sub(1);
