@@ -262,8 +262,7 @@ fn enter(
         [order.id.0],
         |row| row.get(0),
     )?;
-    let terms = rules.terms.get(&order.service).map_or(Money::ZERO, |terms| terms.price);
-    let price = last.map_or(terms, Money::from_micros);
+    let price = last.map_or_else(|| rules.price_of(order.service), Money::from_micros);
     let day = local_day(now);
     order.attempts = order.attempts.saturating_add(1);
     let known_id = known_id(tx, order.service)?;

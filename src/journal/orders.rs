@@ -34,6 +34,16 @@ pub struct Rules {
     pub terms: BTreeMap<ServiceId, ServiceTerms>,
 }
 
+impl Rules {
+    /// What an order of this service is taken to cost. Of one that isn't configured now, as under another account: as much as
+    /// the dearest that is, never too little.
+    pub(super) fn price_of(&self, service: ServiceId) -> Money {
+        let dearest = || self.terms.values().map(|terms| terms.price).max();
+        let configured = self.terms.get(&service).map(|terms| terms.price);
+        configured.or_else(dearest).unwrap_or(Money::ZERO)
+    }
+}
+
 /// What the configuration says about a service.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ServiceTerms {

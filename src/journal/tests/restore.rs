@@ -99,6 +99,21 @@ async fn a_copy_that_is_put_back_sends_nothing_of_what_it_knows_until_a_person_s
 }
 
 #[tokio::test]
+async fn what_a_copy_takes_as_made_keeps_its_price_though_its_service_is_not_configured_then() {
+    let bench = Bench::new().await;
+    bench.batch("stock", &imeis(2)).await;
+    let mut bench = bench.put_back().await;
+    let mut rules = (*bench.rules).clone();
+    let (_, terms) = rules.terms.pop_first().unwrap();
+    rules.terms.insert(ServiceId(99), terms);
+    bench.rules = Arc::new(rules);
+    assert_eq!(bench.start(None).await, Some(2));
+    let reserved = bench.number("SELECT sum(reserved) FROM totals WHERE scope = 'day'");
+    assert_eq!(reserved, 2 * PRICE.micros());
+    bench.check_books();
+}
+
+#[tokio::test]
 async fn a_journal_behind_its_stamp_is_an_older_copy_and_one_that_is_moved_is_not() {
     let bench = Bench::new().await;
     bench.batch("stock", &imeis(3)).await;
