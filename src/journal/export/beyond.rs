@@ -11,7 +11,7 @@
 use rusqlite::Connection;
 
 use super::super::cleared::{Span, span_of};
-use super::super::codes::Verdict;
+use super::super::codes::{ASSUMED, Verdict};
 use super::super::orders::{Loaded, Rules};
 use super::super::tx::Tx;
 use super::super::view::View;
@@ -88,10 +88,14 @@ impl Places {
             ))?;
             let mut found = statement.query((service.0, i64::try_from(imei.as_u64()).unwrap_or(0)))?;
             while let Some(row) = found.next()? {
-                let ended: Option<i64> = row.get(1)?;
+                let (ended, kind, verdict): (Option<i64>, i64, Option<i64>) =
+                    (row.get(1)?, row.get(2)?, row.get(3)?);
+                // One that an older copy was taken to have made began since the copy was made, if it did.
+                let is_denied = kind == ASSUMED && verdict > Some(Verdict::Presumed.code());
+                let kind = if is_denied { 0 } else { kind };
                 // One on the wire can still be executed.
-                let span = ended.and(span_of(row.get(0)?, ended, row.get(2)?, rules.quiet));
-                places.add(span, row.get(3)?, row.get(4)?);
+                let span = ended.and(span_of(row.get(0)?, ended, kind, rules.quiet));
+                places.add(span, verdict, row.get(4)?);
             }
         }
         let elsewhere = remembered(connection, service, imei)?;

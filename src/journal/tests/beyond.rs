@@ -126,6 +126,29 @@ async fn a_double_charge_is_told_by_what_the_two_orders_came_to_and_stays_in_the
 }
 
 #[tokio::test]
+async fn what_an_older_copy_denied_and_sent_is_told_of_once_an_export_shows_what_its_original_sent() {
+    let bench = Bench::new().await;
+    bench.batch("stock", &imeis(2)).await;
+    let bench = bench.put_back().await;
+    bench.pass(QUIET);
+    let sent_by_the_original = bench.now();
+    bench.pass(QUIET);
+    bench.start(None).await;
+    bench.pass(QUIET);
+    assert!(bench.said_of(Said::NotOrdered, 1).await.done);
+    assert!(bench.said(Said::Resume, Target::Everything).await.done);
+    let sent_again = bench.now();
+    bench.order_one(10).await;
+    bench.pass(QUIET);
+    let long_ago = bench.line(2, COMPLETED, Timestamp::from_millis(5));
+    assert_eq!(bench.beyond(&[long_ago, bench.line(3, COMPLETED, sent_again)]).await, [2]);
+    assert_eq!(bench.double_charges(), 0, "by hand, before the copy was made");
+    let rows = [bench.line(2, COMPLETED, sent_by_the_original), bench.line(3, COMPLETED, sent_again)];
+    bench.beyond(&rows).await;
+    assert_eq!(bench.double_charges(), 1);
+}
+
+#[tokio::test]
 async fn a_later_export_that_shows_another_end_says_so_in_the_place_of_what_was_told() {
     let bench = Bench::new().await;
     let order = bench.with_presumed().await;
