@@ -166,7 +166,7 @@ fn judge(row: &ExportRow, from: Option<Timestamp>, others: &[(i64, i64)]) -> Opt
     (latest < from.millis()).then_some(Unmatched::Before)
 }
 
-fn settle_by_one(
+pub(super) fn settle_by_one(
     tx: &Tx<'_>,
     order: &mut Loaded,
     row: &ExportRow,

@@ -1,7 +1,9 @@
 //! An order that was made anew and not sent yet, and a row beyond our orders of its IMEI: someone ordered it since the one before
-//! it ended without an answer. That answers it free, as it does one of which we know no order before.
+//! it ended without an answer. That answers it free, as it does one of which we know no order before. While an older copy
+//! waits for a person's word it is taken as made by the copy's original: it is charged, and what was made anew stands for it.
 
 use super::super::orders::{Loaded, Rules};
+use super::super::restore;
 use super::super::tx::Tx;
 use super::super::{Journal, JournalError};
 use super::elsewhere::answer_elsewhere;
@@ -42,15 +44,20 @@ fn answer(
         return Ok(None);
     }
     let mut since: Vec<&ExportRow> = Vec::new();
+    let is_copy = restore::waits(tx)?.is_some();
     // What was given back to someone else is no answer for who wants it ordered again.
-    for row in beyond.iter().filter(|row| row.status() == ProviderStatus::Completed) {
+    for row in beyond.iter().filter(|row| is_copy || row.status() == ProviderStatus::Completed) {
         let is_after = row.placed.zip(last_end(tx, older)?).is_some_and(|((from, _), ended)| from > ended);
         if is_after && anew::is_of_another_time(tx, &all, row, rules)? == Some(true) {
             since.push(row);
         }
     }
     let Some(row) = since.into_iter().max_by_key(|row| row.placed) else { return Ok(None) };
-    answer_elsewhere(tx, &mut newest.clone(), row, now, rules, false)?;
+    if is_copy {
+        settle::settle_by_one(tx, &mut newest.clone(), row, true, now, rules)?;
+    } else {
+        answer_elsewhere(tx, &mut newest.clone(), row, now, rules, false)?;
+    }
     Ok(Some(row.line))
 }
 

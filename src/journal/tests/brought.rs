@@ -1,6 +1,6 @@
 //! What an export brings to a journal that is an older copy: orders that only its original sent.
 
-use super::exports::{COMPLETED, PENDING};
+use super::exports::{COMPLETED, PENDING, REJECTED};
 use super::*;
 
 #[tokio::test]
@@ -216,6 +216,33 @@ async fn what_a_copy_knows_as_given_back_is_not_made_anew_before_an_export_is_re
     let said = bench.said_of(Said::Retry, 0).await;
     assert!(said.done, "it shows nothing newer: {said:?}");
     assert_ne!(bench.current(0), before);
+}
+
+/// An export that was too old to tell was read before.
+#[tokio::test]
+async fn what_a_copy_made_anew_stands_for_what_its_original_made_once_an_export_shows_that() {
+    for (status, state) in
+        [(PENDING, State::OrderedNoId), (COMPLETED, State::Completed), (REJECTED, State::Rejected)]
+    {
+        let (bench, _, since) = Bench::new().await.copy_of_rejected().await;
+        bench.read_an_export("7").await;
+        assert!(bench.said_of(Said::Retry, 0).await.done);
+        let anew = bench.current(0);
+        let row = bench.row(0, status, since);
+        assert_eq!(bench.beyond(std::slice::from_ref(&row)).await, [row.line]);
+        let answer = async || {
+            let (row, rules) = (row.clone(), (*bench.rules).clone());
+            bench.journal.answer_unsent(vec![row], bench.now(), rules).await.unwrap()
+        };
+        assert_eq!(answer().await, Some(row.line));
+        assert_eq!((bench.current(0), bench.state(anew)), (anew, state));
+        assert_eq!(bench.number("SELECT sum(charged) FROM totals WHERE scope = 'day'"), 2 * PRICE.micros());
+        bench.recount();
+        assert_eq!(answer().await, None, "read again");
+        bench.pass(QUIET);
+        bench.said(Said::Resume, Target::Everything).await;
+        assert!(bench.claim(9).await.is_empty(), "it is paid for again");
+    }
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! What an export shows once the whole of it is read: its dates can be placed, and each order has all rows that may be its
 //! own.
 
-use crate::journal::{SettledBy, TurnedBy, Unmatched};
+use crate::journal::{ExportRow, SettledBy, TurnedBy, Unmatched};
 
 use super::file::{Work, WorkError};
 use super::reading::Reading;
@@ -42,7 +42,14 @@ impl Work {
             let Some(imei) = rows.first().map(|row| format!("IMEI {:015}", row.imei)) else { continue };
             let of_rows: Vec<u64> = rows.iter().map(|row| row.line).collect();
             let rules = (*self.settings.rules).clone();
-            let turned = self.journal.turn_by_export(rows, made_after, self.clock.now(), rules).await?;
+            let turned =
+                self.journal.turn_by_export(rows.clone(), made_after, self.clock.now(), rules).await?;
+            let not_ours = |(_, by): &(&ExportRow, &TurnedBy)| **by == TurnedBy::NotOurs;
+            let others: Vec<ExportRow> =
+                rows.iter().zip(&turned).filter(not_ours).map(|(row, _)| row.clone()).collect();
+            if let Some(answer) = self.answer_unsent(reading, others).await? {
+                lines.remove(&answer);
+            }
             // The others were counted as what they are at the first reading.
             for (line, by) in of_rows.into_iter().zip(turned).filter(|(line, _)| lines.remove(line)) {
                 let kind = match by {
@@ -72,6 +79,21 @@ impl Work {
         Ok(())
     }
 
+    /// One of these rows, all of one IMEI and of no order of ours, may answer what was made anew and wasn't sent: its line.
+    async fn answer_unsent(
+        &self,
+        reading: &mut Reading,
+        rows: Vec<ExportRow>,
+    ) -> Result<Option<u64>, WorkError> {
+        let rules = (*self.settings.rules).clone();
+        let answer = self.journal.answer_unsent(rows, self.clock.now(), rules).await?;
+        if let Some(line) = answer {
+            reading.counts.remembered = reading.counts.remembered.saturating_add(1);
+            reading.told.insert(line);
+        }
+        Ok(answer)
+    }
+
     /// Rows of IMEIs beyond our orders of them.
     pub(super) async fn tell_beyond_ours(&self, reading: &mut Reading) -> Result<(), WorkError> {
         if let Some(left_out) = reading.several.what_is_left_out() {
@@ -92,10 +114,9 @@ impl Work {
                 continue;
             }
             rows.retain(|row| beyond.contains(&row.line));
-            if let Some(answer) = self.journal.answer_unsent(rows.clone(), now, (**rules).clone()).await? {
+            if let Some(answer) = self.answer_unsent(reading, rows.clone()).await? {
                 beyond.retain(|line| *line != answer);
                 reading.counts.ours = reading.counts.ours.saturating_sub(1);
-                reading.counts.remembered = reading.counts.remembered.saturating_add(1);
             }
             let kept = self.journal.keep_successor(rows, self.clock.now(), (**rules).clone()).await?;
             for line in beyond {
