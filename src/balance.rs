@@ -46,6 +46,10 @@ pub struct Baseline {
     /// Of the refunds that were due by then, at least so much wasn't in it.
     #[serde(default)]
     pub refunds_missing: Money,
+    /// So much more came by then than was known to be due, and no more than what had not ended had cost: an order can be
+    /// given back before anyone knows that it is rejected.
+    #[serde(default)]
+    pub refunds_early: Money,
 }
 
 impl Baseline {
@@ -110,14 +114,17 @@ pub fn judge(baseline: &Baseline, books: &Books, balance: Money) -> Verdict {
 
 /// Of all refunds that are due, at least so much isn't in this balance. What came beside them, a top-up for one, makes it less;
 /// so does what is presumed or in doubt, and wasn't charged. A charge that the books don't have makes it more.
+///
+/// Beside it: how much more came than is known to be due.
 #[must_use]
-pub fn refunds_missing(baseline: &Baseline, books: &Books, balance: Money) -> Money {
+pub fn refunds(baseline: &Baseline, books: &Books, balance: Money) -> (Money, Money) {
     let change = Change::since(baseline, books, balance);
     let due = baseline.refunds_missing.micros().saturating_add(change.refund_due).max(0);
     // All that can have been charged: a refund may have made up for it.
     let charged = change.charged.saturating_add(change.without_id).saturating_add(change.beside_an_id.max(0));
-    let came = charged.saturating_add(change.reserved.max(0)).saturating_sub(change.fell);
-    Money::from_micros(due.saturating_sub(came.max(0)).max(0))
+    let came = charged.saturating_add(change.reserved.max(0)).saturating_sub(change.fell).max(0);
+    let missing = due.saturating_sub(came).saturating_sub(baseline.refunds_early.micros());
+    (Money::from_micros(missing.max(0)), Money::from_micros(missing.saturating_neg().max(0)))
 }
 
 /// What was charged beyond what is known to be, since a baseline: for what is in doubt, presumed, or that the books lack.
@@ -190,6 +197,7 @@ mod tests {
             balance: prices(1000),
             books: Books { charged: prices(50), refund_due: prices(3), ..Books::default() },
             refunds_missing: Money::ZERO,
+            refunds_early: Money::ZERO,
         }
     }
 
@@ -306,7 +314,7 @@ mod tests {
         let missing = |before: i64, fell: i64| {
             let books = Books { charged: prices(5), refund_due: prices(2), ..Books::default() };
             let baseline = Baseline { refunds_missing: prices(before), ..baseline() };
-            refunds_missing(&baseline, &since_then(books), prices(1000 - fell)).micros() / PRICE
+            refunds(&baseline, &since_then(books), prices(1000 - fell)).0.micros() / PRICE
         };
         assert_eq!([missing(0, 5), missing(0, 4), missing(0, 3)], [2, 1, 0]);
         assert_eq!([missing(1, 5), missing(1, 3), missing(1, 2)], [3, 1, 0], "those of before, a day later");
@@ -316,8 +324,7 @@ mod tests {
 
     #[test]
     fn what_may_have_been_charged_beside_a_known_id_may_have_hidden_a_refund() {
-        let twice =
-            |books| refunds_missing(&baseline(), &since_then(books), prices(1000 - 5)).micros() / PRICE;
+        let twice = |books| refunds(&baseline(), &since_then(books), prices(1000 - 5)).0.micros() / PRICE;
         let sent_twice =
             Books { charged: prices(5), presumed: prices(2), refund_due: prices(3), ..Books::default() };
         assert_eq!(twice(sent_twice), 1, "of three two can have come, and two seconds been charged");
@@ -326,18 +333,40 @@ mod tests {
     }
 
     #[test]
+    fn a_refund_that_came_before_it_was_known_to_be_due_is_not_missing_then() {
+        // Three were ordered, and two are given back; that is known of one.
+        let known = Books { charged: prices(3), refund_due: prices(1), ..Books::default() };
+        let (missing, early) = refunds(&baseline(), &since_then(known), prices(1000 - 1));
+        assert_eq!((missing, early), (Money::ZERO, prices(1)));
+        let next = Baseline {
+            balance: prices(1000 - 1),
+            books: since_then(known),
+            refunds_early: early,
+            ..baseline()
+        };
+        let both = since_then(Books { refund_due: prices(2), ..known });
+        assert_eq!(refunds(&next, &both, prices(1000 - 1)), (Money::ZERO, Money::ZERO));
+        let three = since_then(Books { refund_due: prices(3), ..known });
+        assert_eq!(refunds(&next, &three, prices(1000 - 1)).0, prices(1), "the third didn't come");
+        let forgotten = Baseline { refunds_early: Money::ZERO, ..next };
+        assert_eq!(refunds(&forgotten, &both, prices(1000 - 1)).0, prices(1));
+    }
+
+    #[test]
     fn a_refund_that_is_due_no_more_is_not_missing() {
         let turned = Books { refund_due: prices(-1), ..Books::default() };
         for (before, fell, missing) in [(1, 0, 0), (2, 0, 1), (0, 1, 0)] {
             let baseline = Baseline { refunds_missing: prices(before), ..baseline() };
-            let found = refunds_missing(&baseline, &since_then(turned), prices(1000 - fell));
+            let (found, _) = refunds(&baseline, &since_then(turned), prices(1000 - fell));
             assert_eq!(found, prices(missing), "{before} before, fell by {fell}");
         }
     }
 
     #[test]
     fn a_baseline_of_before_can_be_read() {
-        let text = serde_json::to_string(&baseline()).unwrap().replace(",\"refunds_missing\":\"0.00\"", "");
+        let text = serde_json::to_string(&baseline())
+            .unwrap()
+            .replace(",\"refunds_missing\":\"0.00\",\"refunds_early\":\"0.00\"", "");
         assert!(!text.contains("refunds_missing"), "{text}");
         assert_eq!(serde_json::from_str::<Baseline>(&text).unwrap(), baseline());
     }

@@ -136,6 +136,7 @@ async fn a_stage_that_ends_by_itself_is_an_alarm_that_outlives_the_daemon() {
             balance: Money::ZERO,
             books: Books::default(),
             refunds_missing: Money::ZERO,
+            refunds_early: Money::ZERO,
         };
         let account = opened.settings.config.provider.account.clone();
         opened.journal.set_baseline(account, known).await.unwrap();

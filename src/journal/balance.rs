@@ -104,6 +104,17 @@ impl View {
         Ok(found.unwrap_or(Line { n: 0, at: None }))
     }
 
+    /// How many orders were taken, or may have been, and haven't ended.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn unfinished(&self) -> Result<u64, JournalError> {
+        let sql = format!(
+            "SELECT (SELECT count(*) FROM orders WHERE state = 3) + (SELECT count(*) FROM orders WHERE {UNSURE})"
+        );
+        Ok(self.find(&sql, [], |row| row.get::<_, i64>(0))?.map_or(0, i64::unsigned_abs))
+    }
+
     /// The last balance at rest with nothing open.
     ///
     /// # Errors

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{FIRST_LOOK, Settle};
 use crate::balance::{self, Baseline, Beyond, Books, Verdict};
 use crate::clock::local_stamp;
-use crate::journal::{CantTell, Doubt, JournalError, Look, Weighed};
+use crate::journal::{CantTell, Doubt, JournalError, Look, View, Weighed};
 use crate::order::{Alarm, State};
 use crate::types::{Money, Timestamp};
 
@@ -80,7 +80,8 @@ impl Settle {
         let Ok(told) = self.provider.account().await else { return Ok(()) };
         self.looks.has_begun = true;
         let Some(balance) = told.balance else { return Ok(()) };
-        let next = Baseline { at_ms: now.millis(), balance, books, refunds_missing: Money::ZERO };
+        let (refunds_missing, refunds_early) = (Money::ZERO, Money::ZERO);
+        let next = Baseline { at_ms: now.millis(), balance, books, refunds_missing, refunds_early };
         self.journal.begin_with_baseline(account, next, line.n).await
     }
 
@@ -131,8 +132,8 @@ impl Settle {
         self.tell(&account, verdict, baseline, shared, now).await?;
         // What others order or pay in says nothing of ours.
         let ours = baseline.filter(|_| !shared);
-        let refunds_missing =
-            ours.map_or(Money::ZERO, |baseline| balance::refunds_missing(&baseline, &books, balance));
+        let (refunds_missing, early) =
+            ours.map_or_else(Default::default, |baseline| balance::refunds(&baseline, &books, balance));
         let is_unmoved = self.looks.are_unmoved(steady, balance, books, quiet);
         let since = ours.map(|baseline| baseline.at());
         let beyond = ours.map(|baseline| balance::beyond_known(&baseline, &books, balance));
@@ -146,13 +147,23 @@ impl Settle {
         // A balance that a charge may still be missing from is no baseline; what a later look can still tell is told
         // against the same one.
         if weighed != Weighed::Later && is_unmoved && books.reserved == Money::ZERO {
-            let next = Baseline { at_ms: now.millis(), balance, books, refunds_missing };
+            // More than what hasn't ended can have cost was paid in.
+            let refunds_early =
+                if early == Money::ZERO { early } else { early.min(self.unfinished_cost().await?) };
+            let next = Baseline { at_ms: now.millis(), balance, books, refunds_missing, refunds_early };
             self.journal.set_baseline(account, next).await?;
             self.looks.same_since = None;
         }
         // An account that others order with too shows nothing about ours.
         let verdict = if shared { Verdict::Silent } else { verdict };
         Ok(Seen { verdict, again_in: Some(quiet), looked: true, weighed })
+    }
+
+    /// The most that the orders have cost that haven't ended as far as is known.
+    async fn unfinished_cost(&self) -> Result<Money, JournalError> {
+        let prices = self.settings.borrow().rules.terms.values().map(|terms| terms.price).max();
+        let orders = self.journal.read(View::unfinished).await?;
+        Ok(prices.and_then(|dearest| dearest.checked_mul(orders)).unwrap_or(Money::ZERO))
     }
 
     /// What the provider tells, if it tells one.

@@ -45,6 +45,7 @@ async fn busy() -> (Bench, Status) {
         balance: Money::from_micros(150_000_000),
         books: Books::default(),
         refunds_missing: Money::from_micros(160_000),
+        refunds_early: Money::ZERO,
     };
     bench.journal.set_baseline("reseller".to_owned(), balance).await.unwrap();
     bench.note(|_| ()).await;

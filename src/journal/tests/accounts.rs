@@ -52,8 +52,13 @@ async fn what_is_presumed_for_another_accounts_order_is_not_in_our_books() {
 #[tokio::test]
 async fn a_baseline_is_none_once_what_belongs_to_no_row_can_be_another_accounts() {
     let bench = Bench::new().await;
-    let baseline =
-        Baseline { at_ms: 1, balance: PRICE, books: bench.books("main"), refunds_missing: Money::ZERO };
+    let baseline = Baseline {
+        at_ms: 1,
+        balance: PRICE,
+        books: bench.books("main"),
+        refunds_missing: Money::ZERO,
+        refunds_early: Money::ZERO,
+    };
     bench.journal.set_baseline("main".to_owned(), baseline).await.unwrap();
     let known = || bench.journal.read_here(|view| view.books_and_baseline("main")).unwrap().2;
     assert_eq!(known(), Some(baseline));

@@ -57,6 +57,7 @@ async fn a_copy_that_is_put_back_sends_nothing_of_what_it_knows_until_a_person_s
         balance: Money::from_micros(1_000_000),
         books: Books::default(),
         refunds_missing: Money::ZERO,
+        refunds_early: Money::ZERO,
     };
     bench.journal.set_baseline("reseller".to_owned(), baseline).await.unwrap();
     let bench = bench.put_back().await;
