@@ -21,7 +21,8 @@ pub struct ReadExport {
 /// Since when one is being read, in unix milliseconds. A crash leaves it standing, for the next start reads on.
 const BEGUN: &str = "export_begun";
 
-pub(super) const READ_SINCE: &str = "SELECT 1 FROM exports WHERE at > ?1 LIMIT 1";
+pub(super) const READ_SINCE: &str =
+    "SELECT 1 FROM exports WHERE at > ?1 AND coalesce(json_extract(counts, '$.rows'), 1) > 0 LIMIT 1";
 
 /// Whether one was read to its end since then.
 pub(super) fn was_read_since(tx: &Tx<'_>, since: Timestamp) -> Result<bool, JournalError> {

@@ -30,8 +30,13 @@ impl Bench {
     }
 
     pub(super) async fn read_an_export(&self, key: &str) {
+        self.read_an_export_of(key, 1).await;
+    }
+
+    async fn read_an_export_of(&self, key: &str, rows: u32) {
         let (key, name, none) = (key.to_owned(), "export.csv".to_owned(), BTreeSet::new());
-        self.journal.enter_export(key, name, "{}".to_owned(), None, none, self.now()).await.unwrap();
+        let counts = format!("{{\"rows\":{rows}}}");
+        self.journal.enter_export(key, name, counts, None, none, self.now()).await.unwrap();
     }
 
     pub(super) fn waits(&self) -> bool {
@@ -90,7 +95,11 @@ async fn a_copy_that_is_put_back_sends_nothing_of_what_it_knows_until_a_person_s
     assert!(!bench.said(Said::Resume, Target::service(bench.service)).await.done);
     assert!(bench.waits());
     bench.pass(Duration::from_millis(1));
+    bench.read_an_export_of("nothing", 0).await;
+    let text = || bench.journal.read_here(View::pauses).unwrap()[0].text.clone();
+    assert!(!text().contains("was read since"), "it has no row: {}", text());
     bench.read_an_export("since").await;
+    assert!(text().contains("was read since"), "{}", text());
     let said = bench.said(Said::Resume, Target::Everything).await;
     assert!(said.done && !said.text.contains("warning"), "{said:?}");
     assert!(!bench.waits() && bench.alarm_names().is_empty());
