@@ -225,10 +225,6 @@ fn accuse(tx: &Tx<'_>, account: &str, name: Alarm, text: &str, now: Timestamp) -
     if open.is_some_and(|n| known.as_deref() == Some(&n.to_string())) {
         return Ok(());
     }
-    // Each look finds the same until the balance can be held against a later one.
-    if open.is_none() && was_seen(tx, account, name, text)? {
-        return Ok(());
-    }
     let n = match open {
         Some(n) => n,
         None => books::alarm_without_order(tx, now, name, text)?,
@@ -347,7 +343,11 @@ impl Journal {
         text: String,
         now: Timestamp,
     ) -> Result<(), JournalError> {
-        self.write(move |tx| accuse(tx, &account, name, &text, now)).await
+        self.write(move |tx| {
+            // Each look finds the same until the balance can be held against a later one.
+            if was_seen(tx, &account, name, &text)? { Ok(()) } else { accuse(tx, &account, name, &text, now) }
+        })
+        .await
     }
 
     /// Whether no probe may go because of an alarm that nobody has seen.
