@@ -80,7 +80,9 @@ const ALL_AT_ONCE: [(&str, &str); 2] = [("submit", "canary = 0"), ("submit", "ad
 
 #[test]
 fn the_status_line_says_what_is_going_on_from_start_to_stop() {
-    let sim = Sim::start(Options { latency: Delay::Fixed(Duration::from_secs(1)), ..Options::default() });
+    // Longer than it takes, on a busy machine too, until the line is written anew once a stop was asked for.
+    let sim =
+        Sim::start(Options { latency: Delay::Fixed(Duration::from_millis(1_700)), ..Options::default() });
     let mut place = Workplace::new(&sim.url(), &[("submit", "canary = 0"), ("submit", "workers = 4")]);
     let mut manager = start(&mut place, None);
     manager.until("it starts", |line| line == "STATUS=starting: opening the journal");
