@@ -211,6 +211,18 @@ mod tests {
     }
 
     #[test]
+    fn one_character_written_in_another_way_hides_no_key() {
+        for byte in b'!'..=b'~' {
+            let key = format!("Key{}0123", char::from(byte));
+            let clean = Key::new(&key.as_str().into()).unwrap();
+            for how in 0..5 {
+                let spelled = format!("<id>Key{}0123</id>", written(byte, how));
+                assert_eq!(clean.redact(&spelled), "<id>***</id>", "{spelled}");
+            }
+        }
+    }
+
+    #[test]
     fn what_a_cut_body_ends_in_goes_too() {
         for (text, clean) in
             [("x aB+/", "x ***"), ("x aB%2B%2", "x aB%2B%2"), ("x aB%2B%2f&am", "x ***"), ("x aB", "x aB")]
@@ -277,6 +289,13 @@ mod tests {
             body.truncate(body.len().saturating_sub(lost));
             let key = Key::new(&key.into()).unwrap();
             prop_assert_eq!(key.redact_body(body.clone(), is_whole), key.redact_any(body, is_whole));
+        }
+
+        #[test]
+        fn what_nearly_is_the_key_hides_none_that_is(key in "[ab]{1,5}", body in "[ab]{0,12}") {
+            let key = Key::new(&key.into()).unwrap();
+            let body = body.into_bytes();
+            prop_assert_eq!(key.redact_body(body.clone(), true), key.redact_any(body, true));
         }
     }
 }
