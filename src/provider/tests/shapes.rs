@@ -6,13 +6,15 @@ use super::*;
 use crate::provider::{listing, xml};
 
 /// Documents that are odd at the root, before and behind it.
-const AROUND: [&str; 30] = [
+const AROUND: [&str; 32] = [
     "",
     " \r\n\t",
     "\u{a0}\u{2003}<result></result>\u{a0}",
     "\u{feff}<result></result>",
     "<?xml?>\u{feff}<result></result>",
     "<result>\u{feff}</result>",
+    "<result>\u{feff}<id>1</id></result>",
+    "<result></result>\u{feff}",
     "text",
     "&amp;",
     "<",
@@ -40,7 +42,7 @@ const AROUND: [&str; 30] = [
 ];
 
 /// What stands in a `<result>`.
-const INSIDE: [&str; 30] = [
+const INSIDE: [&str; 32] = [
     "x",
     "&#32;",
     "<imeis>x</imeis>",
@@ -57,6 +59,7 @@ const INSIDE: [&str; 30] = [
     "<imeis><id>1</id ><id\n>2</id></imeis>",
     "<imeis><i.d>1</i.d><i-d>2</i-d><i:d>3</i:d></imeis>",
     "<imeis><code>é &lt;br&gt;&amp;lt;&#x41;&#65 &&lt</code></imeis>",
+    "<imeis><code>&#x00000010FFFF; &#x000000010FFFF; &#00000000000065; &#000000000000065; &#+65; &lt &LT;</code></imeis>",
     "<imeis><code><![CDATA[</code>]]>&gt;<![CDATA[&gt;]]></code></imeis>",
     "<imeis><code><![CDATA[</code></imeis>",
     "<imeis><code><code/><code></code><code a/><codes></code></imeis>",
@@ -68,18 +71,21 @@ const INSIDE: [&str; 30] = [
     "<imeis><![CDATA[x]]></imeis>",
     "<imeis><Id>1</Id><ID>2</ID></imeis>",
     "<imeis><imeis>1</imeis></imeis>",
+    "<imeis><a>1</a><b/></imeis><imeis><b>2</b><c/></imeis><imeis></imeis>",
     "<error>x &quot;y&apos;</error>",
     "<imeiduplicates><imei>1,2</imei></imeiduplicates>",
     "<other><id>1</id></other><Package><a>1</a></Package>",
 ];
 
 /// What an answer of `getimeis` and of `placeorder` holds.
-const ORDERS: [&str; 10] = [
+const ORDERS: [&str; 12] = [
     "<imeis></imeis>",
     "<imeis><id> 1 </id><imei>355473496054560</imei><status> Pending</status></imeis>",
     "<imeis><id>1</id><imei>3554-7349 6054560</imei><id>2</id><imei>x</imei></imeis>",
     "<imeis><id>1</id><a/><id>2</id></imeis>",
     "<imeis><id>1</id><id>1</id><id>0</id></imeis>",
+    "<imeis><id>1</id><a/><b/><c/><d/><e/><f/><g/><h/><i/><j/><k/><l/><m/><n/><o/><p/><q/></imeis>",
+    "<imeis><a/><b/><c/><d/><e/><f/><g/><h/><id>1</id><a/><b/><c/><d/><e/><f/><g/><h/><id>2</id></imeis>",
     "<imeis><id>9223372036854775807</id></imeis><imeis><id>7</id></imeis>",
     "<imeis><id>9223372036854775808</id></imeis>",
     "<imeis><id>1</id></imeis><imeis><id><![CDATA[2]]></id></imeis>",
@@ -113,9 +119,10 @@ fn odd_documents_have_the_shape_that_they_always_had() {
 #[test]
 fn odd_answers_mean_what_they_always_meant() {
     let mut shown = String::new();
-    for orders in ORDERS {
-        let answer = answer(200, format!("<result>{orders}</result>"));
-        writeln!(shown, "{orders:?}\n  {:?}", place::sort(ours(), &answer)).unwrap();
+    let hidden = "<error>Credit has been finished!</error><!-- <imeis><id>5</id> -->".to_owned();
+    for body in ORDERS.iter().map(|orders| format!("<result>{orders}</result>")).chain([hidden]) {
+        let answer = answer(200, &body);
+        writeln!(shown, "{body:?}\n  {:?}", place::sort(ours(), &answer)).unwrap();
         match listing::orders(&answer) {
             Err(error) => writeln!(shown, "  {error}").unwrap(),
             Ok(orders) => orders.iter().for_each(|order| {
