@@ -173,7 +173,8 @@ impl Poll {
         let due = due.await.map_err(Stopped::Journal)?;
         let per_call = self.settings.borrow().config.poll.ids_per_call.max(1);
         // Those that were given up are asked after apart: of one that the provider doesn't know it refuses the whole call.
-        let (late, open): (Vec<_>, Vec<_>) = due.iter().cloned().partition(|due| due.is_held);
+        let asked_after = due.len();
+        let (late, open): (Vec<_>, Vec<_>) = due.into_iter().partition(|due| due.is_held);
         for chunk in open.chunks(per_call).chain(late.chunks(per_call)) {
             let results = self.ask(chunk).await?;
             let rules = (*self.settings.borrow().rules).clone();
@@ -185,7 +186,7 @@ impl Poll {
             self.journal.record_polls(results, self.clock.now(), rules).await.map_err(Stopped::Journal)?;
             recorded.into_iter().for_each(|order| self.whose.is_recorded(order));
         }
-        Ok(due.len())
+        Ok(asked_after)
     }
 
     /// Asks after these orders, in smaller and smaller calls while some are missing from the answer.
@@ -217,8 +218,9 @@ impl Poll {
                 // One bad id among many fails them all.
                 Err(CallError::InvalidOrderId) if !alone => calls.extend(halves(asked)),
                 Err(CallError::InvalidOrderId) => {
+                    let settings = Arc::clone(&self.settings.borrow());
                     for due in asked {
-                        let next = self.next(&due);
+                        let next = self.next(&due, &settings);
                         if due.is_held {
                             results.push(PollResult { order: due.order, told: PollTold::Nothing, next });
                             continue;
@@ -249,27 +251,30 @@ impl Poll {
         waited: &Waited,
         results: &mut Vec<PollResult>,
     ) -> Vec<DuePoll> {
-        let mut by_id: BTreeMap<ProviderOrderId, ProviderOrder> =
-            told.into_iter().map(|order| (order.id, order)).collect();
+        let settings = Arc::clone(&self.settings.borrow());
+        // The last of several with one id counts.
+        let places: BTreeMap<ProviderOrderId, usize> =
+            told.iter().enumerate().map(|(at, order)| (order.id, at)).collect();
+        let mut told: Vec<Option<ProviderOrder>> = told.into_iter().map(Some).collect();
         let mut missing = Vec::new();
         for due in asked {
-            let next = self.next(&due);
-            match by_id.remove(&due.id) {
+            let next = self.next(&due, &settings);
+            match places.get(&due.id).and_then(|at| told.get_mut(*at)?.take()) {
                 Some(order) => {
-                    if let Some(told) = self.another(&due, &order) {
-                        let told = self.or_give_up(&due, told, waited);
+                    if let Some(told) = self.another(&due, &order, &settings) {
+                        let told = or_give_up(&due, told, waited, &settings);
                         results.push(PollResult { order: due.order, told, next });
                         continue;
                     }
                     self.tell_unknown(&order);
                     let (id, imei, status) = (due.id, due.imei, order.status_raw.as_str());
                     tracing::debug!(order = %due.order, %id, %imei, status, next = %next, "told of an order");
-                    let told = self.or_give_up(&due, PollTold::Status(order), waited);
+                    let told = or_give_up(&due, PollTold::Status(order), waited, &settings);
                     results.push(PollResult { order: due.order, told, next });
                 }
                 None if alone => {
                     tracing::debug!(order = %due.order, id = %due.id, imei = %due.imei, next = %next, "told nothing of an order");
-                    let told = self.or_give_up(&due, PollTold::Nothing, waited);
+                    let told = or_give_up(&due, PollTold::Nothing, waited, &settings);
                     results.push(PollResult { order: due.order, told, next });
                 }
                 None => missing.push(due),
@@ -280,9 +285,8 @@ impl Poll {
 
     /// What is told under an order's id of another one is no answer to it: what is recorded instead. One wrong answer may
     /// be a slip that the next one mends.
-    fn another(&mut self, due: &DuePoll, told: &ProviderOrder) -> Option<PollTold> {
-        let settings = Arc::clone(&self.settings.borrow());
-        match self.whose.judge(due, told, &settings) {
+    fn another(&mut self, due: &DuePoll, told: &ProviderOrder, settings: &Settings) -> Option<PollTold> {
+        match self.whose.judge(due, told, settings) {
             TellsOf::Its => None,
             TellsOf::AnotherOnce(why) => {
                 let imei = due.imei;
@@ -291,17 +295,6 @@ impl Poll {
             }
             TellsOf::AnotherAgain(why) => Some(PollTold::Anothers(why)),
         }
-    }
-
-    /// An order that was asked after for longer than is allowed is given up, its clock's word alone doesn't do it.
-    fn or_give_up(&self, due: &DuePoll, told: PollTold, waited: &Waited) -> PollTold {
-        let limit = self.settings.borrow().config.poll.give_up_after;
-        let finished = matches!(&told, PollTold::Status(order) if order.status != ProviderStatus::Pending);
-        let is_anothers = matches!(told, PollTold::Anothers(_));
-        if !finished && !is_anothers && !due.is_held && waited.since(due.ordered_at) > limit {
-            return PollTold::GivenUp("no answer for too long".to_owned());
-        }
-        told
     }
 
     fn tell_unknown(&mut self, order: &ProviderOrder) {
@@ -314,10 +307,10 @@ impl Poll {
         }
     }
 
-    fn next(&self, due: &DuePoll) -> Timestamp {
+    fn next(&self, due: &DuePoll, settings: &Settings) -> Timestamp {
         let now = self.clock.now();
         let age = now.since(due.ordered_at);
-        let poll = &self.settings.borrow().config.poll;
+        let poll = &settings.config.poll;
         let wait = if due.is_held {
             schedule::next_late_poll(age).max(poll.every)
         } else {
@@ -325,6 +318,17 @@ impl Poll {
         };
         now.plus(wait)
     }
+}
+
+/// An order that was asked after for longer than is allowed is given up, its clock's word alone doesn't do it.
+fn or_give_up(due: &DuePoll, told: PollTold, waited: &Waited, settings: &Settings) -> PollTold {
+    let limit = settings.config.poll.give_up_after;
+    let finished = matches!(&told, PollTold::Status(order) if order.status != ProviderStatus::Pending);
+    let is_anothers = matches!(told, PollTold::Anothers(_));
+    if !finished && !is_anothers && !due.is_held && waited.since(due.ordered_at) > limit {
+        return PollTold::GivenUp("no answer for too long".to_owned());
+    }
+    told
 }
 
 fn halves(mut orders: Vec<DuePoll>) -> Vec<Vec<DuePoll>> {

@@ -141,3 +141,37 @@ async fn silence_about_its_own_is_given_up_even_if_another_is_told_of() {
     let told = bench.told(due, &order(2, "")).await;
     assert!(matches!(told, PollTold::GivenUp(_)), "{told:?}");
 }
+
+#[tokio::test]
+async fn of_many_that_are_told_in_any_order_each_gets_its_own_and_the_last_word_counts() {
+    let mut bench = Bench::new().await;
+    let due = |n: i64| DuePoll { order: OrderId(n), id: ProviderOrderId(n.unsigned_abs()), ..bench.due() };
+    let asked = [due(7), due(8), due(9), due(10)];
+    let told = |n: u64, package: &str, code: &str| ProviderOrder {
+        id: ProviderOrderId(n),
+        code: code.to_owned(),
+        ..order(1, package)
+    };
+    let told = [
+        told(10, "iPhone Check", "of 10"),
+        told(11, "", "of none that was asked after"),
+        told(8, "iPhone Unlock", "of another service"),
+        told(7, "iPhone Check", "its first"),
+        told(7, "iPhone Check", "its last"),
+    ];
+    let settings = Arc::clone(&bench.poll.settings.borrow());
+    let provider = Arc::clone(&bench.poll.provider);
+    let from = (provider.as_ref(), settings.as_ref());
+    let now = bench.clock.now();
+    bench.poll.whose.learn(&asked, &told, &bench.poll.journal, from, now).await.unwrap();
+    let mut results = Vec::new();
+    let waited = Waited::always(now);
+    let missing = bench.poll.match_up(asked.to_vec(), told.to_vec(), false, &waited, &mut results);
+    assert_eq!(missing.iter().map(|due| due.id.0).collect::<Vec<_>>(), [9]);
+    let heard = results.iter().map(|result| match &result.told {
+        PollTold::Status(order) => (result.order.0, order.code.as_str()),
+        PollTold::Nothing => (result.order.0, "nothing"),
+        other => panic!("{other:?}"),
+    });
+    assert_eq!(heard.collect::<Vec<_>>(), [(7, "its last"), (8, "nothing"), (10, "of 10")]);
+}

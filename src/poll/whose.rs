@@ -50,11 +50,8 @@ impl Whose {
         for (service, title) in journal.read(move |view| view.titles(&account)).await? {
             titles.see(service, &title);
         }
-        let is_new = |due: &DuePoll| {
-            told.iter().any(|order| order.id == due.id && !titles.has_seen(due.service, &order.package))
-        };
         let is_old = self.listed_at.is_none_or(|at| at > now || now.since(at) >= LIST_FOR);
-        if is_old && asked.iter().any(is_new) {
+        if is_old && has_new_title(asked, told, &titles) {
             self.listed_at = Some(now);
             match provider.services().await {
                 Ok(offered) => self.listed = settings.titles_among(offered),
@@ -92,5 +89,59 @@ impl Whose {
         let other = self.titles.anothers(due.service, &told.package)?;
         let name = settings.rules.terms.get(&other).map_or("another one", |terms| terms.name.as_str());
         Some(format!("an order of the service {name} ({})", told.package.trim()))
+    }
+}
+
+/// Whether an order is told of under a title that none of its service was.
+fn has_new_title(asked: &[DuePoll], told: &[ProviderOrder], titles: &Titles) -> bool {
+    let mut services: Vec<_> = asked.iter().map(|due| (due.id, due.service)).collect();
+    services.sort_unstable();
+    told.iter().any(|order| {
+        let from = services.partition_point(|(id, _)| *id < order.id);
+        let mut its = services.iter().skip(from).take_while(|(id, _)| *id == order.id);
+        its.any(|(_, service)| !titles.has_seen(*service, &order.package))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::{Imei, ProviderOrderId, ProviderStatus, ServiceId};
+
+    fn due(id: u64, service: i64) -> DuePoll {
+        let (order, id, service) = (OrderId(1), ProviderOrderId(id), ServiceId(service));
+        let ordered_at = Timestamp::from_millis(0);
+        DuePoll { order, id, imei: Imei::from_parts(35_332_211, 1), service, ordered_at, is_held: false }
+    }
+
+    fn told(id: u64, package: &str) -> ProviderOrder {
+        ProviderOrder {
+            id: ProviderOrderId(id),
+            imei: None,
+            package: package.to_owned(),
+            status: ProviderStatus::Pending,
+            status_raw: String::new(),
+            code: String::new(),
+            requested_at: String::new(),
+            raw: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_title_is_new_where_an_order_that_was_asked_after_has_it_and_none_of_its_service_had() {
+        let mut titles = Titles::default();
+        titles.see(ServiceId(1), "Check");
+        titles.see(ServiceId(2), "Unlock");
+        let asked = [due(9, 1), due(7, 1), due(10, 2), due(8, 1), due(6, 2)];
+        let known =
+            [told(8, "Check"), told(6, "unlock"), told(9, " check "), told(10, "Unlock"), told(7, "Check")];
+        assert!(!has_new_title(&asked, &known, &titles));
+        assert!(!has_new_title(&asked, &[told(5, "New"), told(11, "New")], &titles));
+        for order in &asked {
+            for title in ["New", if order.service == ServiceId(1) { "Unlock" } else { "Check" }] {
+                let new = [&known[..], &[told(order.id.0, title)]].concat();
+                assert!(has_new_title(&asked, &new, &titles), "{} {title}", order.id);
+            }
+        }
     }
 }

@@ -26,7 +26,19 @@ pub enum TitleOf {
 
 /// A title in the form that is compared: capitals and blanks don't matter.
 fn key(title: &str) -> String {
-    title.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase()
+    let mut key = String::with_capacity(title.len());
+    for word in title.split_whitespace() {
+        if !key.is_empty() {
+            key.push(' ');
+        }
+        key.push_str(word);
+    }
+    if key.is_ascii() {
+        key.make_ascii_lowercase();
+        key
+    } else {
+        key.to_lowercase()
+    }
 }
 
 fn has(titles: &ByService, service: ServiceId, key: &str) -> bool {
@@ -114,9 +126,10 @@ mod tests {
 
     #[test]
     fn capitals_and_blanks_do_not_matter() {
-        let titles = titles(&[(CHECK, "iPhone  Check ")], &[]);
+        let titles = titles(&[(CHECK, "iPhone  Check "), (OTHER, "TÉLÉ\u{a0} ΣΑΣ")], &[]);
         assert_eq!(titles.title_of(" iphone check"), TitleOf::One(CHECK));
         assert_eq!(titles.title_of("iphone"), TitleOf::Nobody);
+        assert_eq!(titles.title_of("télé σας"), TitleOf::One(OTHER));
     }
 
     #[test]
