@@ -19,8 +19,8 @@ use crate::types::{
 /// Everything that isn't a whole answer of that form.
 pub fn orders(answer: &Answer) -> Result<Vec<ProviderOrder>, CallError> {
     read(answer, "result", |document| {
-        let orders = numbered_orders(document).map_err(|defect| CallError::Unreadable(defect.to_string()))?;
-        Ok(orders.iter().map(Numbered::to_order).collect())
+        let orders = numbered_orders(document).map(|order| order.map(|order| order.to_order()));
+        orders.collect::<Result<_, _>>().map_err(|defect| CallError::Unreadable(defect.to_string()))
     })
 }
 
@@ -112,20 +112,34 @@ pub(super) enum OrdersDefect {
 ///
 /// One `<imeis>` is one order; where a field comes again inside one, the next order begins with it, if all of them
 /// then have the same fields in the same order.
-pub(super) fn numbered_orders<'a>(document: &'a Document<'_>) -> Result<Vec<Numbered<'a>>, OrdersDefect> {
-    let mut orders = Vec::new();
-    for item in document.items.iter().filter(|item| item.name == "imeis") {
-        let runs = runs(&item.fields);
-        let first = runs.first().ok_or(OrdersDefect::NoId)?;
-        if !runs.iter().all(|run| names(run).eq(names(first))) {
-            return Err(OrdersDefect::RunTogether);
-        }
-        for run in &runs {
-            let id = field(run, "id").and_then(order_id).ok_or(OrdersDefect::NoId)?;
-            orders.push(Numbered { id, fields: run, raw: slice(item, run, runs.len() == 1) });
-        }
-    }
-    Ok(orders)
+pub(super) fn numbered_orders<'a>(
+    document: &'a Document<'_>,
+) -> impl Iterator<Item = Result<Numbered<'a>, OrdersDefect>> {
+    document.items.iter().filter(|item| item.name == "imeis").flat_map(orders_of)
+}
+
+/// The orders of one `<imeis>`, or why they can't be told.
+fn orders_of<'a>(item: &'a Item<'_>) -> impl Iterator<Item = Result<Numbered<'a>, OrdersDefect>> {
+    let is_alone = run_length(&item.fields) == item.fields.len();
+    let defect = if item.fields.is_empty() {
+        Some(OrdersDefect::NoId)
+    } else if !is_alone && !are_alike(&item.fields) {
+        Some(OrdersDefect::RunTogether)
+    } else {
+        None
+    };
+    let fields = if defect.is_none() { item.fields.as_slice() } else { &[] };
+    let orders = runs(fields).map(move |run| {
+        let id = field(run, "id").and_then(order_id).ok_or(OrdersDefect::NoId)?;
+        Ok(Numbered { id, fields: run, raw: slice(item, run, is_alone) })
+    });
+    defect.map(Err).into_iter().chain(orders)
+}
+
+/// Whether all runs of these fields have the same names in the same order.
+fn are_alike(fields: &[Field<'_>]) -> bool {
+    let first = fields.get(..run_length(fields)).unwrap_or_default();
+    runs(fields).all(|run| names(run).eq(names(first)))
 }
 
 fn names<'a>(run: &'a [Field<'_>]) -> impl Iterator<Item = &'a str> {
@@ -133,17 +147,28 @@ fn names<'a>(run: &'a [Field<'_>]) -> impl Iterator<Item = &'a str> {
 }
 
 /// The fields of an `<imeis>`, cut where a name comes again.
-fn runs<'a, 'b>(fields: &'a [Field<'b>]) -> Vec<&'a [Field<'b>]> {
-    let mut runs = Vec::new();
+fn runs<'a, 'b>(fields: &'a [Field<'b>]) -> impl Iterator<Item = &'a [Field<'b>]> {
     let mut rest = fields;
-    while let Some((first, others)) = rest.split_first() {
-        let mut seen = HashSet::from([first.name]);
-        let more = others.iter().take_while(|field| seen.insert(field.name));
-        let (run, after) = rest.split_at(more.count().saturating_add(1));
-        runs.push(run);
+    std::iter::from_fn(move || {
+        let (run, after) = rest.split_at_checked(run_length(rest)).filter(|(run, _)| !run.is_empty())?;
         rest = after;
-    }
-    runs
+        Some(run)
+    })
+}
+
+/// So many names are compared each with each; a set of them costs more.
+const FEW_FIELDS: usize = 16;
+
+/// How many fields there are before a name comes again.
+fn run_length(fields: &[Field<'_>]) -> usize {
+    let again = if fields.len() <= FEW_FIELDS {
+        let mut numbered = names(fields).enumerate();
+        numbered.position(|(at, name)| names(fields).take(at).any(|earlier| earlier == name))
+    } else {
+        let mut seen = HashSet::new();
+        names(fields).position(|name| !seen.insert(name))
+    };
+    again.unwrap_or(fields.len())
 }
 
 /// The order's own slice of the answer.
@@ -178,12 +203,18 @@ impl Numbered<'_> {
             imei: self.imei(),
             package: self.text("package").trim().to_owned(),
             status,
-            status_raw: format!("{status_id} {}", self.text("status").trim()).trim().to_owned(),
+            status_raw: joined(status_id, self.text("status").trim()),
             code: self.text("code").to_owned(),
             requested_at: self.text("requestedat").trim().to_owned(),
             raw: self.raw.as_bytes().to_vec(),
         }
     }
+}
+
+/// Both with a blank between them, where there are both.
+fn joined(first: &str, second: &str) -> String {
+    let blank = if first.is_empty() || second.is_empty() { "" } else { " " };
+    [first, blank, second].concat()
 }
 
 fn field<'a>(fields: &'a [Field<'_>], name: &str) -> Option<&'a str> {

@@ -6,6 +6,8 @@
 
 use std::time::Duration;
 
+use memchr::memchr_iter;
+
 use super::listing::{Numbered, numbered_orders};
 use super::wire::{Answer, BodyEnd, decode};
 use super::words::{self, Refusal};
@@ -19,10 +21,9 @@ const IDS_LIMIT: usize = 100;
 #[must_use]
 pub fn sort(imei: Imei, answer: &Answer) -> Placed {
     let text = decode(&answer.body);
-    let ids = told_ids(&text);
-    match proven(imei, answer, &text, &ids) {
+    match proven(imei, answer, &text) {
         Ok(placed) => placed,
-        Err(what) => unclear(what, ids, answer.retry_after),
+        Err(what) => unclear(what, told_ids(&text), answer.retry_after),
     }
 }
 
@@ -32,10 +33,12 @@ pub(super) fn unclear(what: String, ids: Vec<ProviderOrderId>, retry_after: Opti
 }
 
 /// What is proven, or why nothing is.
-fn proven(imei: Imei, answer: &Answer, text: &str, ids: &[ProviderOrderId]) -> Result<Placed, String> {
+fn proven(imei: Imei, answer: &Answer, text: &str) -> Result<Placed, String> {
     match answer.http {
         200 => {}
-        429 if ids.is_empty() => return Ok(Placed::NotTaken(NotTaken::Throttled(answer.retry_after))),
+        429 if told_ids(text).is_empty() => {
+            return Ok(Placed::NotTaken(NotTaken::Throttled(answer.retry_after)));
+        }
         other => return Err(format!("HTTP {other}")),
     }
     match &answer.end {
@@ -47,7 +50,7 @@ fn proven(imei: Imei, answer: &Answer, text: &str, ids: &[ProviderOrderId]) -> R
         return Err(format!("HTTP 200 with {defect}"));
     }
     match document.root {
-        ERROR if ids.is_empty() => refusal(imei, &document.text),
+        ERROR if told_ids(text).is_empty() => refusal(imei, &document.text),
         ERROR => Err("an error text with an order in it".to_owned()),
         "result" => result(imei, &document),
         other => Err(format!("an answer to another question, <{other}>")),
@@ -77,7 +80,8 @@ fn result(imei: Imei, document: &Document<'_>) -> Result<Placed, String> {
     if let Some(error) = document.items.iter().find(|item| item.name == ERROR) {
         return Err(format!("a result with the error text {:?}", shorten(&error.text)));
     }
-    let orders = numbered_orders(document).map_err(|defect| defect.to_string())?;
+    let orders = numbered_orders(document).collect::<Result<Vec<_>, _>>();
+    let orders = orders.map_err(|defect| defect.to_string())?;
     let duplicates = duplicates(document);
     match (orders.as_slice(), duplicates.as_slice()) {
         ([order], []) => one_order(imei, order),
@@ -120,10 +124,17 @@ fn is_ours(imei: Imei, text: &str) -> bool {
 /// Evidence to look up, no proof.
 fn told_ids(text: &str) -> Vec<ProviderOrderId> {
     let mut ids = Vec::new();
-    let orders = text.find("<imeis").and_then(|start| text.get(start..)).unwrap_or_default();
-    for piece in orders.split("<id>").skip(1) {
-        let id = piece.split_once("</id>").and_then(|(id, _)| super::listing::order_id(id));
-        if let Some(id) = id
+    let mut is_behind_an_order = false;
+    // Where the text of the last `<id>` begins, until its end was seen.
+    let mut open = None;
+    for at in memchr_iter(b'<', text.as_bytes()) {
+        let tag = text.get(at..).unwrap_or_default();
+        if !is_behind_an_order {
+            is_behind_an_order = tag.starts_with("<imeis");
+        } else if tag.starts_with("<id>") {
+            open = at.checked_add("<id>".len());
+        } else if tag.starts_with("</id>")
+            && let Some(id) = open.take().and_then(|from| super::listing::order_id(text.get(from..at)?))
             && !ids.contains(&id)
             && ids.len() < IDS_LIMIT
         {

@@ -1,5 +1,7 @@
 //! Keeps the API key out of everything that leaves this module.
 
+use memchr::arch::all::packedpair::Finder;
+use memchr::{memchr, memchr_iter, memchr2_iter, memmem};
 use secrecy::{ExposeSecret, SecretString};
 
 /// What stands where the key stood.
@@ -8,19 +10,24 @@ const MARK: &str = "***";
 const HARMLESS_BYTES: usize = 3;
 
 /// The API key, and how to find it in what a server sends back.
-pub(super) struct Key(SecretString);
+pub(super) struct Key {
+    secret: SecretString,
+    /// Finds where it may stand as it is. Two characters of it are kept here and where they are, no copy of it; there is none
+    /// for a key of one character.
+    finder: Option<Finder>,
+}
 
 impl Key {
     /// `None` where `key` is empty or holds what is no printable ASCII character. Blanks around it come off.
     pub(super) fn new(key: &SecretString) -> Option<Self> {
         let key = key.expose_secret().trim();
         let is_one = !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_graphic());
-        is_one.then(|| Self(key.into()))
+        is_one.then(|| Self { secret: key.into(), finder: Finder::new(key.as_bytes()) })
     }
 
     /// The key itself, for the request's body only.
     pub(super) fn expose(&self) -> &str {
-        self.0.expose_secret()
+        self.secret.expose_secret()
     }
 
     /// `text` without the key.
@@ -31,6 +38,40 @@ impl Key {
     /// `body` without the key, however its characters are spelled; where the body was cut off, without the part of the
     /// key that it ends in, too.
     pub(super) fn redact_body(&self, body: Vec<u8>, is_whole: bool) -> Vec<u8> {
+        // Nearly every body is whole, and nothing of the key is in it.
+        if is_whole && !self.may_be_in(&body) { body } else { self.redact_any(body, is_whole) }
+    }
+
+    /// Whether the whole key may be somewhere in `body`: as it is, or with an escape for at least one of its characters.
+    fn may_be_in(&self, body: &[u8]) -> bool {
+        let key = self.expose().as_bytes();
+        let stands_for_one = |at: usize| {
+            let escaped = body.get(at..).and_then(escape);
+            escaped.is_some_and(|(byte, _)| key.contains(&byte))
+        };
+        // Of many answers every other byte is escaped HTML, and few keys have a character with a name.
+        let has_named = key.iter().any(|byte| NAMED.contains(byte));
+        self.stands_in(body)
+            || memchr2_iter(b'%', b'\\', body).any(stands_for_one)
+            || memchr(b'&', body).is_some() && memmem::find_iter(body, b"&#").any(stands_for_one)
+            || has_named && memchr_iter(b'&', body).any(stands_for_one)
+    }
+
+    /// Whether the key may stand in `body` as it is.
+    fn stands_in(&self, body: &[u8]) -> bool {
+        let Some(finder) = &self.finder else { return true };
+        let mut rest = body;
+        while let Some(from) = finder.find_prefilter(rest).and_then(|at| rest.get(at..)) {
+            if from.starts_with(self.expose().as_bytes()) {
+                return true;
+            }
+            rest = from.get(1..).unwrap_or_default();
+        }
+        false
+    }
+
+    /// [`Self::redact_body`] for any body.
+    fn redact_any(&self, body: Vec<u8>, is_whole: bool) -> Vec<u8> {
         let key = self.expose().as_bytes();
         let mut clean = Vec::new();
         let (mut copied, mut at) = (0, 0);
@@ -117,6 +158,9 @@ fn escape(text: &[u8]) -> Option<(u8, usize)> {
     }
 }
 
+/// The characters that [`entity`] knows by name.
+const NAMED: &[u8] = b"&<>\"'";
+
 fn entity(name: &[u8]) -> Option<u8> {
     Some(match name {
         b"amp" => b'&',
@@ -136,6 +180,9 @@ fn hexadecimal(digits: &[u8]) -> Option<u8> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
     use super::*;
 
     fn redacted(text: &str, is_whole: bool) -> String {
@@ -164,6 +211,18 @@ mod tests {
     }
 
     #[test]
+    fn one_character_written_in_another_way_hides_no_key() {
+        for byte in b'!'..=b'~' {
+            let key = format!("Key{}0123", char::from(byte));
+            let clean = Key::new(&key.as_str().into()).unwrap();
+            for how in 0..5 {
+                let spelled = format!("<id>Key{}0123</id>", written(byte, how));
+                assert_eq!(clean.redact(&spelled), "<id>***</id>", "{spelled}");
+            }
+        }
+    }
+
+    #[test]
     fn what_a_cut_body_ends_in_goes_too() {
         for (text, clean) in
             [("x aB+/", "x ***"), ("x aB%2B%2", "x aB%2B%2"), ("x aB%2B%2f&am", "x ***"), ("x aB", "x aB")]
@@ -177,6 +236,66 @@ mod tests {
     fn what_is_not_the_key_stays_as_it_is() {
         for text in ["", "%", "&#;&#x;\\u00%zz&&&", "aB+/&<%\"'\\Z", "aB +/&<%\"'\\z", "é🙂"] {
             assert_eq!(redacted(text, true), text);
+        }
+    }
+
+    /// A character of the key as it stands, or in one of the ways that are known here.
+    fn written(byte: u8, how: u8) -> String {
+        let character = char::from(byte);
+        match (how, byte) {
+            (0, _) => format!("%{byte:02x}"),
+            (1, _) => format!("&#{byte:03};"),
+            (2, _) => format!("&#x{byte:X};"),
+            (3, _) => format!("\\u{byte:04x}"),
+            (4, b'&') => "&amp;".to_owned(),
+            (4, b'<') => "&lt;".to_owned(),
+            (4, b'>') => "&gt;".to_owned(),
+            (4, b'"') => "&quot;".to_owned(),
+            (4, b'\'') => "&apos;".to_owned(),
+            (4, b'/' | b'\\') => format!("\\{character}"),
+            _ => character.to_string(),
+        }
+    }
+
+    fn key() -> impl Strategy<Value = String> {
+        prop_oneof!["[aA0&%;#x\\\\/<\"'>-]{1,6}", "[0-9A-Z-]{8,24}", "[!-~]{1,24}"]
+    }
+
+    /// The key from some character to another one: as a whole, its beginning, or any part.
+    fn part() -> impl Strategy<Value = (usize, usize)> {
+        prop_oneof![2 => Just((0, 24)), 1 => (Just(0), 0..24usize), 1 => (0..24usize, 0..24usize)]
+    }
+
+    fn noise() -> impl Strategy<Value = &'static str> {
+        let pieces =
+            ["", "<id>7</id>", "&lt;br&gt;", "&amp;", "&nbsp;", "&", "&#", "%", "%4", "\\", "\\u00", "é"];
+        proptest::sample::select(pieces.to_vec())
+    }
+
+    proptest! {
+        #[test]
+        fn the_look_beforehand_lets_nothing_pass_in_which_the_key_is_found(
+            key in key(),
+            pieces in vec((noise(), part(), vec(0..20u8, 24)), 0..5),
+            lost in prop_oneof![2 => Just(0), 1 => 0..16usize],
+            is_whole: bool,
+        ) {
+            let mut body = Vec::new();
+            for (noise, (from, to), hows) in pieces {
+                body.extend_from_slice(noise.as_bytes());
+                let spelled = key.bytes().zip(hows).take(to).skip(from).map(|(byte, how)| written(byte, how));
+                body.extend_from_slice(spelled.collect::<String>().as_bytes());
+            }
+            body.truncate(body.len().saturating_sub(lost));
+            let key = Key::new(&key.into()).unwrap();
+            prop_assert_eq!(key.redact_body(body.clone(), is_whole), key.redact_any(body, is_whole));
+        }
+
+        #[test]
+        fn what_nearly_is_the_key_hides_none_that_is(key in "[ab]{1,5}", body in "[ab]{0,12}") {
+            let key = Key::new(&key.into()).unwrap();
+            let body = body.into_bytes();
+            prop_assert_eq!(key.redact_body(body.clone(), true), key.redact_any(body, true));
         }
     }
 }

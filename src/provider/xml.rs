@@ -10,9 +10,9 @@
 //! cut body is ever without one.
 
 use std::borrow::Cow;
-use std::io::BufRead;
 use std::ops::Range;
 
+use memchr::{memchr, memchr_iter, memmem};
 use quick_xml::events::Event;
 use quick_xml::reader::Reader;
 
@@ -75,7 +75,7 @@ pub(super) enum Defect {
 /// Reads the shape of `text`. Never fails: what could not be read is the document's [`Defect`].
 pub(super) fn parse(text: &str) -> Document<'_> {
     let mut document = Document::default();
-    document.defect = Walker::new(text).document(&mut document).err();
+    document.defect = Walker { text, at: 0, start: 0 }.document(&mut document).err();
     document
 }
 
@@ -90,26 +90,13 @@ enum Step<'a> {
 
 struct Walker<'a> {
     text: &'a str,
-    reader: Reader<&'a [u8]>,
+    /// What was read ends here.
+    at: usize,
     /// Where the last step began.
     start: usize,
 }
 
 impl<'a> Walker<'a> {
-    fn new(text: &'a str) -> Self {
-        let mut reader = Reader::from_str(text);
-        let config = reader.config_mut();
-        // Leaves are skipped over behind the reader's back, so it never sees their end tags: names are checked here.
-        config.check_end_names = false;
-        config.allow_unmatched_ends = true;
-        config.allow_dangling_amp = true;
-        Self { text, reader, start: 0 }
-    }
-
-    fn position(&self) -> usize {
-        usize::try_from(self.reader.buffer_position()).unwrap_or(usize::MAX)
-    }
-
     fn document(&mut self, document: &mut Document<'a>) -> Result<(), Defect> {
         let (root, is_open) = match self.step() {
             Ok(Step::Open(root)) => (root, true),
@@ -133,12 +120,17 @@ impl<'a> Walker<'a> {
     }
 
     fn items(&mut self, root: &str, items: &mut Vec<Item<'a>>) -> Result<(), Defect> {
+        // Orders have as many fields as the one before, nearly always.
+        let mut usual_fields = 0;
         loop {
             let step = self.step()?;
             let start = self.start;
             let (name, text, fields) = match step {
                 Step::Open(name) if GROUPS.contains(&name) => {
-                    (name, Cow::default(), self.fields(name, start)?)
+                    let mut fields = Vec::with_capacity(usual_fields);
+                    self.fields(name, start, &mut fields)?;
+                    usual_fields = fields.len();
+                    (name, Cow::default(), fields)
                 }
                 Step::Open(name) => (name, self.leaf(name, Some(root))?, Vec::new()),
                 Step::Lone(name) => (name, Cow::default(), Vec::new()),
@@ -146,33 +138,75 @@ impl<'a> Walker<'a> {
                 Step::Close(_) => return Err(Defect::Stray),
                 Step::End => return Err(Defect::Cut),
             };
-            let raw = self.text.get(start..self.position()).unwrap_or_default();
+            let raw = self.text.get(start..self.at).unwrap_or_default();
             items.push(Item { name, raw, text, fields });
         }
     }
 
     /// The fields of a group whose start tag began at `origin` and has just been read.
-    fn fields(&mut self, group: &str, origin: usize) -> Result<Vec<Field<'a>>, Defect> {
-        let mut fields = Vec::new();
+    fn fields(&mut self, group: &str, origin: usize, fields: &mut Vec<Field<'a>>) -> Result<(), Defect> {
         loop {
             let step = self.step()?;
             let start = self.start;
             let (name, text) = match step {
                 Step::Open(name) => (name, self.leaf(name, Some(group))?),
                 Step::Lone(name) => (name, Cow::default()),
-                Step::Close(name) if name == group => return Ok(fields),
+                Step::Close(name) if name == group => return Ok(()),
                 Step::Close(_) => return Err(Defect::Stray),
                 Step::End => return Err(Defect::Cut),
             };
-            let span = start.saturating_sub(origin)..self.position().saturating_sub(origin);
+            let span = start.saturating_sub(origin)..self.at.saturating_sub(origin);
             fields.push(Field { name, text, span });
         }
     }
 
     fn step(&mut self) -> Result<Step<'a>, Defect> {
+        match self.plain_tag() {
+            Some(step) => Ok(step),
+            None => self.any_step(),
+        }
+    }
+
+    /// `<name>` or `</name>`, of letters and digits alone, behind blanks or none: nearly every tag of an answer is one, and
+    /// means the same to everybody.
+    fn plain_tag(&mut self) -> Option<Step<'a>> {
+        let rest = self.text.as_bytes().get(self.at..)?;
+        let blanks = rest.iter().position(|byte| !byte.is_ascii_whitespace())?;
+        let (lead, inner) = match rest.get(blanks..)? {
+            [b'<', b'/', inner @ ..] => (2, inner),
+            [b'<', inner @ ..] => (1, inner),
+            _ => return None,
+        };
+        let length =
+            inner.iter().position(|byte| !byte.is_ascii_alphanumeric()).filter(|length| *length > 0)?;
+        if inner.get(length) != Some(&b'>') {
+            return None;
+        }
+        self.start = self.at.checked_add(blanks)?;
+        self.at = self.start.checked_add(lead)?.checked_add(length)?.checked_add(1)?;
+        let name = self.name(lead, length);
+        Some(if lead == 1 { Step::Open(name) } else { Step::Close(name) })
+    }
+
+    /// Whatever else there is, by the rules of XML.
+    fn any_step(&mut self) -> Result<Step<'a>, Defect> {
+        let rest = self.text.get(self.at..).unwrap_or_default();
+        // The reader takes a byte order mark off where it begins to read. Behind the text's beginning it is none, but text.
+        if self.at > 0 && rest.starts_with('\u{feff}') {
+            return Err(Defect::Stray);
+        }
+        let mut reader = Reader::from_str(rest);
+        let config = reader.config_mut();
+        // The reader sees one step and nothing of what it is in: names are checked here.
+        config.check_end_names = false;
+        config.allow_unmatched_ends = true;
+        config.allow_dangling_amp = true;
+        let from = self.at;
         loop {
-            self.start = self.position();
-            match self.reader.read_event() {
+            self.start = self.at;
+            let event = reader.read_event();
+            self.at = from.saturating_add(usize::try_from(reader.buffer_position()).unwrap_or(usize::MAX));
+            match event {
                 Ok(Event::Start(tag)) => return Ok(Step::Open(self.name(1, tag.name().as_ref().len()))),
                 Ok(Event::Empty(tag)) => return Ok(Step::Lone(self.name(1, tag.name().as_ref().len()))),
                 Ok(Event::End(tag)) => return Ok(Step::Close(self.name(2, tag.name().as_ref().len()))),
@@ -194,28 +228,28 @@ impl<'a> Walker<'a> {
     /// The text of the leaf whose start tag has just been read, up to its end tag; an end tag of `parent` before that
     /// means that it has none.
     fn leaf(&mut self, name: &str, parent: Option<&str>) -> Result<Cow<'a, str>, Defect> {
-        let rest = self.text.get(self.position()..).unwrap_or_default();
-        let (content, consumed) = leaf_end(rest, name, parent).ok_or(Defect::Cut)?;
-        self.reader.stream().consume(consumed);
+        let rest = self.text.get(self.at..).unwrap_or_default();
+        let (content, consumed) = leaf_end(rest.as_bytes(), name, parent).ok_or(Defect::Cut)?;
+        self.at = self.at.saturating_add(consumed);
         Ok(unescape(rest.get(..content).unwrap_or_default()))
     }
 }
 
 /// Where a leaf's content ends in `rest`, and where its end tag does. Elements of the same name inside are counted;
 /// what looks like tags inside CDATA is not.
-fn leaf_end(rest: &str, name: &str, parent: Option<&str>) -> Option<(usize, usize)> {
+fn leaf_end(rest: &[u8], name: &str, parent: Option<&str>) -> Option<(usize, usize)> {
     let mut depth = 0_usize;
     let mut at = 0_usize;
     loop {
-        let open = at.checked_add(rest.get(at..)?.find('<')?)?;
+        let open = at.checked_add(memchr(b'<', rest.get(at..)?)?)?;
         let tag = rest.get(open..)?;
         at = open.checked_add(1)?;
-        if let Some(inner) = tag.strip_prefix(CDATA) {
+        if let Some(inner) = tag.strip_prefix(CDATA.as_bytes()) {
             at = open
                 .checked_add(CDATA.len())?
-                .checked_add(inner.find(CDATA_END)?)?
+                .checked_add(memmem::find(inner, CDATA_END.as_bytes())?)?
                 .checked_add(CDATA_END.len())?;
-        } else if let Some(closing) = tag.strip_prefix("</") {
+        } else if let Some(closing) = tag.strip_prefix(b"</") {
             if let Some(length) = tag_length(closing, name) {
                 if depth == 0 {
                     return Some((open, open.checked_add(2)?.checked_add(length)?));
@@ -225,7 +259,7 @@ fn leaf_end(rest: &str, name: &str, parent: Option<&str>) -> Option<(usize, usiz
                 return None;
             }
         } else if let Some(length) = tag_length(tag.get(1..)?, name)
-            && !tag.get(..length)?.ends_with('/')
+            && !tag.get(..length)?.ends_with(b"/")
         {
             depth = depth.checked_add(1)?;
         }
@@ -239,10 +273,10 @@ const CDATA_END: &str = "]]>";
 const TAG_LIMIT_BYTES: usize = 256;
 
 /// How long a tag of this name is, its `>` included; `tag` begins behind its `<` or `</`.
-fn tag_length(tag: &str, name: &str) -> Option<usize> {
-    let rest = tag.strip_prefix(name)?;
-    if rest.starts_with(|next: char| next == '>' || next == '/' || next.is_ascii_whitespace()) {
-        let end = rest.bytes().take(TAG_LIMIT_BYTES).position(|byte| byte == b'>')?;
+fn tag_length(tag: &[u8], name: &str) -> Option<usize> {
+    let rest = tag.strip_prefix(name.as_bytes())?;
+    if matches!(rest.first()?, b'>' | b'/') || rest.first()?.is_ascii_whitespace() {
+        let end = memchr(b'>', rest.get(..TAG_LIMIT_BYTES).unwrap_or(rest))?;
         name.len().checked_add(end)?.checked_add(1)
     } else {
         None
@@ -251,12 +285,12 @@ fn tag_length(tag: &str, name: &str) -> Option<usize> {
 
 /// A leaf's text: XML's own escapes and CDATA undone once, everything else (HTML's entities, a lone `&`) as it stands.
 fn unescape(raw: &str) -> Cow<'_, str> {
-    if !raw.contains(['&', '<']) {
+    if memchr(b'&', raw.as_bytes()).is_none() && cdata(raw).is_none() {
         return Cow::Borrowed(raw);
     }
     let mut text = String::with_capacity(raw.len());
     let mut rest = raw;
-    while let Some(start) = rest.find(CDATA) {
+    while let Some(start) = cdata(rest) {
         let (before, from) = rest.split_at(start);
         let inner = from.get(CDATA.len()..).unwrap_or_default();
         unescape_into(&mut text, before);
@@ -268,21 +302,19 @@ fn unescape(raw: &str) -> Cow<'_, str> {
     Cow::Owned(text)
 }
 
+/// Where the first CDATA begins.
+fn cdata(text: &str) -> Option<usize> {
+    memchr_iter(b'<', text.as_bytes()).find(|at| text.get(*at..).is_some_and(|tag| tag.starts_with(CDATA)))
+}
+
 fn unescape_into(text: &mut String, raw: &str) {
     let mut rest = raw;
-    while let Some(at) = rest.find('&') {
+    while let Some(at) = memchr(b'&', rest.as_bytes()) {
         let (before, from) = rest.split_at(at);
         text.push_str(before);
-        match entity(from) {
-            Some((character, length)) => {
-                text.push(character);
-                rest = from.get(length..).unwrap_or_default();
-            }
-            None => {
-                text.push('&');
-                rest = from.get(1..).unwrap_or_default();
-            }
-        }
+        let (character, length) = entity(from).unwrap_or(('&', 1));
+        text.push(character);
+        rest = from.get(length..).unwrap_or_default();
     }
     text.push_str(rest);
 }
@@ -290,25 +322,24 @@ fn unescape_into(text: &mut String, raw: &str) {
 /// The character that a reference at the start of `text` stands for, and the reference's length. XML's five and
 /// numbers; control characters, which XML can't hold, stay as they are written.
 fn entity(text: &str) -> Option<(char, usize)> {
-    // The longest is `&#x10FFFF;`; a few zeros may stand in front.
-    let end = text.bytes().take(16).position(|byte| byte == b';')?;
-    let name = text.get(1..end)?;
-    let character = match name {
-        "lt" => '<',
-        "gt" => '>',
-        "amp" => '&',
-        "quot" => '"',
-        "apos" => '\'',
-        _ => {
-            let number = name.strip_prefix('#')?;
-            let code = match number.strip_prefix(['x', 'X']) {
-                Some(hex) => u32::from_str_radix(hex, 16).ok()?,
-                None => number.parse().ok()?,
-            };
-            char::from_u32(code).filter(|c| !c.is_control() || matches!(c, '\t' | '\n' | '\r'))?
-        }
+    match text.as_bytes() {
+        [b'&', b'l', b't', b';', ..] => return Some(('<', 4)),
+        [b'&', b'g', b't', b';', ..] => return Some(('>', 4)),
+        [b'&', b'a', b'm', b'p', b';', ..] => return Some(('&', 5)),
+        [b'&', b'q', b'u', b'o', b't', b';', ..] => return Some(('"', 6)),
+        [b'&', b'a', b'p', b'o', b's', b';', ..] => return Some(('\'', 6)),
+        _ => {}
+    }
+    let number = text.strip_prefix("&#")?;
+    // The longest is `x10FFFF`; a few zeros may stand in front.
+    let end = number.bytes().take(14).position(|byte| byte == b';')?;
+    let (number, length) = (number.get(..end)?, end.checked_add(3)?);
+    let code = match number.strip_prefix(['x', 'X']) {
+        Some(hex) => u32::from_str_radix(hex, 16).ok()?,
+        None => number.parse().ok()?,
     };
-    Some((character, end.checked_add(1)?))
+    let character = char::from_u32(code).filter(|c| !c.is_control() || matches!(c, '\t' | '\n' | '\r'))?;
+    Some((character, length))
 }
 
 /// A name out of an answer, short enough for a log line.

@@ -1,5 +1,7 @@
 //! The twelve columns that imeid adds to a row.
 
+use std::borrow::Cow;
+
 use super::RowStatus;
 use crate::types::{Money, ProviderOrderId, Timestamp};
 
@@ -88,27 +90,30 @@ impl ResultCells {
 
     /// The cells in the columns' order: money as `0.08`, times in RFC 3339 and UTC, unknown as empty.
     #[must_use]
-    pub fn texts(&self) -> [String; 12] {
-        let told = |field: &Option<String>| field.clone().unwrap_or_default();
+    pub fn texts(&self) -> [Cow<'_, str>; 12] {
         [
-            self.status.as_str().to_owned(),
+            Cow::Borrowed(self.status.as_str()),
             shown(self.order_id),
-            self.code.clone(),
-            told(&self.carrier),
-            told(&self.simlock),
-            told(&self.model),
-            told(&self.fmi),
-            told(&self.imei2),
+            Cow::Borrowed(&self.code),
+            told(self.carrier.as_deref()),
+            told(self.simlock.as_deref()),
+            told(self.model.as_deref()),
+            told(self.fmi.as_deref()),
+            told(self.imei2.as_deref()),
             shown(self.cost),
             shown(self.ordered_at),
             shown(self.completed_at),
-            self.note.clone(),
+            Cow::Borrowed(&self.note),
         ]
     }
 }
 
-fn shown<T: std::fmt::Display>(value: Option<T>) -> String {
-    value.map(|value| value.to_string()).unwrap_or_default()
+fn told(field: Option<&str>) -> Cow<'_, str> {
+    Cow::Borrowed(field.unwrap_or_default())
+}
+
+fn shown<T: std::fmt::Display>(value: Option<T>) -> Cow<'static, str> {
+    value.map_or(Cow::Borrowed(""), |value| Cow::Owned(value.to_string()))
 }
 
 #[cfg(test)]
@@ -117,9 +122,10 @@ mod tests {
 
     #[test]
     fn what_is_not_known_is_an_empty_cell() {
-        let texts = ResultCells::new(RowStatus::Queued).texts();
+        let cells = ResultCells::new(RowStatus::Queued);
+        let texts = cells.texts();
         assert_eq!(texts[0], "queued");
-        assert!(texts[1..].iter().all(String::is_empty));
+        assert!(texts[1..].iter().all(|text| text.is_empty()));
     }
 
     #[test]
@@ -135,7 +141,7 @@ mod tests {
         assert_eq!(of("imeid_cost"), "0.08");
         assert_eq!(of("imeid_ordered_at"), "2025-11-14T03:33:00Z");
         assert_eq!(of("imeid_completed_at"), "");
-        assert_eq!((of("imeid_carrier").as_str(), of("imeid_fmi").as_str()), ("Unlocked", "OFF"));
+        assert_eq!((of("imeid_carrier").as_ref(), of("imeid_fmi").as_ref()), ("Unlocked", "OFF"));
         assert_eq!(of("imeid_code"), "Carrier: Unlocked - Find My iPhone: OFF");
     }
 }

@@ -4,6 +4,8 @@
 //! answer with an unlock code or prose. A value may hold ` - ` itself (`iPhone 16 - Pro`), so that a dash
 //! separates only where a label follows it; at the very end ` - ✅ Done` is a flourish. What isn't understood stays in [`Fields::code`]: nothing is guessed.
 
+use memchr::{memchr, memchr3};
+
 use super::markup::{HARD_BREAK, SOFT_BREAK, plain};
 
 /// What one answer says. Each field is `None` where the answer doesn't tell it.
@@ -37,13 +39,18 @@ pub fn fields(code: &str) -> Fields {
     let parts = parts(&text, soft_ends);
     let mut found = Fields { code: one_line(&parts), ..Fields::default() };
     for (n, part) in parts.iter().enumerate() {
-        let Some((label, value)) = labelled(part.text) else { continue };
+        let Some((label, value)) = part.pair else { continue };
+        let Some(slot) = slot(&mut found, label).filter(|slot| slot.is_none()) else { continue };
         let is_last = n.saturating_add(1) == parts.len();
-        let value = if is_last { without_flourish(value) } else { value };
-        let value = value.trim().trim_end_matches(" -").trim();
-        let Some(slot) = slot(&mut found, label) else { continue };
-        if slot.is_none() && !value.is_empty() && value != "-" {
-            *slot = Some(value.replace(SOFT_BREAK, " "));
+        let mut value = if is_last { without_flourish(value) } else { value }.trim();
+        while let Some(shorter) = value.strip_suffix(" -") {
+            value = shorter;
+        }
+        let value = value.trim();
+        if !value.is_empty() && value != "-" {
+            let mut line = String::with_capacity(value.len());
+            push_line(&mut line, value);
+            *slot = Some(line);
         }
     }
     found
@@ -51,15 +58,32 @@ pub fn fields(code: &str) -> Fields {
 
 /// The field that a label names, whatever its case, blanks and punctuation.
 fn slot<'a>(found: &'a mut Fields, label: &str) -> Option<&'a mut Option<String>> {
-    let name: String = label.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect();
-    match name.as_str() {
-        "carrier" | "carriername" => Some(&mut found.carrier),
-        "simlock" | "simlockstatus" => Some(&mut found.simlock),
-        "model" | "modelname" => Some(&mut found.model),
-        "findmyiphone" | "findmyiphonestatus" | "findmyiphonefmi" | "fmi" | "fmistatus" => {
+    if !label.is_ascii() {
+        let name: String =
+            label.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect();
+        return named(found, name.as_bytes());
+    }
+    let mut small = [0; MAX_NAME_BYTES];
+    let mut length = 0usize;
+    for byte in label.bytes().filter(u8::is_ascii_alphanumeric) {
+        *small.get_mut(length)? = byte.to_ascii_lowercase();
+        length = length.saturating_add(1);
+    }
+    named(found, small.get(..length)?)
+}
+
+/// The longest name of a field, in bytes.
+const MAX_NAME_BYTES: usize = 18;
+
+fn named<'a>(found: &'a mut Fields, name: &[u8]) -> Option<&'a mut Option<String>> {
+    match name {
+        b"carrier" | b"carriername" => Some(&mut found.carrier),
+        b"simlock" | b"simlockstatus" => Some(&mut found.simlock),
+        b"model" | b"modelname" => Some(&mut found.model),
+        b"findmyiphone" | b"findmyiphonestatus" | b"findmyiphonefmi" | b"fmi" | b"fmistatus" => {
             Some(&mut found.fmi)
         }
-        "imei2" | "imei2number" | "imei2no" | "imeinumber2" => Some(&mut found.imei2),
+        b"imei2" | b"imei2number" | b"imei2no" | b"imeinumber2" => Some(&mut found.imei2),
         _ => None,
     }
 }
@@ -67,8 +91,8 @@ fn slot<'a>(found: &'a mut Fields, label: &str) -> Option<&'a mut Option<String>
 /// A stretch of the answer between two separators.
 struct Part<'a> {
     text: &'a str,
-    /// Whether it begins with a label.
-    labelled: bool,
+    /// Its label and value, where it begins with a label.
+    pair: Option<(&'a str, &'a str)>,
 }
 
 /// Cuts at every hard break, and at dashes and soft breaks where a label follows.
@@ -79,11 +103,14 @@ fn parts(text: &str, soft_ends: bool) -> Vec<Part<'_>> {
         if let Some(text) = text.get(from..to).map(|part| part.trim_matches([' ', SOFT_BREAK, HARD_BREAK]))
             && !text.is_empty()
         {
-            parts.push(Part { text, labelled: labelled(text).is_some() });
+            parts.push(Part { text, pair: labelled(text) });
         }
     };
-    for (at, character) in text.char_indices() {
-        let after_here = at.saturating_add(character.len_utf8());
+    let mut after_here = 0usize;
+    let is_ascii = text.is_ascii();
+    while let Some(at) = next_cut(text.as_bytes(), after_here, is_ascii) {
+        let character = text.get(at..).and_then(|rest| rest.chars().next()).unwrap_or_default();
+        after_here = at.saturating_add(character.len_utf8());
         let rest = text.get(after_here..).unwrap_or_default();
         let cut = match character {
             HARD_BREAK => true,
@@ -104,28 +131,50 @@ fn parts(text: &str, soft_ends: bool) -> Vec<Part<'_>> {
     parts
 }
 
+/// Where from here on a text may be cut next: at a break or a dash. With other dashes than ASCII's also at what only
+/// begins like one.
+fn next_cut(text: &[u8], from: usize, is_ascii: bool) -> Option<usize> {
+    const HARD: u8 = HARD_BREAK as u8;
+    const SOFT: u8 = SOFT_BREAK as u8;
+    let rest = text.get(from..)?;
+    let next = if is_ascii {
+        memchr3(HARD, SOFT, b'-', rest)
+    } else {
+        rest.iter().position(|byte| matches!(*byte, HARD | SOFT | b'-' | 0xE2))
+    };
+    from.checked_add(next?)
+}
+
 /// `Label: value` at the start of a text.
 fn labelled(text: &str) -> Option<(&str, &str)> {
     let text = text.trim_start_matches(|c: char| c.is_whitespace() || c == SOFT_BREAK || is_ornament(c));
-    let colon = text.bytes().take(MAX_LABEL_CHARS.saturating_mul(4)).position(|byte| byte == b':')?;
+    let near = text.as_bytes().get(..MAX_LABEL_CHARS.saturating_mul(4)).unwrap_or(text.as_bytes());
+    let colon = memchr(b':', near)?;
     let label = text.get(..colon)?.trim_end();
     let value = text.get(colon.saturating_add(1)..)?;
-    let fits = label.chars().take(MAX_LABEL_CHARS.saturating_add(1)).count() <= MAX_LABEL_CHARS
-        && label.split(' ').count() <= MAX_LABEL_WORDS
-        && label.starts_with(char::is_alphabetic)
-        && label.chars().all(|c| {
-            c.is_alphanumeric() || matches!(c, ' ' | '/' | '(' | ')' | '.' | '\'' | '#' | '&' | '-' | '_')
-        })
-        && !label.contains(" - ")
-        && !value.starts_with("//")
-        && !is_time(label, value);
+    let fits = is_label(label) && !value.starts_with("//") && !is_time(label, value);
     fits.then_some((label, value))
+}
+
+/// Whether what stands before a colon can be a label.
+fn is_label(text: &str) -> bool {
+    let (mut chars, mut words) = (0usize, 1usize);
+    for character in text.chars() {
+        chars = chars.saturating_add(1);
+        words = words.saturating_add(usize::from(character == ' '));
+        let may_be_in_one = character.is_alphanumeric()
+            || matches!(character, ' ' | '/' | '(' | ')' | '.' | '\'' | '#' | '&' | '-' | '_');
+        if !may_be_in_one || chars > MAX_LABEL_CHARS || words > MAX_LABEL_WORDS {
+            return false;
+        }
+    }
+    text.starts_with(char::is_alphabetic) && !text.as_bytes().windows(3).any(|three| three == b" - ")
 }
 
 /// `Try again at 12:30` has no label.
 fn is_time(label: &str, value: &str) -> bool {
-    let hours = label.rsplit(' ').next().unwrap_or_default();
-    hours.bytes().all(|byte| byte.is_ascii_digit()) && value.starts_with(|c: char| c.is_ascii_digit())
+    let is_number = |word: &str| word.bytes().all(|byte| byte.is_ascii_digit());
+    value.starts_with(|c: char| c.is_ascii_digit()) && label.rsplit(' ').next().is_none_or(is_number)
 }
 
 /// The answer's last value without what some panels put behind it: a dash and an ornament, with or without words.
@@ -151,14 +200,27 @@ fn is_ornament(character: char) -> bool {
 
 /// The parts as one line: ` - ` before a label, a blank before what goes on from the line above.
 fn one_line(parts: &[Part<'_>]) -> String {
-    let mut line = String::new();
+    let mut line = String::with_capacity(parts.iter().map(|part| part.text.len().saturating_add(3)).sum());
     for part in parts {
         if !line.is_empty() {
-            line.push_str(if part.labelled { " - " } else { " " });
+            line.push_str(if part.pair.is_some() { " - " } else { " " });
         }
-        line.extend(part.text.chars().map(|c| if c == SOFT_BREAK { ' ' } else { c }));
+        push_line(&mut line, part.text);
     }
     line
+}
+
+/// A text with blanks for the breaks that are left in it.
+fn push_line(line: &mut String, text: &str) {
+    let mut rest = text;
+    while let Some((before, after)) =
+        memchr(SOFT_BREAK as u8, rest.as_bytes()).and_then(|at| rest.split_at_checked(at))
+    {
+        line.push_str(before);
+        line.push(' ');
+        rest = after.strip_prefix(SOFT_BREAK).unwrap_or_default();
+    }
+    line.push_str(rest);
 }
 
 #[cfg(test)]
@@ -205,6 +267,20 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn every_name_of_a_field_is_known() {
+        for name in ["Find My iPhone", "Find My iPhone Status", "Find My iPhone (FMI)", "FMI", "FMI Status"] {
+            assert_eq!(fields(&format!("{name}: A")).fmi, some("A"), "{name}");
+        }
+        for name in ["IMEI2", "IMEI2 Number", "IMEI2 No.", "IMEI Number 2"] {
+            assert_eq!(fields(&format!("{name}: A")).imei2, some("A"), "{name}");
+        }
+        let found =
+            fields("Carrier Name: A<br>SIM-Lock Status: B<br>MODEL NAME: C<br>Find My iPhone Status X: D");
+        assert_eq!((found.carrier, found.simlock), (some("A"), some("B")));
+        assert_eq!((found.model, found.fmi), (some("C"), None));
     }
 
     #[test]

@@ -3,6 +3,10 @@
 //! It is no HTML parser. The answers are one-liners written by hand in an admin panel and escaped none, one or
 //! two times on their way, so what looks like a known tag is one, and everything else is text.
 
+use std::borrow::Cow;
+
+use memchr::{memchr, memchr_iter};
+
 /// A place where a line ended for certain: `<br>`, a block's begin or end.
 pub(super) const HARD_BREAK: char = '\n';
 /// A line break in the text itself: where there are tags for breaks too, it may be only the source's layout.
@@ -15,83 +19,67 @@ const MAX_TAG_BYTES: usize = 2_000;
 /// The longest name or number between `&` and `;`, in bytes.
 const MAX_ENTITY_BYTES: usize = 10;
 
-/// Tags after which the text goes on in a new line.
-const BREAKING: &[&str] = &[
-    "address",
-    "article",
-    "blockquote",
-    "body",
-    "br",
-    "center",
-    "dd",
-    "div",
-    "dl",
-    "dt",
-    "h1",
-    "h2",
-    "h3",
-    "h4",
-    "h5",
-    "h6",
-    "head",
-    "header",
-    "hr",
-    "html",
-    "li",
-    "ol",
-    "p",
-    "pre",
-    "section",
-    "table",
-    "tbody",
-    "tfoot",
-    "thead",
-    "title",
-    "tr",
-    "ul",
-];
-/// Tags that stand between two words.
-const SPACING: &[&str] = &["img", "td", "th", "wbr"];
-/// Tags that are no more than looks.
-const INLINE: &[&str] = &[
-    "a", "abbr", "b", "big", "button", "cite", "code", "col", "del", "em", "font", "i", "input", "ins",
-    "kbd", "label", "link", "mark", "meta", "s", "samp", "small", "span", "strike", "strong", "sub", "sup",
-    "tt", "u", "var",
-];
+/// The longest name of a tag that is known, in bytes.
+const MAX_NAME_BYTES: usize = 10;
+
+/// What stands for a tag of this name, in small letters; `None` for one that isn't known.
+fn instead_of(name: &[u8]) -> Option<Option<char>> {
+    match name {
+        // After these the text goes on in a new line.
+        b"address" | b"article" | b"blockquote" | b"body" | b"br" | b"center" | b"dd" | b"div" | b"dl"
+        | b"dt" | b"h1" | b"h2" | b"h3" | b"h4" | b"h5" | b"h6" | b"head" | b"header" | b"hr" | b"html"
+        | b"li" | b"ol" | b"p" | b"pre" | b"section" | b"table" | b"tbody" | b"tfoot" | b"thead"
+        | b"title" | b"tr" | b"ul" => Some(Some(HARD_BREAK)),
+        // These stand between two words.
+        b"img" | b"td" | b"th" | b"wbr" => Some(Some(' ')),
+        // And these are no more than looks.
+        b"a" | b"abbr" | b"b" | b"big" | b"button" | b"cite" | b"code" | b"col" | b"del" | b"em"
+        | b"font" | b"i" | b"input" | b"ins" | b"kbd" | b"label" | b"link" | b"mark" | b"meta" | b"s"
+        | b"samp" | b"small" | b"span" | b"strike" | b"strong" | b"sub" | b"sup" | b"tt" | b"u" | b"var" => {
+            Some(None)
+        }
+        // `Carrier: <none>` is an answer, not markup.
+        _ => None,
+    }
+}
 
 /// The text without markup: entities decoded, known tags gone, runs of blanks one blank, breaks as
 /// [`HARD_BREAK`] and [`SOFT_BREAK`].
 pub(super) fn plain(code: &str) -> String {
-    let mut text = code.replace("\r\n", "\n");
-    for _ in 0..MAX_ESCAPES {
-        let decoded = decode_entities(&text);
-        if decoded == text {
-            break;
-        }
-        text = decoded;
+    let mut text = Cow::Borrowed(code);
+    if memchr(b'\r', code.as_bytes()).is_some() {
+        text = Cow::Owned(text.replace("\r\n", "\n"));
     }
-    tidy(&strip_tags(&text))
+    for _ in 0..MAX_ESCAPES {
+        let Some(decoded) = decode_entities(&text) else { break };
+        text = Cow::Owned(decoded);
+    }
+    without_tags(&text)
 }
 
-fn decode_entities(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((before, from)) = rest.find('&').map(|at| rest.split_at(at)) {
-        out.push_str(before);
-        let name = from.get(1..).unwrap_or_default();
+/// The text with what stands for each entity; `None` where there is none in it.
+fn decode_entities(text: &str) -> Option<String> {
+    let mut out = String::new();
+    let mut copied = 0;
+    // What an entity takes holds no other `&`.
+    for at in memchr_iter(b'&', text.as_bytes()) {
+        let name = text.get(at.saturating_add(1)..).unwrap_or_default();
         let end = name.bytes().take(MAX_ENTITY_BYTES.saturating_add(1)).position(|byte| byte == b';');
-        let decoded =
-            end.and_then(|end| Some((entity(name.get(..end)?)?, name.get(end.saturating_add(1)..)?)));
-        if let Some((character, after)) = decoded {
-            out.push(character);
-            rest = after;
-        } else {
-            out.push('&');
-            rest = name;
+        let Some((end, character)) = end.and_then(|end| Some((end, entity(name.get(..end)?)?))) else {
+            continue;
+        };
+        if copied == 0 {
+            out.reserve(text.len());
         }
+        out.push_str(text.get(copied..at).unwrap_or_default());
+        out.push(character);
+        copied = at.saturating_add(end).saturating_add(2);
     }
-    out.push_str(rest);
-    out
+    if copied == 0 {
+        return None;
+    }
+    out.push_str(text.get(copied..).unwrap_or_default());
+    Some(out)
 }
 
 /// U+00A0 to U+00FF in order.
@@ -150,30 +138,22 @@ fn numbered(number: &str) -> Option<char> {
     Some(char::from_u32(value).filter(|character| *character != '\0').unwrap_or(char::REPLACEMENT_CHARACTER))
 }
 
-fn strip_tags(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
+/// The text without tags, and tidy.
+fn without_tags(text: &str) -> String {
+    let mut tidy = Tidy { out: String::with_capacity(text.len()), gap: None };
     let mut rest = text;
-    while let Some((before, from)) = rest.find('<').map(|at| rest.split_at(at)) {
-        push_text(&mut out, before);
+    while let Some((before, from)) = memchr(b'<', rest.as_bytes()).map(|at| rest.split_at(at)) {
+        tidy.text(before);
         if let Some((instead, after)) = tag(from) {
-            out.extend(instead);
+            instead.into_iter().for_each(|character| tidy.push(character));
             rest = after;
         } else {
-            out.push('<');
+            tidy.push('<');
             rest = from.get(1..).unwrap_or_default();
         }
     }
-    push_text(&mut out, rest);
-    out
-}
-
-/// Text as it is, but that its own line breaks are told from those that tags make.
-fn push_text(out: &mut String, text: &str) {
-    out.extend(text.chars().map(|character| match character {
-        '\n' | '\r' | '\u{2028}' | '\u{2029}' => SOFT_BREAK,
-        control if control.is_control() => ' ',
-        other => other,
-    }));
+    tidy.text(rest);
+    tidy.out
 }
 
 /// The tag at the start of `from` (which begins with `<`): what stands for it, and the text after it.
@@ -182,44 +162,77 @@ fn tag(from: &str) -> Option<(Option<char>, &str)> {
         let end = from.find("-->")?;
         return Some((None, from.get(end.saturating_add(3)..)?));
     }
-    let end = from.bytes().take(MAX_TAG_BYTES).position(|byte| byte == b'>')?;
-    let inner = from.get(1..end)?.trim_start_matches('/');
-    let name_end = inner.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(inner.len());
-    let name = inner.get(..name_end)?.to_ascii_lowercase();
-    let among = |names: &[&str]| names.contains(&name.as_str());
-    let instead = if among(BREAKING) {
-        Some(HARD_BREAK)
-    } else if among(SPACING) {
-        Some(' ')
-    } else if among(INLINE) {
-        None
-    } else {
-        // `Carrier: <none>` is an answer, not markup.
-        return None;
-    };
+    let near = from.as_bytes().get(..MAX_TAG_BYTES).unwrap_or(from.as_bytes());
+    let end = memchr(b'>', near)?;
+    let inner = from.get(1..end)?.trim_start_matches('/').as_bytes();
+    let length = inner.iter().position(|byte| !byte.is_ascii_alphanumeric()).unwrap_or(inner.len());
+    let mut small = [0; MAX_NAME_BYTES];
+    let name = small.get_mut(..length)?;
+    name.copy_from_slice(inner.get(..length)?);
+    name.make_ascii_lowercase();
+    let instead = instead_of(name)?;
     Some((instead, from.get(end.saturating_add(1)..)?))
 }
 
-/// One blank for many, none around a break, invisible marks gone.
-fn tidy(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut gap: Option<char> = None;
-    for character in text.chars() {
+/// Text being tidied: one blank for many, none around a break, invisible marks gone.
+struct Tidy {
+    out: String,
+    /// What parts the text so far from what follows.
+    gap: Option<char>,
+}
+
+impl Tidy {
+    /// Text as it is, but that its own line breaks are told from those that tags make.
+    fn text(&mut self, text: &str) {
+        let mut rest = text;
+        loop {
+            let (words, after) = rest.split_at(words_length(rest.as_bytes()));
+            if !words.is_empty() {
+                self.close_gap();
+                self.out.push_str(words);
+            }
+            let Some(character) = after.chars().next() else { return };
+            self.push(match character {
+                '\n' | '\r' | '\u{2028}' | '\u{2029}' => SOFT_BREAK,
+                control if control.is_control() => ' ',
+                other => other,
+            });
+            rest = after.get(character.len_utf8()..).unwrap_or_default();
+        }
+    }
+
+    fn push(&mut self, character: char) {
         match character {
             '\u{feff}' | '\u{200b}' | '\u{2060}' | '\u{ad}' => {}
-            HARD_BREAK => gap = Some(HARD_BREAK),
-            SOFT_BREAK if gap != Some(HARD_BREAK) => gap = Some(SOFT_BREAK),
+            HARD_BREAK => self.gap = Some(HARD_BREAK),
+            SOFT_BREAK if self.gap != Some(HARD_BREAK) => self.gap = Some(SOFT_BREAK),
             SOFT_BREAK => {}
-            blank if blank.is_whitespace() => gap = gap.or(Some(' ')),
+            blank if blank.is_whitespace() => self.gap = self.gap.or(Some(' ')),
             other => {
-                if let Some(gap) = gap.take().filter(|_| !out.is_empty()) {
-                    out.push(gap);
-                }
-                out.push(other);
+                self.close_gap();
+                self.out.push(other);
             }
         }
     }
-    out
+
+    fn close_gap(&mut self) {
+        if let Some(gap) = self.gap.take().filter(|_| !self.out.is_empty()) {
+            self.out.push(gap);
+        }
+    }
+}
+
+/// How much at the start of a text is tidy as it is: ASCII words with single blanks between them.
+fn words_length(text: &[u8]) -> usize {
+    let is_graphic = |at: usize| text.get(at).is_some_and(u8::is_ascii_graphic);
+    let mut end = 0;
+    while is_graphic(end) {
+        end = end.saturating_add(1);
+        if text.get(end) == Some(&b' ') && is_graphic(end.saturating_add(1)) {
+            end = end.saturating_add(1);
+        }
+    }
+    end
 }
 
 #[cfg(test)]
@@ -255,5 +268,20 @@ mod tests {
         assert_eq!(plain("<b>A</b>:&nbsp; <span style='color:red'>B</span><BR/>C<!-- x -->"), "A: B\nC");
         assert_eq!(plain("<p>one</p>\r\n<p>two</p>"), "one\ntwo");
         assert_eq!(plain("one\r\ntwo\rthree"), "one\u{1}two\u{1}three");
+    }
+
+    #[test]
+    fn every_known_tag_stands_for_what_it_is_and_no_other_is_one() {
+        let breaking = "address article blockquote body br center dd div dl dt h1 h2 h3 h4 h5 h6 head header hr html li ol p \
+            pre section table tbody tfoot thead title tr ul";
+        let inline = "a abbr b big button cite code col del em font i input ins kbd label link mark meta s samp small span \
+            strike strong sub sup tt u var";
+        for (names, instead) in [(breaking, "\n"), ("img td th wbr", " "), (inline, "")] {
+            for name in names.split_whitespace() {
+                let (capitals, longer) = (name.to_uppercase(), format!("one<{name}q>two"));
+                assert_eq!(plain(&format!("one<{capitals} x='y'>two")), format!("one{instead}two"), "{name}");
+                assert_eq!(plain(&longer), longer);
+            }
+        }
     }
 }

@@ -8,6 +8,8 @@ mod fields;
 mod file_name;
 mod header;
 mod markup;
+#[cfg(test)]
+mod odd_tests;
 pub mod record;
 mod status;
 

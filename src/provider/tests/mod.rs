@@ -9,6 +9,7 @@ mod once;
 mod properties;
 mod refusals;
 pub(crate) mod server;
+mod shapes;
 
 use std::net::SocketAddr;
 use std::time::Duration;
