@@ -19,16 +19,56 @@ use crate::types::Timestamp;
 pub use free_looks::LOOK_TIMEOUT;
 pub use limit::CallNo;
 
+/// Where calls take less than this it counts what they cost us; where they take longer, how many are in doubt after a crash.
+const FAST: Duration = Duration::from_millis(250);
+/// Where calls are fast, so many attempts are claimed in one commit, and their answers recorded with the next.
+const TOGETHER: usize = 30;
+/// An answer that nobody waits for is committed after this long, if nothing takes it along before.
+const LINGER: Duration = Duration::from_millis(10);
+/// At most this long where calls are fast.
+const LINGER_FAST: Duration = Duration::from_millis(50);
+
+/// How many attempts are in hand beyond the workers' own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ahead {
+    /// With fewer it is time to claim more,
+    pub few: usize,
+    /// up to so many.
+    pub all: usize,
+}
+
+impl Ahead {
+    /// None: each worker's is claimed as it comes free.
+    pub const NONE: Self = Self { few: 0, all: 0 };
+}
+
 /// How many attempts are claimed beyond the free workers, so that none waits for a commit: twice what is sent during one
 /// commit, half a generation more where a call takes under a second, and never more than two generations. At the real
 /// 3.6 s this is 0 or 1, so that a crash leaves little more in doubt than the calls in flight.
+///
+/// Where calls are fast a commit is what an order costs most: then that is what must be in hand still when more are
+/// claimed, and they are claimed by the generation.
 #[must_use]
-pub fn ahead(workers: usize, latency: Duration, commit: Duration) -> usize {
+pub fn ahead(workers: usize, latency: Duration, commit: Duration) -> Ahead {
     let latency_us = latency.as_micros().max(1);
     let during = u128::try_from(workers).unwrap_or(0).saturating_mul(2).saturating_mul(commit.as_micros())
         / latency_us;
     let spare = if latency < Duration::from_secs(1) { workers / 2 } else { 0 };
-    usize::try_from(during).unwrap_or(usize::MAX).saturating_add(spare).min(workers.saturating_mul(2))
+    let most = workers.saturating_mul(2);
+    let needed = usize::try_from(during).unwrap_or(usize::MAX).saturating_add(spare).min(most);
+    if latency >= FAST {
+        return Ahead { few: needed.div_ceil(2), all: needed };
+    }
+    let together = workers.min(TOGETHER);
+    let all = needed.saturating_add(together).min(most);
+    Ahead { few: all.saturating_sub(together), all }
+}
+
+/// How long an answer's commit may wait for the next claim's: while calls are fast, a little longer than one takes.
+#[must_use]
+pub fn linger(latency: Duration) -> Duration {
+    let round = latency.saturating_add(latency / 4);
+    if latency < FAST { round.clamp(LINGER, LINGER_FAST) } else { LINGER }
 }
 
 /// A smoothed duration: an eighth of each new one.

@@ -68,6 +68,7 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex};
 use std::thread::{JoinHandle, Thread};
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 
@@ -201,14 +202,16 @@ where
 }
 
 impl Journal {
-    /// From now on the commit of what nobody waits for (answers) waits a few milliseconds for more, so that one sync serves
-    /// many. For the daemon at work; a caller that does one thing after the other only loses time by it.
-    pub fn linger(&self) {
-        self.linger_for(writer::LINGER_MS);
+    /// From now on the commit of what nobody waits for (answers) waits this long for more, so that one sync serves many. For
+    /// the daemon at work; a caller that does one thing after the other only loses time by it.
+    pub fn linger(&self, time: Duration) {
+        let millis = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        self.shared.common.linger_ms.store(millis, Ordering::Relaxed);
     }
 
-    fn linger_for(&self, millis: u64) {
-        self.shared.common.linger_ms.store(millis, Ordering::Relaxed);
+    /// What waits for more to come into its commit is committed now.
+    pub fn hurry(&self) {
+        self.write_then(|_| Ok(()), |_| {});
     }
 
     /// The stages' bells.

@@ -28,11 +28,7 @@ use crate::order::Alarm;
 const GROUP_OPERATIONS: usize = 512;
 /// A transaction takes in no more operations after this long.
 const GROUP_TIME: Duration = Duration::from_millis(4);
-/// While nobody waits for a commit, so much longer is waited for more to come into it: one sync then serves many answers,
-/// mostly that of the next claim. A crash leaves the orders of those that wait here in doubt, so it is short: at 30
-/// calls of 36 ms at once they are eight, at 30 of 3.6 s none.
-pub(super) const LINGER_MS: u64 = 10;
-/// With so many to write none is waited for. Below the number of answers that workers leave here without waiting, and
+/// With so many to write, nothing more is waited for. Below the number of answers that workers leave here without waiting, and
 /// above half of the attempts that thirty workers have in hand, so that a claim, as a rule, comes before that.
 pub(super) const LINGER_OPERATIONS: usize = 60;
 /// Pause before an operation that must not be lost is tried again.
@@ -61,7 +57,8 @@ pub(super) struct Common {
     pub(super) rest: Rest,
     /// Alarms that are kept in memory.
     pub(super) unrecorded: Unrecorded,
-    /// How long commits that nobody waits for linger, in milliseconds.
+    /// How long commits that nobody waits for linger, in milliseconds: one sync then serves many answers, mostly that of the next
+    /// claim. A crash leaves the orders of those that wait here in doubt.
     pub(super) linger_ms: Arc<AtomicU64>,
     /// Operations that were sent since the writer last began with a transaction.
     pub(super) sent: Arc<AtomicUsize>,
@@ -172,7 +169,7 @@ impl Writer {
         Some(group)
     }
 
-    /// Takes in what comes within [`LINGER_MS`], until somebody waits for the commit or it is enough for one. Whoever sends
+    /// Takes in what comes within the time to linger, until somebody waits for the commit or it is enough for one. Whoever sends
     /// that wakes this thread; what comes before doesn't, or each answer would cost two switches of threads.
     fn linger(&self, group: &mut Vec<Box<dyn Operation>>) {
         let time = Duration::from_millis(self.common.linger_ms.load(Ordering::Relaxed));

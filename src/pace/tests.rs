@@ -260,11 +260,26 @@ fn a_call_that_is_given_up_is_on_its_way_no_more() {
 #[test]
 fn at_the_real_latency_almost_nothing_is_claimed_ahead() {
     let at = |latency_ms, commit_ms| ahead(30, ms(latency_ms), ms(commit_ms));
-    assert_eq!(at(3600, 1), 0);
-    assert_eq!(at(3600, 60), 1);
-    assert_eq!(at(36, 1), 16);
-    assert_eq!(at(36, 1000), 60);
-    assert_eq!(at(0, 1), 60);
+    assert_eq!(at(3600, 1), Ahead::NONE);
+    assert_eq!(at(3600, 60), Ahead { few: 1, all: 1 });
+    assert_eq!(at(300, 1), Ahead { few: 8, all: 15 });
+}
+
+#[test]
+fn where_calls_are_fast_a_generation_is_claimed_at_once_and_never_more_than_two() {
+    let at = |latency_ms, commit_ms| ahead(30, ms(latency_ms), ms(commit_ms));
+    assert_eq!(at(36, 1), Ahead { few: 16, all: 46 });
+    assert_eq!(at(36, 1000), Ahead { few: 30, all: 60 });
+    assert_eq!(at(0, 1), Ahead { few: 30, all: 60 });
+    assert_eq!(ahead(1, ms(36), ms(1)), Ahead { few: 0, all: 1 });
+    assert_eq!(ahead(200, ms(36), ms(1)), Ahead { few: 111, all: 141 });
+}
+
+#[test]
+fn an_answers_commit_waits_for_about_a_call_where_those_are_fast_and_hardly_at_all_where_they_are_slow() {
+    let at = |latency_ms| linger(ms(latency_ms));
+    assert_eq!([at(0), at(36), at(100), at(249)], [ms(10), ms(45), ms(50), ms(50)]);
+    assert_eq!([at(250), at(3600)], [ms(10), ms(10)]);
 }
 
 fn any_end() -> impl Strategy<Value = Ended> {

@@ -8,7 +8,7 @@ mod whose;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -27,6 +27,11 @@ use crate::types::{CallError, ProviderOrder, ProviderOrderId, ProviderStatus, Ti
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
 /// So many orders are looked at in one go.
 const BATCH: u32 = 1000;
+/// So many orders' answers are recorded in one commit, those of several calls: what isn't recorded yet when a crash comes is
+/// asked again. It keeps the journal for some 2 ms.
+const RECORDED_TOGETHER: usize = 200;
+/// Where calls take longer than this each one's are recorded at once.
+const RECORDED_WITHIN: Duration = Duration::from_millis(250);
 
 /// The spans in which orders were asked after.
 const ASKED_FACT: &str = "orders_asked_after";
@@ -175,18 +180,38 @@ impl Poll {
         // Those that were given up are asked after apart: of one that the provider doesn't know it refuses the whole call.
         let asked_after = due.len();
         let (late, open): (Vec<_>, Vec<_>) = due.into_iter().partition(|due| due.is_held);
+        let (mut told, mut since) = (Vec::new(), Instant::now());
         for chunk in open.chunks(per_call).chain(late.chunks(per_call)) {
-            let results = self.ask(chunk).await?;
-            let rules = (*self.settings.borrow().rules).clone();
-            let recorded: Vec<_> = results
-                .iter()
-                .filter(|result| matches!(result.told, PollTold::Anothers(_)))
-                .map(|result| result.order)
-                .collect();
-            self.journal.record_polls(results, self.clock.now(), rules).await.map_err(Stopped::Journal)?;
-            recorded.into_iter().for_each(|order| self.whose.is_recorded(order));
+            match self.ask(chunk).await {
+                Ok(more) => told.extend(more),
+                Err(stopped) => {
+                    self.record(told).await?;
+                    return Err(stopped);
+                }
+            }
+            if told.len() >= RECORDED_TOGETHER || since.elapsed() >= RECORDED_WITHIN {
+                self.record(std::mem::take(&mut told)).await?;
+                since = Instant::now();
+            }
         }
+        self.record(told).await?;
         Ok(asked_after)
+    }
+
+    /// Records what was told.
+    async fn record(&mut self, told: Vec<PollResult>) -> Result<(), Stopped> {
+        if told.is_empty() {
+            return Ok(());
+        }
+        let rules = (*self.settings.borrow().rules).clone();
+        let anothers: Vec<_> = told
+            .iter()
+            .filter(|result| matches!(result.told, PollTold::Anothers(_)))
+            .map(|result| result.order)
+            .collect();
+        self.journal.record_polls(told, self.clock.now(), rules).await.map_err(Stopped::Journal)?;
+        anothers.into_iter().for_each(|order| self.whose.is_recorded(order));
+        Ok(())
     }
 
     /// Asks after these orders, in smaller and smaller calls while some are missing from the answer.

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use reqwest::{Client, ClientBuilder, RequestBuilder, Response, Url};
+use reqwest::{Client, ClientBuilder, Url};
 use secrecy::SecretString;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout_at};
 use super::ahead::{self, Ahead};
 use super::kept::{Kept, Lane};
 use super::secret::Key;
-use super::wire::{self, Answer, Heard, ProviderTimes, Silence};
+use super::wire::{self, Answer, Began, Heard, ProviderTimes, Silence};
 use super::{BoxFuture, PlaceOrder, Provider, listing};
 use crate::clock::Clock;
 use crate::config::ProviderConfig;
@@ -146,8 +146,8 @@ impl GsmFusion {
         params: &[(&str, &str)],
         limit_bytes: usize,
     ) -> Result<Heard, Silence> {
-        let request = self.request(client, action, params);
-        let sends = async { request.send().await.map_err(|error| self.silence(error)) };
+        let request = client.post(self.endpoint.clone()).form(&self.form(action, params));
+        let sends = async { request.send().await.map(Began::Library).map_err(|error| self.silence(error)) };
         self.hear(action, limit_bytes, sends).await
     }
 
@@ -159,22 +159,21 @@ impl GsmFusion {
         action: &str,
         params: &[(&str, &str)],
     ) -> Result<Heard, Silence> {
-        let request = self.request(&self.paid, action, params).build();
+        let form =
+            form_urlencoded::Serializer::new(String::new()).extend_pairs(self.form(action, params)).finish();
         let sends = async {
-            let mut sent = kept.send(lane, request.map_err(|error| self.silence(error))?).await;
-            if let Err(silence) = &mut sent {
+            kept.send(lane, form).await.map(Began::Own).map_err(|mut silence| {
                 silence.why = self.key.redact(&silence.why);
-            }
-            sent
+                silence
+            })
         };
         self.hear(action, ANSWER_LIMIT_BYTES, sends).await
     }
 
-    fn request(&self, client: &Client, action: &str, params: &[(&str, &str)]) -> RequestBuilder {
-        let mut form =
-            vec![("apiKey", self.key.expose()), ("userId", self.user_id.as_str()), ("action", action)];
-        form.extend_from_slice(params);
-        client.post(self.endpoint.clone()).form(&form)
+    /// What is sent with a request.
+    fn form<'a>(&'a self, action: &'a str, params: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
+        let own = [("apiKey", self.key.expose()), ("userId", self.user_id.as_str()), ("action", action)];
+        own.into_iter().chain(params.iter().copied()).collect()
     }
 
     /// Waits until the request is sent and its answer begins, and reads that, for as long as a call may take.
@@ -182,7 +181,7 @@ impl GsmFusion {
         &self,
         action: &str,
         limit_bytes: usize,
-        sends: impl Future<Output = Result<Response, Silence>>,
+        sends: impl Future<Output = Result<Began, Silence>>,
     ) -> Result<Heard, Silence> {
         let within = self.times.request;
         // A slow provider isn't a stage that hangs.
@@ -201,7 +200,7 @@ impl GsmFusion {
                 return Err(silence);
             }
         };
-        let stays_open = wire::stays_open(&response);
+        let stays_open = response.stays_open();
         let answer = wire::read(response, limit_bytes, (over, within), self.clock.now(), &self.key).await;
         let (http, bytes) = (answer.http, answer.body.len());
         tracing::debug!(action, http, ms = millis(began), bytes, end = %answer.end, "call");

@@ -19,8 +19,9 @@
 //!   answers is its own. Then the connection is closed.
 //! * It is done only while answers come within [`FAST`] on the average: where a call takes longer, an order's own connection
 //!   costs nothing that counts.
-//! * It begins with one connection, until as many orders went well as [`TRIED`] says. Once an order over one that was used again is
-//!   unclear, there is no more of it in this process: as many such doubts as there are calls at once, and no more.
+//! * It begins with one connection, and there are never more than orders that went well over used ones, until those are as many as
+//!   [`TRIED`] says. Once an order over one that was used again is unclear, there is no more of it in this process: as many such
+//!   doubts as there are connections then, each call's at most, and no more.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -29,13 +30,12 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use hyper::Uri;
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
-use hyper::header::{ACCEPT, HOST, HeaderMap, HeaderValue, USER_AGENT};
-use hyper::http::Extensions;
+use hyper::header::{ACCEPT, CONTENT_TYPE, HOST, HeaderMap, HeaderValue, USER_AGENT};
 use hyper::rt::{Read, Write};
-use reqwest::{Body, Client, ClientBuilder, Request, Response, ResponseBuilderExt, Url};
+use hyper::{Method, Request, Response, Uri};
+use reqwest::{Body, Client, ClientBuilder, Url};
 use tokio::time::Instant;
 use tower::{Layer, Service};
 
@@ -51,7 +51,7 @@ const FAST: Duration = Duration::from_millis(250);
 const SMOOTH: u32 = 8;
 /// So many orders go over one connection: Apache allows as many, unless it is told otherwise.
 const MOST: usize = 100;
-/// With one connection only, until one was used again so many times and all was well.
+/// With few connections only, until they were used again so many times and all was well.
 const TRIED: u32 = 20;
 /// Behind an answer its connection comes free within this time, or it is gone.
 const COMES_FREE: Duration = Duration::from_millis(50);
@@ -60,9 +60,8 @@ const COMES_FREE: Duration = Duration::from_millis(50);
 pub(super) struct Kept {
     opens: Opens,
     endpoint: Url,
-    /// Where every request goes, and as what an answer has it.
+    /// Where every request goes.
     path: Uri,
-    address: Extensions,
     /// What the client for orders sends with every request.
     headers: HeaderMap,
     state: Arc<Mutex<State>>,
@@ -107,6 +106,17 @@ impl Default for Trust {
     }
 }
 
+impl Trust {
+    /// How many connections there may be at most.
+    fn lanes(self) -> usize {
+        match self {
+            Self::Trying(times) => usize::try_from(times).map_or(usize::MAX, |times| times.max(1)),
+            Self::Proven => usize::MAX,
+            Self::Lost => 0,
+        }
+    }
+}
+
 /// One connection: in use by one order, or by none. Dropped, it is closed.
 pub(super) struct Lane {
     sends: SendRequest<Body>,
@@ -147,7 +157,6 @@ impl Kept {
             opens: Opens { make: Box::new(make), client: OnceLock::new(), opened },
             endpoint: endpoint.clone(),
             path,
-            address: address(endpoint),
             headers,
             state: Arc::default(),
             lanes: Arc::default(),
@@ -168,7 +177,7 @@ impl Kept {
             if let Some(lane) = last.filter(|lane| lane.may_carry(imei)) {
                 return Some(Ok(lane));
             }
-            if state.trust != Trust::Proven && self.lanes.load(Ordering::Acquire) > 0 {
+            if self.lanes.load(Ordering::Acquire) >= state.trust.lanes() {
                 return None;
             }
             Counted::one_more(&self.lanes)
@@ -181,33 +190,23 @@ impl Kept {
     }
 
     /// Sends one request over this connection, once, as the client for orders would send it; returns as the answer begins.
-    pub(super) async fn send(&self, lane: &mut Lane, mut request: Request) -> Result<Response, Silence> {
+    pub(super) async fn send(&self, lane: &mut Lane, form: String) -> Result<Response<Incoming>, Silence> {
         let gone = || Silence { why: "its connection is gone".to_owned(), may_be_sent: false };
         if !matches!(tokio::time::timeout(COMES_FREE, lane.sends.ready()).await, Ok(Ok(()))) {
             return Err(gone());
         }
-        let mut sent = hyper::Request::new(request.body_mut().take().unwrap_or_default());
-        *sent.method_mut() = request.method().clone();
-        *sent.uri_mut() = self.path.clone();
-        *sent.headers_mut() = std::mem::take(request.headers_mut());
-        sent.headers_mut().extend(self.headers.clone());
-        match lane.sends.try_send_request(sent).await {
-            Ok(answer) => Ok(self.answer(answer)),
+        let mut request = Request::new(Body::from(form));
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = self.path.clone();
+        *request.headers_mut() = self.headers.clone();
+        lane.sends.try_send_request(request).await.map_err(|error| {
             // It is given back only if not a byte of it was written.
-            Err(error) if error.message().is_some() => Err(gone()),
-            Err(error) => Err(Silence { why: wire::chain(error.error()), may_be_sent: true }),
-        }
-    }
-
-    /// As the other client's answers are. One without an address would be given one, and that parsed, each time.
-    fn answer(&self, answer: hyper::Response<Incoming>) -> Response {
-        let (head, body) = answer.into_parts();
-        let mut told = hyper::Response::new(Body::wrap(body));
-        *told.status_mut() = head.status;
-        *told.version_mut() = head.version;
-        *told.headers_mut() = head.headers;
-        told.extensions_mut().extend(self.address.clone());
-        Response::from(told)
+            if error.message().is_some() {
+                gone()
+            } else {
+                Silence { why: wire::chain(error.error()), may_be_sent: true }
+            }
+        })
     }
 
     /// An order was answered within this time.
@@ -251,7 +250,8 @@ impl Kept {
 
 impl State {
     fn close_old(&mut self) {
-        self.idle.retain(|(_, since)| since.elapsed() <= IDLE);
+        let now = Instant::now();
+        self.idle.retain(|(_, since)| now.saturating_duration_since(*since) <= IDLE);
     }
 }
 
@@ -302,13 +302,7 @@ impl Opens {
     }
 }
 
-/// The address, as the library keeps it with an answer.
-fn address(of: &Url) -> Extensions {
-    let answer = hyper::Response::builder().url(of.clone()).body(());
-    answer.map(|mut answer| std::mem::take(answer.extensions_mut())).unwrap_or_default()
-}
-
-/// What a request to this address has in its head, beside what is its own.
+/// What a request to this address has in its head, beside its length.
 fn headers(to: &Url) -> Option<HeaderMap> {
     let host = to.host_str()?;
     let host = to.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
@@ -317,6 +311,7 @@ fn headers(to: &Url) -> Option<HeaderMap> {
         (HOST, host),
         (USER_AGENT, HeaderValue::from_static(wire::USER_AGENT)),
         (ACCEPT, HeaderValue::from_static("*/*")),
+        (CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded")),
     ];
     Some(HeaderMap::from_iter(known))
 }

@@ -28,7 +28,9 @@ impl GsmFusion {
         let (reply, kept) = match self.over_kept(order, &params).await {
             Some(done) => done,
             None => {
-                let heard = self.call(&self.paid, "placeorder", &params, ANSWER_LIMIT_BYTES).await;
+                // The library's part of it is large, and most orders have no need of the room.
+                let call = Box::pin(self.call(&self.paid, "placeorder", &params, ANSWER_LIMIT_BYTES));
+                let heard = call.await;
                 (Self::judge(order, heard).0, false)
             }
         };
@@ -82,7 +84,7 @@ impl GsmFusion {
     /// it is unclear.
     async fn believe(&self, kept: &Kept, lane: &mut Lane, order: &PlaceOrder, reply: &mut Reply<Placed>) {
         if !matches!(reply.outcome, Placed::Taken(_) | Placed::Unclear(_))
-            && let Err((why, ids)) = self.fence(kept, lane, order, &reply.outcome).await
+            && let Err((why, ids)) = Box::pin(self.fence(kept, lane, order, &reply.outcome)).await
         {
             let heard = String::from_utf8_lossy(&reply.body);
             let what = format!(

@@ -3,11 +3,14 @@
 use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::time::Duration;
 
-use reqwest::header::{CONNECTION, HeaderValue, RETRY_AFTER};
+use hyper::body::{Body, Bytes, Incoming};
+use reqwest::header::{CONNECTION, HeaderMap, HeaderValue, RETRY_AFTER};
 use reqwest::redirect::Policy;
-use reqwest::{Certificate, Client, ClientBuilder, Proxy, Response, Version};
+use reqwest::{Certificate, Client, ClientBuilder, Proxy, StatusCode, Version};
 use tokio::time::{Instant, timeout_at};
 
 use super::client::ClientError;
@@ -134,41 +137,87 @@ impl fmt::Display for BodyEnd {
     }
 }
 
-/// Whether the server means to leave the connection open behind this answer, as far as its head tells.
-pub(super) fn stays_open(response: &Response) -> bool {
-    let closes =
-        |value: &HeaderValue| value.to_str().is_ok_and(|text| text.to_ascii_lowercase().contains("close"));
-    response.version() == Version::HTTP_11 && !response.headers().get_all(CONNECTION).iter().any(closes)
+/// An answer that begins.
+pub(super) enum Began {
+    /// To a request of the library's client.
+    Library(reqwest::Response),
+    /// To one over a connection of our own.
+    Own(hyper::Response<Incoming>),
+}
+
+impl Began {
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::Library(answer) => answer.status(),
+            Self::Own(answer) => answer.status(),
+        }
+    }
+
+    fn headers(&self) -> &HeaderMap {
+        match self {
+            Self::Library(answer) => answer.headers(),
+            Self::Own(answer) => answer.headers(),
+        }
+    }
+
+    /// Whether the server means to leave the connection open behind this answer, as far as its head tells.
+    pub(super) fn stays_open(&self) -> bool {
+        let version = match self {
+            Self::Library(answer) => answer.version(),
+            Self::Own(answer) => answer.version(),
+        };
+        let closes = |value: &HeaderValue| {
+            value.to_str().is_ok_and(|text| text.to_ascii_lowercase().contains("close"))
+        };
+        version == Version::HTTP_11 && !self.headers().get_all(CONNECTION).iter().any(closes)
+    }
+
+    /// What comes next of its body. The error: why nothing more comes; `None`: it wasn't there in time.
+    async fn chunk(&mut self) -> Result<Option<Bytes>, Option<String>> {
+        match self {
+            Self::Library(answer) => answer
+                .chunk()
+                .await
+                .map_err(|error| (!error.is_timeout()).then(|| chain(&error.without_url()))),
+            Self::Own(answer) => loop {
+                let body = answer.body_mut();
+                match poll_fn(|context| Pin::new(&mut *body).poll_frame(context)).await {
+                    // What isn't a piece of the body stands behind it.
+                    Some(Ok(frame)) => match frame.into_data() {
+                        Ok(chunk) => return Ok(Some(chunk)),
+                        Err(_) => {}
+                    },
+                    Some(Err(error)) => return Err(Some(chain(&error))),
+                    None => return Ok(None),
+                }
+            },
+        }
+    }
 }
 
 /// Reads an answer, at most `limit` bytes of its body, until the call is over: when, and how long it may have taken then.
 pub(super) async fn read(
-    mut response: Response,
+    mut answer: Began,
     limit: usize,
     (over, timeout): (Instant, Duration),
     now: Timestamp,
     key: &Key,
 ) -> Answer {
-    let http = response.status().as_u16();
-    let header = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+    let http = answer.status().as_u16();
+    let header = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
     let retry_after = header.and_then(|value| retry_after::parse(value, now));
     let mut body = Vec::new();
-    let end = match timeout_at(over, read_body(&mut response, &mut body, limit)).await {
+    let end = match timeout_at(over, read_body(&mut answer, &mut body, limit)).await {
         Ok(Ok(end)) => end,
-        Err(_) => BodyEnd::TimedOut(timeout),
-        Ok(Err(error)) if error.is_timeout() => BodyEnd::TimedOut(timeout),
-        Ok(Err(error)) => BodyEnd::Broken(key.redact(&chain(&error.without_url()))),
+        Err(_) | Ok(Err(None)) => BodyEnd::TimedOut(timeout),
+        Ok(Err(Some(why))) => BodyEnd::Broken(key.redact(&why)),
     };
     let body = key.redact_body(body, end == BodyEnd::Whole);
     Answer { http, retry_after, body, end }
 }
 
-async fn read_body(
-    response: &mut Response,
-    body: &mut Vec<u8>,
-    limit: usize,
-) -> Result<BodyEnd, reqwest::Error> {
-    while let Some(chunk) = response.chunk().await? {
+async fn read_body(answer: &mut Began, body: &mut Vec<u8>, limit: usize) -> Result<BodyEnd, Option<String>> {
+    while let Some(chunk) = answer.chunk().await? {
         let room = limit.saturating_sub(body.len());
         match chunk.get(..room) {
             Some(head) if head.len() < chunk.len() => {

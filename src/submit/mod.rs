@@ -64,7 +64,6 @@ impl Submit {
             self.clock.clone(),
             Arc::clone(&self.meter),
         ));
-        self.journal.linger();
         let calls = TaskTracker::new();
         let retry = pulse::beside(
             "pauses",

@@ -18,7 +18,7 @@ use crate::clock::Clock;
 use crate::config::SubmitConfig;
 use crate::journal::{AttemptTicket, Journal};
 use crate::meter::Meter;
-use crate::pace::{self, CallNo, Ended, Pace, Smoothed};
+use crate::pace::{self, Ahead, CallNo, Ended, Pace, Smoothed};
 use crate::provider::Provider;
 use crate::types::{Imei, Placed, Timestamp};
 
@@ -101,13 +101,15 @@ impl Pool {
             return 0;
         }
         let limit = state.pace.limit();
+        let latency = state.latency.or(FIRST_LATENCY);
+        self.journal.linger(pace::linger(latency));
         let ahead = if state.pace.is_out() {
-            0
+            Ahead::NONE
         } else {
-            pace::ahead(limit, state.latency.or(FIRST_LATENCY), state.commit.or(Duration::ZERO))
+            pace::ahead(limit, latency, state.commit.or(Duration::ZERO))
         };
         // With attempts in hand there is time to claim many in one commit.
-        let (all, few) = (limit.saturating_add(ahead), limit.saturating_add(ahead.div_ceil(2)));
+        let (all, few) = (limit.saturating_add(ahead.all), limit.saturating_add(ahead.few));
         let out = self.out.load(Ordering::Acquire);
         if out < few {
             return all - out;

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use imeid::simulator::{Change, Delay, Duplicates, Options, Share};
 
-use crate::front::Front;
-use crate::support::{Sim, Workplace, books_agree, file_of, imei, orders_until};
+use crate::front::{Front, Then, ok};
+use crate::support::{Sim, Workplace, books_agree, file_of, imei, orders_until, status};
 
 const SEEN: &str = "whether the provider lists recent orders lists=";
 
@@ -112,5 +112,50 @@ fn a_provider_that_lists_after_all_is_found_out_and_tells_the_ids() {
     sim.change(&listing(true));
     orders_until(&mut place, "outbox/stock.results.csv");
     assert!(place.log().contains(&format!("{SEEN}true")), "{}", place.log());
+    books_agree(&place, &sim, "stock.results.csv", &imeis);
+}
+
+/// How many orders are taken and not told of, once all are taken.
+fn waiting(place: &Workplace) -> Option<u64> {
+    let status = status(place);
+    let orders = &status["orders"];
+    (orders["queued"] == 0 && orders["submitting"] == 0).then(|| orders["ordered"].as_u64().unwrap())
+}
+
+#[test]
+fn what_the_provider_told_before_a_call_that_fails_is_recorded() {
+    const ROWS: u32 = 60;
+    const ONE_ANSWER: usize = 1;
+    const AWAY: usize = 2;
+    const BACK: usize = 3;
+    let sim = sim(Duplicates::Charge, true);
+    let (told, mode) = (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
+    let (tells, is) = (Arc::clone(&told), Arc::clone(&mode));
+    let front = Front::before(&sim, move |exchange| {
+        let is_poll = !["", "0"].contains(&exchange.param("orderIds"));
+        if !is_poll || is.load(Ordering::SeqCst) == BACK {
+            return exchange.relay();
+        }
+        // A full one has another behind it.
+        let is_full = exchange.param("orderIds").matches("%2C").count() == 9;
+        if !is_full || is.compare_exchange(ONE_ANSWER, AWAY, Ordering::SeqCst, Ordering::SeqCst).is_err() {
+            return Then::Close;
+        }
+        let answer = exchange.ask();
+        tells.fetch_add(answer.matches("<statusId>2</statusId>").count(), Ordering::SeqCst);
+        exchange.write(ok(&answer));
+        Then::KeepOpen
+    });
+    let mut place = workplace(&front.url(), &[("poll", "ids_per_call = 10")]);
+    place.start();
+    let imeis: Vec<String> = (0..ROWS).map(imei).collect();
+    place.drop_file("stock.csv", &file_of(imeis.clone()));
+    place.until("all are taken", |place| waiting(place) == Some(u64::from(ROWS)));
+    mode.store(ONE_ANSWER, Ordering::SeqCst);
+    place.until("some are told of", |_| told.load(Ordering::SeqCst) > 0);
+    let left = u64::from(ROWS) - u64::try_from(told.load(Ordering::SeqCst)).unwrap();
+    place.until("it is recorded", |place| waiting(place) == Some(left));
+    mode.store(BACK, Ordering::SeqCst);
+    place.result("stock.results.csv");
     books_agree(&place, &sim, "stock.results.csv", &imeis);
 }

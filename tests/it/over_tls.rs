@@ -46,7 +46,7 @@ fn orders_go_over_tls_connections_that_carried_others_and_each_is_charged_once()
     let [fresh, again] = [fresh, again].map(|count| count.load(Ordering::SeqCst));
     println!("{fresh} orders over a connection of their own, {again} over one that had carried another");
     assert_eq!((fresh + again) as u64, u64::from(ROWS) + more);
-    // The first twenty uses are one by one, beside others with connections of their own.
+    // At first few connections are used again, beside others with connections of their own.
     assert!(again > fresh, "{fresh} {again}\n{}", place.log());
     assert_eq!(doubts(&place), 0, "{}", place.log());
     books_agree(&place, &sim, "stock.results.csv", &imeis);

@@ -128,8 +128,9 @@ fn broken_again(
     broken
 }
 
-/// At first a single connection is used again; once that went well for long enough, each of the thirty workers has one.
-const BEHIND: [(u32, usize, usize); 3] = [(100, 0, 1), (900, 19, 1), (2_000, 200, 30)];
+/// At first a single connection is used again, then as many as orders went well; once that went well for long enough, each of the
+/// thirty workers has one.
+const BEHIND: [(u32, usize, usize); 4] = [(100, 0, 1), (200, 3, 3), (900, 12, 12), (2_000, 200, 30)];
 
 fn as_many_doubts_as_broke(act: impl Fn(&mut Exchange<'_>) -> Then + Clone + Send + Sync + 'static) {
     std::thread::scope(|scope| {

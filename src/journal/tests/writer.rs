@@ -92,10 +92,10 @@ async fn the_ledger_and_the_events_only_grow() {
 
 #[tokio::test]
 async fn what_nobody_waits_for_lingers_until_somebody_waits_or_it_is_enough_for_a_commit() {
-    const FOR_EVER_MS: u64 = 3_600_000;
+    const FOR_EVER: Duration = Duration::from_secs(3_600);
     const PATIENCE: Duration = Duration::from_secs(60);
     let bench = Bench::new().await;
-    bench.journal.linger_for(FOR_EVER_MS);
+    bench.journal.linger(FOR_EVER);
     let (told, hears) = std::sync::mpsc::channel();
     let record = |key: String| {
         let told = told.clone();

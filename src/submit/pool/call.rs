@@ -60,6 +60,10 @@ impl Drop for Out<'_> {
         if out < self.0.few.load(Ordering::Acquire) {
             self.0.freed.notify_one();
         }
+        if out == 0 {
+            // Nothing comes that its answer's commit could wait for.
+            self.0.journal.hurry();
+        }
     }
 }
 
