@@ -83,7 +83,7 @@ impl<'a> Tx<'a> {
 
     /// Writes what was added and isn't written yet. Before every commit.
     pub(super) fn write_sums(&self) -> Result<(), JournalError> {
-        if !self.sums.take().write(self.connection)?.is_empty() {
+        if !self.sums.take().write(self)?.is_empty() {
             self.ring(Rung::OUTBOX);
         }
         Ok(())
@@ -163,7 +163,8 @@ impl<'a> Tx<'a> {
 
     fn held(&self, sql: &str) -> Result<OneHeld<'a>, JournalError> {
         let Held(all) = &mut *self.held.borrow_mut();
-        if let Some(place) = all.iter().position(|held| *held.sql == *sql) {
+        // What was run last lies at the end, and is mostly what comes next: an order's statements are few.
+        if let Some(place) = all.iter().rposition(|held| *held.sql == *sql) {
             return Ok(all.swap_remove(place));
         }
         let statement = self.connection.prepare_cached(sql)?;
@@ -196,6 +197,16 @@ impl<'a> Tx<'a> {
         read: impl FnOnce(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
     ) -> Result<Option<T>, JournalError> {
         self.run(sql, |statement| statement.query(params)?.next()?.map(read).transpose())
+    }
+
+    /// All rows that a statement finds.
+    pub(super) fn all<T>(
+        &self,
+        sql: &str,
+        params: impl Params,
+        read: impl FnMut(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Vec<T>, JournalError> {
+        self.run(sql, |statement| statement.query_map(params, read)?.collect())
     }
 
     /// Appends to the event log.
