@@ -91,9 +91,9 @@ impl Sums {
     fn write_known_ids(&self, to: &Tx<'_>) -> Result<(), JournalError> {
         for (service, id) in &self.known_ids {
             to.execute(
-                "INSERT INTO watermarks (account, known_id) SELECT account, ?2 FROM services WHERE id = ?1 \
+                "INSERT INTO watermarks (account, known_id) VALUES (?1, ?2) \
                  ON CONFLICT (account) DO UPDATE SET known_id = max(known_id, excluded.known_id)",
-                (service.0, books::provider_id(*id)),
+                (to.account(*service)?, books::provider_id(*id)),
             )?;
         }
         Ok(())
