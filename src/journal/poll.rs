@@ -191,7 +191,9 @@ fn record(
     match &result.told {
         PollTold::Status(told) if told.status != ProviderStatus::Pending => {
             keep(tx, &order, told, now)?;
-            let telling = Telling { what: "status", text: &told.status_raw, via: "status", quiet: false };
+            // Nearly every order ends so: its row and the answer beside it tell when, and what with.
+            let quiet = order.life.state == State::Ordered && told.status == ProviderStatus::Completed;
+            let telling = Telling { what: "status", text: &told.status_raw, via: "status", quiet };
             orders::advance(tx, &mut order, &Event::Status(told.status), now, rules, &telling)?;
             successor::enter(tx, &order, now, rules).map(drop)
         }

@@ -26,6 +26,7 @@ mod pruned;
 mod released;
 mod restore;
 mod second_ids;
+mod shown;
 mod successor;
 mod sums;
 mod titles;
