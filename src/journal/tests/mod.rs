@@ -19,6 +19,7 @@ mod older_shown;
 mod pauses;
 mod plain;
 mod plans;
+mod polls;
 mod presumed;
 mod probing;
 mod proofs;
