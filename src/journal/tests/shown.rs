@@ -26,7 +26,7 @@ async fn an_order_that_a_look_completes_is_shown_so_though_the_log_has_no_line_o
     let (order, ended) = bench.ended(17, ProviderStatus::Completed).await;
     assert_eq!(bench.number("SELECT count(*) FROM events WHERE order_id IS NOT NULL"), 0);
     let completed = (ended, "status: ordered -> completed".to_owned());
-    assert_eq!(bench.events_of(0), [completed.clone()]);
+    assert_eq!(bench.events_of(0), std::slice::from_ref(&completed));
     // Whatever it becomes later has its line, behind that one.
     bench.pass(Duration::from_secs(60));
     bench.tell(order, crate::order::Event::Status(ProviderStatus::Rejected)).await;
