@@ -183,9 +183,8 @@ fn charge(
     };
     if let Some(id) = id {
         tx.execute(
-            "INSERT INTO charges (account, provider_id, order_id, n, via, seen_at) \
-             SELECT account, ?2, ?3, ?4, ?5, ?6 FROM services WHERE id = ?1",
-            (order.service.0, provider_id(id), order.id.0, n, telling.via, now.millis()),
+            "INSERT INTO charges (account, provider_id, order_id, n, via, seen_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            (tx.account(order.service)?, provider_id(id), order.id.0, n, telling.via, now.millis()),
         )?;
         tx.add(|sums| sums.known_id(order.service, id));
     }
@@ -206,10 +205,7 @@ fn note_order_of_ids(
     id: Option<ProviderOrderId>,
 ) -> Result<(), JournalError> {
     let Some(id) = id.filter(|id| provider_id(*id) <= row.known_id) else { return Ok(()) };
-    let account = tx.find("SELECT account FROM services WHERE id = ?1", [order.service.0], |row| {
-        row.get::<_, String>(0)
-    })?;
-    let key = ids_fall(&account.unwrap_or_default());
+    let key = ids_fall(&tx.account(order.service)?);
     if tx.fact(&key)?.is_none() {
         tx.set_fact(&key, &format!("{id} after {}", row.known_id))?;
     }

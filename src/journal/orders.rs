@@ -112,7 +112,7 @@ pub(super) struct Telling<'a> {
     pub(super) text: &'a str,
     /// Where a charge became known from: `placed`, `listed`, `export`, `word`, `told`.
     pub(super) via: &'a str,
-    /// Whether the log needs no line of its own: the attempt's row tells the same.
+    /// Whether the log needs no line of its own: the attempt's row, or the answer's, tells the same.
     pub(super) quiet: bool,
 }
 

@@ -22,13 +22,7 @@ const fn scope_of(code: i64) -> Scope {
 }
 
 pub(super) fn list(tx: &Tx<'_>) -> Result<Vec<Pause>, JournalError> {
-    let mut statement = tx.prepare(SELECT)?;
-    let rows = statement.query_map([], read)?;
-    let mut pauses = Vec::new();
-    for pause in rows {
-        pauses.push(pause?);
-    }
-    Ok(pauses)
+    tx.all(SELECT, [], read)
 }
 
 pub(super) const SELECT: &str =

@@ -184,25 +184,45 @@ fn record(
     now: Timestamp,
     rules: &Rules,
 ) -> Result<(), JournalError> {
-    let mut order = orders::load(tx, result.order)?;
-    if !matches!(order.life.state, State::Ordered | State::Held) {
-        return Ok(());
-    }
     match &result.told {
-        PollTold::Status(told) if told.status != ProviderStatus::Pending => {
-            keep(tx, &order, told, now)?;
-            let telling = Telling { what: "status", text: &told.status_raw, via: "status", quiet: false };
-            orders::advance(tx, &mut order, &Event::Status(told.status), now, rules, &telling)?;
-            successor::enter(tx, &order, now, rules).map(drop)
+        PollTold::Status(ProviderOrder { status: ProviderStatus::Pending, .. }) | PollTold::Nothing => {
+            ask_again(tx, result)
         }
+        PollTold::Status(told) => end(tx, result.order, told, now, rules),
         PollTold::GivenUp(why) => {
+            let Some(mut order) = waiting(tx, result.order)? else { return Ok(()) };
             let telling = Telling { what: "given up", text: why, via: "", quiet: false };
             orders::advance(tx, &mut order, &Event::GiveUp, now, rules, &telling)?;
             ask_again(tx, result)
         }
-        PollTold::Anothers(why) => disprove(tx, &mut order, why, now, rules),
-        PollTold::Status(_) | PollTold::Nothing => ask_again(tx, result),
+        PollTold::Anothers(why) => {
+            let Some(mut order) = waiting(tx, result.order)? else { return Ok(()) };
+            disprove(tx, &mut order, why, now, rules)
+        }
     }
+}
+
+/// The order, if it still waits for what a poll tells.
+fn waiting(tx: &super::Tx<'_>, order: OrderId) -> Result<Option<Loaded>, JournalError> {
+    let order = orders::load(tx, order)?;
+    Ok(matches!(order.life.state, State::Ordered | State::Held).then_some(order))
+}
+
+/// It has its result, or was given back.
+fn end(
+    tx: &super::Tx<'_>,
+    order: OrderId,
+    told: &ProviderOrder,
+    now: Timestamp,
+    rules: &Rules,
+) -> Result<(), JournalError> {
+    let Some(mut order) = waiting(tx, order)? else { return Ok(()) };
+    keep(tx, &order, told, now)?;
+    // Nearly every order ends so: its row and the answer beside it tell when, and what with.
+    let quiet = order.life.state == State::Ordered && told.status == ProviderStatus::Completed;
+    let telling = Telling { what: "status", text: &told.status_raw, via: "status", quiet };
+    orders::advance(tx, &mut order, &Event::Status(told.status), now, rules, &telling)?;
+    successor::enter(tx, &order, now, rules).map(drop)
 }
 
 /// The id that the provider gave for an order is another one's: the charge stands, and a person, a listing or an export
@@ -229,6 +249,7 @@ fn disprove(
     books::alarm(tx, now, Alarm::WrongAnswer, &text, order).map(drop)
 }
 
+/// If it waits still, which needn't be read for it.
 fn ask_again(tx: &super::Tx<'_>, result: &PollResult) -> Result<(), JournalError> {
     tx.execute(
         "UPDATE orders SET due_at = ?2 WHERE id = ?1 AND state IN (3, 5)",

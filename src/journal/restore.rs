@@ -230,12 +230,14 @@ fn keep(tx: &Tx<'_>, progress: &Progress) -> Result<(), JournalError> {
     tx.set_fact(TAKING_BACK, &text)
 }
 
-/// The journal's last event before this start, or one that broke off before it: what is found in flight as it begins is
-/// told as of now, however long ago the copy was made.
+/// The journal's last event or answer before this start, or one that broke off before it: what is found in flight as it
+/// begins is told as of now, however long ago the copy was made.
 fn last_event(tx: &Tx<'_>) -> Result<Option<Timestamp>, JournalError> {
-    tx.find("SELECT at FROM events WHERE what <> 'lost' ORDER BY id DESC LIMIT 1", [], |row| {
-        row.get(0).map(Timestamp::from_millis)
-    })
+    let at = |row: &rusqlite::Row<'_>| row.get(0).map(Timestamp::from_millis);
+    let event = tx.find("SELECT at FROM events WHERE what <> 'lost' ORDER BY id DESC LIMIT 1", [], at)?;
+    // Most answers have no event beside them.
+    let answer = tx.find("SELECT at FROM answers ORDER BY id DESC LIMIT 1", [], at)?;
+    Ok(event.max(answer))
 }
 
 /// The next orders. How many there were in all, if these were the last.

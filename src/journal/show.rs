@@ -54,6 +54,19 @@ pub struct ShownOrder {
     pub events: Vec<ShownEvent>,
 }
 
+impl ShownOrder {
+    /// When it was completed by what a look at its status told, where the event log has no line of that: the usual end,
+    /// which the order's row and the answer beside it tell.
+    fn ended_by_a_look(&self) -> Option<Timestamp> {
+        let at = self.done_at?;
+        let was_told = self.answers.iter().any(|answer| answer.kind == "status" && answer.at == at);
+        let was_completed = self.state == State::Completed.as_str()
+            || self.events.iter().any(|event| event.text.starts_with("completed -> "));
+        let has_line = self.events.iter().any(|event| event.what == "status" && event.at == at);
+        (was_told && was_completed && !has_line).then_some(at)
+    }
+}
+
 /// A row that shows an order.
 #[derive(Clone, Debug, Serialize)]
 pub struct ShownRow {
@@ -297,6 +310,11 @@ impl View {
             [id],
             read_event,
         )?;
+        if let Some(at) = order.ended_by_a_look() {
+            let place = order.events.partition_point(|event| event.at <= at);
+            let text = "ordered -> completed".to_owned();
+            order.events.insert(place, ShownEvent { at, what: "status".to_owned(), text });
+        }
         Ok(())
     }
 

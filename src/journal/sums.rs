@@ -6,9 +6,8 @@
 
 use std::collections::BTreeMap;
 
-use rusqlite::Connection;
-
 use super::codes::Link;
+use super::tx::Tx;
 use super::{JournalError, books};
 use crate::types::{BatchId, ProviderOrderId, ServiceId};
 
@@ -63,26 +62,25 @@ impl Sums {
         self.tallies.is_empty() && self.totals.is_empty() && self.known_ids.is_empty()
     }
 
-    /// Writes them. Gives the batches of which no row is open any more.
-    pub(super) fn write(self, to: &Connection) -> Result<Vec<BatchId>, JournalError> {
+    /// Writes them, once `to` has none of them any more. Gives the batches of which no row is open any more.
+    pub(super) fn write(self, to: &Tx<'_>) -> Result<Vec<BatchId>, JournalError> {
         self.write_totals(to)?;
         self.write_known_ids(to)?;
         self.write_tallies(to)
     }
 
-    fn write_totals(&self, to: &Connection) -> Result<(), JournalError> {
+    fn write_totals(&self, to: &Tx<'_>) -> Result<(), JournalError> {
         for ((scope, key), by) in &self.totals {
             let add = || -> Result<usize, JournalError> {
                 let sql = "UPDATE totals SET reserved = reserved + ?3, presumed = presumed + ?4, charged = charged + ?5 \
                            WHERE scope = ?1 AND key = ?2";
                 let by = (scope, key, by.reserved, by.presumed, by.charged);
-                Ok(to.prepare_cached(sql)?.execute(by)?)
+                to.execute(sql, by)
             };
             let mut changed = add()?;
             if changed == 0 {
                 // An insert's own values must pass the table's checks: they are zero.
-                to.prepare_cached("INSERT INTO totals (scope, key) VALUES (?1, ?2)")?
-                    .execute((scope, key))?;
+                to.execute("INSERT INTO totals (scope, key) VALUES (?1, ?2)", (scope, key))?;
                 changed = add()?;
             }
             exactly_one("a total", changed)?;
@@ -90,18 +88,18 @@ impl Sums {
         Ok(())
     }
 
-    fn write_known_ids(&self, to: &Connection) -> Result<(), JournalError> {
+    fn write_known_ids(&self, to: &Tx<'_>) -> Result<(), JournalError> {
         for (service, id) in &self.known_ids {
-            to.prepare_cached(
-                "INSERT INTO watermarks (account, known_id) SELECT account, ?2 FROM services WHERE id = ?1 \
+            to.execute(
+                "INSERT INTO watermarks (account, known_id) VALUES (?1, ?2) \
                  ON CONFLICT (account) DO UPDATE SET known_id = max(known_id, excluded.known_id)",
-            )?
-            .execute((service.0, books::provider_id(*id)))?;
+                (to.account(*service)?, books::provider_id(*id)),
+            )?;
         }
         Ok(())
     }
 
-    fn write_tallies(&self, to: &Connection) -> Result<Vec<BatchId>, JournalError> {
+    fn write_tallies(&self, to: &Tx<'_>) -> Result<Vec<BatchId>, JournalError> {
         for ((batch, state, link), rows) in &self.tallies {
             // Only what is there can become fewer.
             let sql = if *rows < 0 {
@@ -110,17 +108,16 @@ impl Sums {
                 "INSERT INTO tallies (batch, state, link, n) VALUES (?1, ?2, ?3, ?4) \
                  ON CONFLICT (batch, state, link) DO UPDATE SET n = n + excluded.n"
             };
-            let changed = to.prepare_cached(sql)?.execute((batch.0, state, link.code(), rows))?;
+            let changed = to.execute(sql, (batch.0, state, link.code(), rows))?;
             exactly_one("a tally", changed)?;
         }
         let mut batches: Vec<BatchId> = self.tallies.keys().map(|(batch, ..)| *batch).collect();
         batches.dedup();
         let mut finished = Vec::new();
         for batch in batches {
-            let open: i64 = to
-                .prepare_cached("SELECT coalesce(sum(n), 0) FROM tallies WHERE batch = ?1 AND state < 6")?
-                .query_row([batch.0], |row| row.get(0))?;
-            if open == 0 {
+            let sql = "SELECT coalesce(sum(n), 0) FROM tallies WHERE batch = ?1 AND state < 6";
+            let open: Option<i64> = to.find(sql, [batch.0], |row| row.get(0))?;
+            if open == Some(0) {
                 finished.push(batch);
             }
         }

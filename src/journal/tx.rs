@@ -1,7 +1,8 @@
 //! One transaction of the writer, and the little that every operation needs of it.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use rusqlite::{CachedStatement, Connection, Params};
 
@@ -22,6 +23,8 @@ pub struct Tx<'a> {
     finds_out: Cell<Option<bool>>,
     /// Titles of services that were noted in it.
     titles: RefCell<BTreeSet<(ServiceId, String)>>,
+    /// Accounts of services that were asked for in it.
+    accounts: RefCell<BTreeMap<ServiceId, Rc<str>>>,
     /// Changes that are written once for the whole transaction.
     sums: RefCell<Sums>,
     held: RefCell<Held<'a>>,
@@ -56,6 +59,7 @@ impl<'a> Tx<'a> {
             paused: Cell::new(false),
             finds_out: Cell::new(None),
             titles: RefCell::default(),
+            accounts: RefCell::default(),
             sums: RefCell::default(),
             held: RefCell::new(held),
             lines: RefCell::default(),
@@ -83,7 +87,7 @@ impl<'a> Tx<'a> {
 
     /// Writes what was added and isn't written yet. Before every commit.
     pub(super) fn write_sums(&self) -> Result<(), JournalError> {
-        if !self.sums.take().write(self.connection)?.is_empty() {
+        if !self.sums.take().write(self)?.is_empty() {
             self.ring(Rung::OUTBOX);
         }
         Ok(())
@@ -118,6 +122,21 @@ impl<'a> Tx<'a> {
     /// Whether nothing has noted this title of the service yet in this transaction.
     pub(super) fn is_first_title(&self, service: ServiceId, title: &str) -> bool {
         self.titles.borrow_mut().insert((service, title.to_owned()))
+    }
+
+    /// The account that orders of this service are remembered under. It never changes, and one look serves the transaction; no
+    /// longer, for one that is rolled back takes with it the services that it knew.
+    pub(super) fn account(&self, service: ServiceId) -> Result<Rc<str>, JournalError> {
+        if let Some(known) = self.accounts.borrow().get(&service) {
+            return Ok(Rc::clone(known));
+        }
+        let sql = "SELECT account FROM services WHERE id = ?1";
+        let found = self.find(sql, [service.0], |row| row.get::<_, String>(0))?;
+        let found =
+            found.ok_or_else(|| JournalError::Unknown(format!("there is no service {}", service.0)))?;
+        let account: Rc<str> = found.into();
+        self.accounts.borrow_mut().insert(service, Rc::clone(&account));
+        Ok(account)
     }
 
     pub(super) const fn have_pauses_changed(&self) -> bool {
@@ -163,7 +182,8 @@ impl<'a> Tx<'a> {
 
     fn held(&self, sql: &str) -> Result<OneHeld<'a>, JournalError> {
         let Held(all) = &mut *self.held.borrow_mut();
-        if let Some(place) = all.iter().position(|held| *held.sql == *sql) {
+        // What was run last lies at the end, and is mostly what comes next: an order's statements are few.
+        if let Some(place) = all.iter().rposition(|held| *held.sql == *sql) {
             return Ok(all.swap_remove(place));
         }
         let statement = self.connection.prepare_cached(sql)?;
@@ -196,6 +216,16 @@ impl<'a> Tx<'a> {
         read: impl FnOnce(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
     ) -> Result<Option<T>, JournalError> {
         self.run(sql, |statement| statement.query(params)?.next()?.map(read).transpose())
+    }
+
+    /// All rows that a statement finds.
+    pub(super) fn all<T>(
+        &self,
+        sql: &str,
+        params: impl Params,
+        read: impl FnMut(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Vec<T>, JournalError> {
+        self.run(sql, |statement| statement.query_map(params, read)?.collect())
     }
 
     /// Appends to the event log.

@@ -227,9 +227,7 @@ impl<'a, 't> Claiming<'a, 't> {
     }
 
     fn select(&self, sql: &str, params: impl rusqlite::Params) -> Result<Vec<Loaded>, JournalError> {
-        let mut statement = self.tx.prepare(sql)?;
-        let rows = statement.query_map(params, orders::read)?;
-        Ok(rows.collect::<Result<_, _>>()?)
+        self.tx.all(sql, params, orders::read)
     }
 
     /// Claims one order, if every brake lets it go.

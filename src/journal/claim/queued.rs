@@ -37,13 +37,13 @@ impl Claiming<'_, '_> {
     }
 
     fn batches_with_queued(&self) -> Result<Vec<(BatchId, i64)>, JournalError> {
-        let mut statement = self.tx.prepare(
+        self.tx.all(
             "SELECT batches.id, tallies.n FROM batches JOIN tallies ON tallies.batch = batches.id \
              WHERE batches.state NOT IN (4, 5) AND batches.state IN (1, 3) AND batches.cancelled_at IS NULL \
              AND tallies.state = 0 AND tallies.link = 0 AND tallies.n > 0 ORDER BY batches.id",
-        )?;
-        let rows = statement.query_map([], |row| Ok((BatchId(row.get(0)?), row.get(1)?)))?;
-        Ok(rows.collect::<Result<_, _>>()?)
+            [],
+            |row| Ok((BatchId(row.get(0)?), row.get(1)?)),
+        )
     }
 
     /// The last queued order is the only witness that a doubt may ever get, until somebody drops the next file. It

@@ -120,6 +120,24 @@ async fn an_answer_with_another_ones_id_fails_none_that_are_recorded_with_it() {
 }
 
 #[tokio::test]
+async fn orders_of_two_accounts_that_are_answered_in_one_commit_are_booked_each_in_its_own() {
+    let mut bench = Bench::new().await;
+    bench.batch("ours", &[imei(0)]).await;
+    let ours = bench.claim(1).await.pop().unwrap();
+    bench.service = bench.add_service_of("other").await;
+    bench.batch("theirs", &[imei(1)]).await;
+    let theirs = bench.claim(1).await.pop().unwrap();
+    let recorded = bench.finish_all(vec![(ours, taken(7)), (theirs, taken(8))]).await;
+    assert_eq!(recorded.iter().map(|done| done.state).collect::<Vec<_>>(), [State::Ordered; 2]);
+    for (account, order, id) in [("main", 1, 7), ("other", 2, 8)] {
+        let of = |what: &str| bench.number(&format!("SELECT {what} WHERE account = '{account}'"));
+        assert_eq!(of("order_id FROM charges"), order, "{account}");
+        assert_eq!(of("known_id FROM watermarks"), id, "{account}");
+    }
+    bench.check_books();
+}
+
+#[tokio::test]
 async fn several_answers_with_one_id_in_one_commit_leave_all_but_the_first_in_doubt() {
     let bench = Bench::new().await;
     bench.batch("stock", &imeis(6)).await;

@@ -19,7 +19,11 @@ impl Bench {
     }
 
     async fn end(&self, order: OrderId, id: u64, imei: Imei) {
-        let status = self.told(id, imei, ProviderStatus::Completed);
+        self.polled(order, self.told(id, imei, ProviderStatus::Completed)).await;
+    }
+
+    /// A poll tells this of an order.
+    pub(super) async fn polled(&self, order: OrderId, status: ProviderOrder) {
         let result = PollResult { order, told: PollTold::Status(status), next: self.now() };
         self.journal.record_polls(vec![result], self.now(), (*self.rules).clone()).await.unwrap();
     }

@@ -109,6 +109,21 @@ async fn a_copy_that_is_put_back_sends_nothing_of_what_it_knows_until_a_person_s
 }
 
 #[tokio::test]
+async fn an_older_copy_is_as_old_as_the_last_answer_that_it_has() {
+    let bench = Bench::new().await;
+    bench.batch("stock", &imeis(2)).await;
+    let ordered = bench.order_one(17).await;
+    bench.pass(Duration::from_secs(60));
+    bench.polled(ordered, bench.told(17, imei(0), ProviderStatus::Completed)).await;
+    let last = bench.now().millis();
+    assert!(bench.number("SELECT max(at) FROM events") < last);
+    let ahead = Stamp { attempt: bench.stamp().attempt + 1, ..bench.stamp() };
+    bench.pass(Duration::from_secs(60));
+    assert_eq!(bench.start(Some(ahead)).await, Some(1));
+    assert_eq!(bench.number("SELECT max(claimed_at) FROM attempts WHERE kind = 3"), last);
+}
+
+#[tokio::test]
 async fn what_a_copy_takes_as_made_keeps_its_price_though_its_service_is_not_configured_then() {
     let bench = Bench::new().await;
     bench.batch("stock", &imeis(2)).await;
