@@ -22,6 +22,9 @@ use crate::types::Timestamp;
 /// How long a connection of the reading client may lie idle and be used again: its calls can be made again.
 const READING_IDLE: Duration = Duration::from_secs(30);
 
+/// Room is made for so much of a body before it comes.
+const BELIEVED_BYTES: usize = 1 << 20;
+
 /// How the client calls itself.
 pub(super) const USER_AGENT: &str = concat!("imeid/", env!("CARGO_PKG_VERSION"));
 
@@ -172,6 +175,15 @@ impl Began {
         version == Version::HTTP_11 && !self.headers().get_all(CONNECTION).iter().any(closes)
     }
 
+    /// How many bytes its body has, as its head tells.
+    fn told_length(&self) -> usize {
+        let length = match self {
+            Self::Library(answer) => answer.content_length(),
+            Self::Own(answer) => answer.body().size_hint().exact(),
+        };
+        length.and_then(|length| usize::try_from(length).ok()).unwrap_or(0)
+    }
+
     /// What comes next of its body. The error: why nothing more comes; `None`: it wasn't there in time.
     async fn chunk(&mut self) -> Result<Option<Bytes>, Option<String>> {
         match self {
@@ -182,11 +194,12 @@ impl Began {
             Self::Own(answer) => loop {
                 let body = answer.body_mut();
                 match poll_fn(|context| Pin::new(&mut *body).poll_frame(context)).await {
-                    // What isn't a piece of the body stands behind it.
-                    Some(Ok(frame)) => match frame.into_data() {
-                        Ok(chunk) => return Ok(Some(chunk)),
-                        Err(_) => {}
-                    },
+                    Some(Ok(frame)) => {
+                        // What isn't a piece of the body stands behind it.
+                        if let Ok(chunk) = frame.into_data() {
+                            return Ok(Some(chunk));
+                        }
+                    }
                     Some(Err(error)) => return Err(Some(chain(&error))),
                     None => return Ok(None),
                 }
@@ -206,7 +219,8 @@ pub(super) async fn read(
     let http = answer.status().as_u16();
     let header = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
     let retry_after = header.and_then(|value| retry_after::parse(value, now));
-    let mut body = Vec::new();
+    // What the head tells needn't be so.
+    let mut body = Vec::with_capacity(answer.told_length().min(limit).min(BELIEVED_BYTES));
     let end = match timeout_at(over, read_body(&mut answer, &mut body, limit)).await {
         Ok(Ok(end)) => end,
         Err(_) | Ok(Err(None)) => BodyEnd::TimedOut(timeout),

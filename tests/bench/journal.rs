@@ -104,7 +104,7 @@ impl Bench {
             first_poll: Duration::from_secs(10),
             terms: BTreeMap::from([(service, terms)]),
         });
-        journal.linger();
+        journal.linger(Duration::from_millis(10));
         Ok(Self { _folder: folder, journal, clock: Clock::system(), service, rules })
     }
 
