@@ -35,3 +35,20 @@ async fn a_pause_that_begins_while_none_is_tried_wakes_whoever_tries_pauses() {
     };
     assert!(tokio::time::timeout(LOOK_AGAIN / 3, looks).await.is_ok(), "it sleeps on");
 }
+
+#[tokio::test]
+async fn the_last_answers_commit_waits_for_nothing_that_could_come() {
+    const PATIENCE: Duration = Duration::from_secs(60);
+    let folder = tempfile::tempdir().unwrap();
+    let clock = Clock::system();
+    let (journal, request) = journal_with(folder.path(), 2, clock.now()).await;
+    let pool = Pool::new(journal.clone(), Gated::letting(2), clock.clone(), Arc::default());
+    let tickets = journal.begin_attempts(request, clock.clone()).await.unwrap().tickets;
+    pool.want(&one_worker(), clock.now());
+    journal.linger(2 * PATIENCE);
+    tickets.iter().for_each(|_| pool.take_in());
+    for ticket in tickets {
+        pool.work(ticket, true).await;
+    }
+    tokio::time::timeout(PATIENCE, pool.all_recorded()).await.expect("both are on disk at once");
+}
