@@ -65,7 +65,7 @@ impl Story {
 
     /// An order is answered; then a file is worked at, an order of it lost, and one that was not taken too.
     fn work(&self, world: &mut World, left: &[String]) -> Result<(), Crashed> {
-        for (file_of_stint, of) in [(2 * self.stint, 20..21), (2 * self.stint + 1, 0..4)] {
+        for (file_of_stint, of) in [(2 * self.stint, 20..21), (2 * self.stint + 1, 0..6)] {
             if world.dropped.len() == usize::try_from(file_of_stint).unwrap() {
                 world.wire.change(&faults(if of.len() > 1 { "drop-after=1x,drop-before=1x" } else { "" }));
                 // The same IMEIs: what was paid for under the one account wasn't under the other.
