@@ -106,6 +106,7 @@ impl Submit {
                 continue;
             }
             let want = pool.want(&settings.config.submit, now);
+            self.journal.linger(pool.linger());
             if want == 0 {
                 tracing::debug!(
                     limit = pool.limit(),

@@ -102,7 +102,6 @@ impl Pool {
         }
         let limit = state.pace.limit();
         let latency = state.latency.or(FIRST_LATENCY);
-        self.journal.linger(pace::linger(latency));
         let ahead = if state.pace.is_out() {
             Ahead::NONE
         } else {
@@ -116,6 +115,11 @@ impl Pool {
         }
         self.few.store(few, Ordering::Release);
         0
+    }
+
+    /// How long an answer's commit may wait for others.
+    pub fn linger(&self) -> Duration {
+        pace::linger(self.state.lock().map_or(FIRST_LATENCY, |state| state.latency.or(FIRST_LATENCY)))
     }
 
     /// As many slots as the limit of the moment.
