@@ -61,7 +61,8 @@ pub fn ahead(workers: usize, latency: Duration, commit: Duration) -> Ahead {
     }
     let together = workers.min(TOGETHER);
     let all = needed.saturating_add(together).min(most);
-    Ahead { few: all.saturating_sub(together), all }
+    // Many workers have half of it in hand, as where calls are slower.
+    Ahead { few: all.saturating_sub(together).min(needed.div_ceil(2).max(together)), all }
 }
 
 /// How long an answer's commit may wait for the next claim's: while calls are fast, a little longer than one takes.

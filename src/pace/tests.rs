@@ -272,7 +272,8 @@ fn where_calls_are_fast_a_generation_is_claimed_at_once_and_never_more_than_two(
     assert_eq!(at(36, 1000), Ahead { few: 30, all: 60 });
     assert_eq!(at(0, 1), Ahead { few: 30, all: 60 });
     assert_eq!(ahead(1, ms(36), ms(1)), Ahead { few: 0, all: 1 });
-    assert_eq!(ahead(200, ms(36), ms(1)), Ahead { few: 111, all: 141 });
+    assert_eq!(ahead(200, ms(36), ms(1)), Ahead { few: 56, all: 141 });
+    assert_eq!(ahead(200, ms(0), ms(1)), Ahead { few: 200, all: 400 });
 }
 
 #[test]
