@@ -159,7 +159,9 @@ impl Daemon {
         manager::tell_status("starting: looking through the inbox");
         // What waits in the folders waits since before this start.
         let left = self.journal.read(Live::read).await.ok().flatten().unwrap_or_default();
-        let (submit, mut others) = self.start(left, shown, &stop, &rest);
+        // Cancelled once the manager knows of a stop: whatever else it is told of it follows.
+        let draining = CancellationToken::new();
+        let (submit, mut others) = self.start(left, shown, &stop, &rest, &draining);
         let mut submit = submit;
         tokio::select! {
             () = async { drop(is_shown.wait_for(|shown| *shown).await) } => self.tell_ready().await,
@@ -177,7 +179,7 @@ impl Daemon {
         let watchdog = Watchdog {
             journal: self.journal.clone(),
             pulse: self.pulse.clone(),
-            draining: stop.clone(),
+            draining: draining.clone(),
             patience: sd_notify::watchdog_enabled(),
             tell: manager::tell,
         };
@@ -200,6 +202,7 @@ impl Daemon {
         // A stop ends them all, some of them before it is noticed here.
         let by_itself = ended.filter(|_| !stop.is_cancelled());
         manager::tell(&[NotifyState::Stopping]);
+        draining.cancel();
         tracing::info!("stopping: nothing more is sent, calls in flight are waited for");
         stop.cancel();
         let mut faults = Vec::from_iter(by_itself.map(Ended::ByItself));

@@ -27,6 +27,7 @@ impl Daemon {
         shown: watch::Sender<bool>,
         stop: &CancellationToken,
         rest: &CancellationToken,
+        draining: &CancellationToken,
     ) -> (JoinHandle<()>, Vec<Stage>) {
         let (scanned, is_scanned) = watch::channel(false);
         let (can_list, lists) = watch::channel(None);
@@ -84,7 +85,7 @@ impl Daemon {
             scanned: is_scanned,
             disk_ok,
             refused: self.refused.subscribe(),
-            draining: stop.clone(),
+            draining: draining.clone(),
         };
         let progress = Progress::new(journal.clone(), clock.clone(), settings(), meter, heard, shown);
         let disk = DiskWatch {
