@@ -30,7 +30,7 @@ const TOLD_AT_ONCE: usize = 50;
 /// What the writer's thread has used.
 #[derive(Clone, Copy)]
 struct Used {
-    nanos: u64,
+    cpu: Duration,
     bytes: u64,
     writes: u64,
 }
@@ -39,7 +39,7 @@ impl Used {
     fn per_order(self, before: Self) -> [f64; 3] {
         let each = |after: u64, before: u64| (after - before) as f64 / f64::from(ORDERS);
         [
-            each(self.nanos, before.nanos) / 1e6,
+            self.cpu.saturating_sub(before.cpu).as_secs_f64() * 1_000.0 / f64::from(ORDERS),
             each(self.bytes, before.bytes) / 1024.0,
             each(self.writes, before.writes),
         ]
@@ -217,14 +217,13 @@ fn used() -> Result<Used> {
         if fs::read_to_string(task.join("comm"))?.trim() != "journal" {
             continue;
         }
-        let nanos = fs::read_to_string(task.join("schedstat"))?;
-        let nanos = nanos.split(' ').next().context("a thread's time")?.parse()?;
+        let cpu = machine::cpu_of_thread(&task)?;
         let io = fs::read_to_string(task.join("io"))?;
         let count = |name: &str| -> Result<u64> {
             let line = io.lines().find_map(|line| line.strip_prefix(name)).context("what a thread wrote")?;
             Ok(line.trim().parse()?)
         };
-        return Ok(Used { nanos, bytes: count("wchar:")?, writes: count("syscw:")? });
+        return Ok(Used { cpu, bytes: count("wchar:")?, writes: count("syscw:")? });
     }
     anyhow::bail!("the journal has no writer")
 }

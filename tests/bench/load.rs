@@ -6,16 +6,24 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 
+use crate::machine;
 use crate::place::{CONNECTIONS, imei};
 
-/// Orders so many IMEIs from this number on; gives how long it took.
-pub(crate) fn run(url: &str, from: u32, orders: u32) -> Result<Duration> {
+/// What its orders took.
+pub(crate) struct Load {
+    pub(crate) wall: Duration,
+    /// Of its one thread.
+    pub(crate) cpu: Duration,
+}
+
+/// Orders so many IMEIs from this number on.
+pub(crate) fn run(url: &str, from: u32, orders: u32) -> Result<Load> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let client = reqwest::Client::builder().no_proxy().http1_only().tcp_nodelay(true).build()?;
         let endpoint: reqwest::Url = format!("{url}/gsmfusion_api/index.php").parse()?;
         let next = Arc::new(AtomicU32::new(0));
-        let began = Instant::now();
+        let (began, used) = (Instant::now(), machine::cpu_here()?);
         let mut calls = tokio::task::JoinSet::new();
         for _ in 0..CONNECTIONS {
             let (client, endpoint, next) = (client.clone(), endpoint.clone(), Arc::clone(&next));
@@ -41,6 +49,6 @@ pub(crate) fn run(url: &str, from: u32, orders: u32) -> Result<Duration> {
         while let Some(ended) = calls.join_next().await {
             ended??;
         }
-        Ok(began.elapsed())
+        Ok(Load { wall: began.elapsed(), cpu: machine::cpu_here()?.saturating_sub(used) })
     })
 }

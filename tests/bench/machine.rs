@@ -64,6 +64,17 @@ pub(crate) fn cpu(pid: u32) -> Result<Duration> {
     Ok(Duration::from_millis((ticks()? + ticks()?) * 1_000 / TICKS_A_SECOND))
 }
 
+/// CPU time that the calling thread has used.
+pub(crate) fn cpu_here() -> Result<Duration> {
+    cpu_of_thread(Path::new("/proc/thread-self"))
+}
+
+/// CPU time that a thread has used; `task`: its folder in `/proc`.
+pub(crate) fn cpu_of_thread(task: &Path) -> Result<Duration> {
+    let nanos = fs::read_to_string(task.join("schedstat"))?;
+    Ok(Duration::from_nanos(nanos.split(' ').next().context("a thread's time")?.parse()?))
+}
+
 /// The most memory that a process has had at once, in MiB.
 pub(crate) fn peak_mib(pid: u32) -> Result<f64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
