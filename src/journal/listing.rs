@@ -23,7 +23,7 @@ use crate::types::{
 };
 
 pub use in_flight::hangs_after;
-pub(super) use reach::OUT_OF_REACH;
+pub(super) use reach::is_out_of_reach;
 pub(super) use turned::has_other_end;
 
 /// One listing, held against every doubt.

@@ -10,7 +10,7 @@ use rusqlite::Params;
 
 use super::books;
 use super::listing::proof::waits_for_newer;
-use super::listing::{Judging, OUT_OF_REACH};
+use super::listing::{Judging, is_out_of_reach};
 use super::orders::{self, COLUMNS, OF_ACCOUNT, Rules, Telling, UNSURE};
 use super::probing::{WAITS_FOR_WORD, Weighed};
 use super::view::View;
@@ -133,7 +133,7 @@ impl View {
                 has_rested: order.rested_after.is_some(),
                 told: Vec::new(),
                 probe_asked: row.get(24)?,
-                out_of_reach: order.life.state == State::Held && why.as_deref() == Some(OUT_OF_REACH),
+                out_of_reach: order.life.state == State::Held && why.as_deref().is_some_and(is_out_of_reach),
                 waits_for_word: order.life.state == State::InDoubt && why.as_deref() == Some(WAITS_FOR_WORD),
                 lacks: why.filter(|why| order.life.state == State::InDoubt && why != WAITS_FOR_WORD),
                 counted: order.life.counted,

@@ -63,7 +63,8 @@ fn out_of_reach_text(orders: usize) -> String {
     let (are, them) = if orders == 1 { ("order is", "it was") } else { ("orders are", "they were") };
     format!(
         "{orders} {are} held: whether {them} taken is not known, and the provider's list of orders no longer reaches back \
-         so far. Drop the provider's export into reconcile/: it settles that"
+         so far. Drop the provider's export into reconcile/: it settles what was taken. For the rest, look the IMEI up at the \
+         provider and say what you found with imeid resolve"
     )
 }
 

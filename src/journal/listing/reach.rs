@@ -13,7 +13,12 @@ use crate::order::{Event, HoldFacts};
 use crate::types::ProviderOrderId;
 
 /// Why such an order is held, and the mend, as it stands in its events and its row's note.
-pub(in super::super) const OUT_OF_REACH: &str = "the provider's list of orders no longer reaches back to it; the provider's export, dropped into reconcile/, settles it";
+const OUT_OF_REACH: &str = "the provider's list of orders no longer reaches back to it; the provider's export, dropped into reconcile/, settles it if it was taken, and imeid resolve does if it wasn't";
+
+/// Whether an order is held for that. The mend was told in other words before.
+pub(in super::super) fn is_out_of_reach(held_for: &str) -> bool {
+    held_for.split(';').next() == OUT_OF_REACH.split(';').next()
+}
 
 impl Judging<'_, '_> {
     /// Holds a doubt that this listing, and one a quiet period before it, has moved past. The first one is noted.

@@ -1,5 +1,6 @@
 //! Doubts held against listings: found, absent, or left as they are.
 
+use super::super::listing::is_out_of_reach;
 use super::*;
 use crate::order::{Event, Exported};
 
@@ -88,6 +89,13 @@ async fn an_order_begun_before_the_clock_was_set_back_is_no_witness() {
     }
 }
 
+#[test]
+fn what_an_earlier_version_said_of_an_order_out_of_reach_is_known() {
+    let before = "the provider's list of orders no longer reaches back to it; the export settles it";
+    assert!(is_out_of_reach(before));
+    assert!(!is_out_of_reach("the provider's list of orders has it twice; the export settles it"));
+}
+
 #[tokio::test]
 async fn t8_a_listing_without_finished_orders_is_no_absence() {
     let bench = Bench::new().await;
@@ -138,7 +146,7 @@ async fn t8_a_listing_that_is_cut_is_no_absence_and_a_doubt_that_it_has_left_beh
     assert_eq!((bench.state(doubt), bench.out_of_reach()), (State::Held, 1));
     let row = bench.row_of(BatchId(1), 2);
     let why = row.order.unwrap().held_for.unwrap();
-    assert!(why.contains("reconcile/"), "{why}");
+    assert!(why.contains("reconcile/") && why.contains("imeid resolve"), "{why}");
     assert!(bench.claim(1).await.is_empty(), "it isn't sent again");
     bench.check_books();
     // It is listed after all.
