@@ -42,12 +42,7 @@ impl Beside {
 
     /// How many rows a statement finds in the journal.
     fn count(&self, sql: &str) -> i64 {
-        let journal = rusqlite::Connection::open_with_flags(
-            self.place.path("state/journal.db"),
-            rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY,
-        )
-        .unwrap();
-        journal.query_row(sql, [], |row| row.get(0)).unwrap()
+        self.place.ask(sql)
     }
 }
 

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use imeid::simulator::OrderLine;
+use imeid::simulator::{Change, OrderLine};
 use imeid::types::Imei;
 
 pub(crate) use sim::Sim;
@@ -250,6 +250,13 @@ impl Workplace {
         Table::read(&path)
     }
 
+    /// What the journal answers.
+    pub(crate) fn ask(&self, sql: &str) -> i64 {
+        let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
+        let journal = rusqlite::Connection::open_with_flags(self.path("state/journal.db"), flags).unwrap();
+        journal.query_row(sql, [], |row| row.get(0)).unwrap()
+    }
+
     /// The names in one of the folders, sorted; without the daemon's own stamp.
     pub(crate) fn names(&self, folder: &str) -> Vec<String> {
         let mut names: Vec<String> = fs::read_dir(self.path(folder))
@@ -321,6 +328,21 @@ pub(crate) fn status(place: &Workplace) -> serde_json::Value {
     let told = place.run(&["status", "--json"]);
     serde_json::from_slice(&told.stdout)
         .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&told.stderr)))
+}
+
+/// The provider is found to refuse duplicates, by two orders from this serial on: one whose answer is lost, and one that never
+/// got there. Of many doubts it depends on chance whether those that are probed first show it, and a person may have to be asked.
+pub(crate) fn refusal_is_proven(place: &mut Workplace, sim: &Sim, serial: u32) {
+    let before = sim.ledger().charges;
+    sim.change(&Change {
+        faults: Some("drop-after=1x,drop-before=1x".parse().unwrap()),
+        ..Change::default()
+    });
+    place.drop_file("proof.csv", &file_of([imei(serial), imei(serial + 1)]));
+    place.until("a probe is refused", |place| {
+        place.ask("SELECT count(*) FROM facts WHERE key LIKE 'probing:%' AND value = 'refused'") == 1
+    });
+    place.until("both are paid", |_| sim.ledger().charges == before + 2);
 }
 
 /// How often it is asked whether anything is queued: a process each time.

@@ -43,13 +43,7 @@ pub(crate) fn workplace(url: &str) -> Workplace {
 
 /// How many orders were ever in doubt.
 pub(crate) fn doubts(place: &Workplace) -> usize {
-    let journal = rusqlite::Connection::open_with_flags(
-        place.path("state/journal.db"),
-        rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY,
-    );
-    let count = "SELECT count(*) FROM orders WHERE doubt_first IS NOT NULL";
-    let count: i64 = journal.unwrap().query_row(count, [], |row| row.get(0)).unwrap();
-    usize::try_from(count).unwrap()
+    usize::try_from(place.ask("SELECT count(*) FROM orders WHERE doubt_first IS NOT NULL")).unwrap()
 }
 
 /// The daemon's largest size so far, in bytes.

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use imeid::simulator::{Change, Delay, Duplicates, Options, Share};
 
-use crate::support::{Sim, Table, Workplace, every_id_is_on_its_own_row, file_of, imei, orders_until};
+use crate::support::{
+    Sim, Table, Workplace, every_id_is_on_its_own_row, file_of, imei, orders_until, refusal_is_proven,
+};
 
 const FAULTS: [&str; 20] = [
     "drop-before",
@@ -152,6 +154,10 @@ fn mixed(provider: Provider) {
     place.start();
     place.drop_file("before.csv", &file_of((0..WARM_UP as u32).map(imei)));
     place.result("before.results.csv");
+    if provider == Provider::RefusesDuplicatesAndListsNothing {
+        refusal_is_proven(&mut place, &sim, WARM_UP as u32);
+    }
+    let before = sim.ledger().charges;
     let faults = "drop-after=2%,502-html-after=2%,hang-after=0.5%,500-before=2%";
     sim.change(&Change { faults: Some(faults.parse().unwrap()), ..Change::default() });
     place.drop_file("stock.csv", &file_of((100..100 + rows).map(imei)));
@@ -162,9 +168,9 @@ fn mixed(provider: Provider) {
     assert!(ledger.faults.values().sum::<u64>() > 0);
     assert_eq!(table.rows.len(), rows as usize);
     let unknown = provider.check(&table, &sim, &place.log());
-    let all = WARM_UP + u64::from(rows) + later;
+    let all = before + u64::from(rows) + later;
     assert!((all - unknown..=all).contains(&ledger.charges), "{}", place.log());
-    let told = table.cost() + i64::try_from(WARM_UP + later).unwrap() * 80_000;
+    let told = table.cost() + i64::try_from(before + later).unwrap() * 80_000;
     let unknown = i64::try_from(unknown).unwrap() * 80_000;
     assert!((told..=told + unknown).contains(&ledger.charged.micros()), "told {told}, {}", ledger.charged);
 }
