@@ -277,7 +277,7 @@ impl<'a, 't> Judging<'a, 't> {
                 && one.status != ProviderStatus::Pending
                 && order.life.state == State::Ordered
             {
-                poll::keep(self.tx, order, one, self.now)?;
+                poll::keep(self.tx, (order.id, order.service), one, self.now)?;
                 let telling = Telling { what: "status", text: &one.status_raw, via: "status", quiet: false };
                 orders::advance(self.tx, order, &Event::Status(one.status), self.now, self.rules, &telling)?;
             }

@@ -1,6 +1,6 @@
-//! Orders that go the usual way: never sent before, claimed, and taken at once. Nearly all do. What their claim committed is
-//! kept with the ticket, and not read again when the answer comes; what the orders of a claim have in common is written by
-//! one statement for all of them.
+//! Orders that go the usual way: never sent before, claimed, taken at once, and completed. Nearly all do. What their claim
+//! committed is kept with the ticket, and not read again when the answer comes, nor is the order when a poll tells its end; what
+//! the orders of a claim have in common is written by one statement for all of them.
 //!
 //! The journal stays the judge. Each of these statements asks for all that is taken for known, and changes as many rows as
 //! it must, or fails: one that does takes its transaction with it, and the [`writer`](super::writer) runs what was in
@@ -9,10 +9,11 @@
 
 use super::JournalError;
 use super::books;
-use super::orders::Loaded;
+use super::codes::{Link, state_code};
+use super::orders::{self, Loaded};
 use super::tx::Tx;
 use crate::order::{Order, State};
-use crate::types::Timestamp;
+use crate::types::{BatchId, OrderId, Timestamp};
 
 /// Whether nothing has ever happened to it, and no row but its own waits for it.
 pub(super) fn is_untouched(order: &Loaded) -> bool {
@@ -84,6 +85,28 @@ pub(super) fn save_taken(tx: &Tx<'_>, order: &Loaded) -> Result<(), JournalError
             order.batch.0,
         ),
     )
+}
+
+/// Ends an order of which the provider tells that it is completed, with nothing read of it: it was taken by its first call, was
+/// never in doubt, and no row but its own waits for it. `batch`: that row's, as whoever asked after the order read it. False: it
+/// is otherwise, and nothing was written.
+pub(super) fn complete(
+    tx: &Tx<'_>,
+    order: OrderId,
+    batch: BatchId,
+    now: Timestamp,
+) -> Result<bool, JournalError> {
+    let (from, to) = (state_code(State::Ordered), state_code(State::Completed));
+    // One that only an export told of has no row.
+    let sql = "UPDATE orders SET state = ?4, done_at = ?5 WHERE id = ?1 AND batch = ?2 AND batch <> 0 AND state = ?3 \
+               AND attempts = 1 AND counted = 1 AND charged = 1 AND named = 1 AND unaccounted + inferred + presumed = 0 \
+               AND has_result = 0 AND joined = 0 AND retried = 0 AND probe_ok = 0 AND doubt_first IS NULL \
+               AND rested_after IS NULL AND absent_since IS NULL AND held_for IS NULL AND earlier IS NULL";
+    let changed = tx.execute(sql, (order.0, batch.0, from, to, now.millis()))?;
+    if changed > 0 {
+        orders::recount_row(tx, batch, (from, Link::Own), (to, Link::Own));
+    }
+    Ok(changed > 0)
 }
 
 const fn unexpected(what: &'static str, changed: usize) -> JournalError {

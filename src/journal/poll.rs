@@ -5,10 +5,13 @@ use std::time::Duration;
 use super::books;
 use super::export::successor;
 use super::orders::{self, Loaded, Rules, Telling};
+use super::plain;
 use super::view::View;
 use super::{Journal, JournalError};
 use crate::order::{Alarm, Event, State};
-use crate::types::{Imei, OrderId, ProviderOrder, ProviderOrderId, ProviderStatus, ServiceId, Timestamp};
+use crate::types::{
+    BatchId, Imei, OrderId, ProviderOrder, ProviderOrderId, ProviderStatus, ServiceId, Timestamp,
+};
 
 /// An order whose time to be asked after has come.
 #[derive(Clone, Debug)]
@@ -21,10 +24,20 @@ pub struct DuePoll {
     pub imei: Imei,
     /// Its service: likewise.
     pub service: ServiceId,
+    /// The batch of its row.
+    pub batch: BatchId,
     /// When it was taken.
     pub ordered_at: Timestamp,
     /// It was given up, and waits for a person: what is answered late is found all the same.
     pub is_held: bool,
+}
+
+impl DuePoll {
+    /// What asking after it came to, and when it is asked after next.
+    #[must_use]
+    pub const fn result(&self, told: PollTold, next: Timestamp) -> PollResult {
+        PollResult { order: self.order, of: Some((self.batch, self.service)), told, next }
+    }
 }
 
 /// What a poll came to, for one order.
@@ -32,6 +45,8 @@ pub struct DuePoll {
 pub struct PollResult {
     /// Which one.
     pub order: OrderId,
+    /// The batch of its row and its service, as whoever asked after it read them; `None`: they are read.
+    pub of: Option<(BatchId, ServiceId)>,
     /// What the provider told.
     pub told: PollTold,
     /// When it is asked after next, if it goes on waiting.
@@ -58,14 +73,14 @@ impl View {
     /// What SQLite says.
     pub fn due_polls(&self, account: &str, now: Timestamp, limit: u32) -> Result<Vec<DuePoll>, JournalError> {
         let open = self.all(
-            "SELECT id, provider_id, imei, ordered_at, 0, service FROM orders WHERE state = 3 AND due_at <= ?2 \
+            "SELECT id, provider_id, imei, ordered_at, 0, service, batch FROM orders WHERE state = 3 AND due_at <= ?2 \
              AND service IN (SELECT id FROM services WHERE account = ?1) ORDER BY due_at, id LIMIT ?3",
             (account, now.millis(), limit),
             read_due,
         )?;
         // Of one that was listed twice a person says which id is asked after.
         let given_up = self.all(
-            "SELECT id, provider_id, imei, ordered_at, 1, service FROM orders WHERE state = 5 \
+            "SELECT id, provider_id, imei, ordered_at, 1, service, batch FROM orders WHERE state = 5 \
              AND due_at <= ?2 AND provider_id IS NOT NULL AND charged = 1 \
              AND service IN (SELECT id FROM services WHERE account = ?1) ORDER BY due_at, id LIMIT ?3",
             (account, now.millis(), limit),
@@ -87,13 +102,13 @@ impl View {
         limit: u32,
     ) -> Result<Vec<DuePoll>, JournalError> {
         let open = self.all(
-            "SELECT id, provider_id, imei, ordered_at, 0, service FROM orders WHERE state = 3 AND due_at > ?2 \
+            "SELECT id, provider_id, imei, ordered_at, 0, service, batch FROM orders WHERE state = 3 AND due_at > ?2 \
              AND service IN (SELECT id FROM services WHERE account = ?1) ORDER BY due_at, id LIMIT ?3",
             (account, latest.millis(), limit),
             read_due,
         )?;
         let given_up = self.all(
-            "SELECT id, provider_id, imei, ordered_at, 1, service FROM orders WHERE state = 5 \
+            "SELECT id, provider_id, imei, ordered_at, 1, service, batch FROM orders WHERE state = 5 \
              AND due_at > ?2 AND provider_id IS NOT NULL AND charged = 1 \
              AND service IN (SELECT id FROM services WHERE account = ?1) ORDER BY due_at, id LIMIT ?3",
             (account, latest_given_up.millis(), limit),
@@ -132,6 +147,7 @@ fn read_due(row: &rusqlite::Row<'_>) -> rusqlite::Result<DuePoll> {
         ordered_at: Timestamp::from_millis(row.get::<_, Option<i64>>(3)?.unwrap_or(0)),
         is_held: row.get(4)?,
         service: ServiceId(row.get(5)?),
+        batch: BatchId(row.get(6)?),
     })
 }
 
@@ -188,7 +204,7 @@ fn record(
         PollTold::Status(ProviderOrder { status: ProviderStatus::Pending, .. }) | PollTold::Nothing => {
             ask_again(tx, result)
         }
-        PollTold::Status(told) => end(tx, result.order, told, now, rules),
+        PollTold::Status(told) => end(tx, result, told, now, rules),
         PollTold::GivenUp(why) => {
             let Some(mut order) = waiting(tx, result.order)? else { return Ok(()) };
             let telling = Telling { what: "given up", text: why, via: "", quiet: false };
@@ -211,13 +227,21 @@ fn waiting(tx: &super::Tx<'_>, order: OrderId) -> Result<Option<Loaded>, Journal
 /// It has its result, or was given back.
 fn end(
     tx: &super::Tx<'_>,
-    order: OrderId,
+    result: &PollResult,
     told: &ProviderOrder,
     now: Timestamp,
     rules: &Rules,
 ) -> Result<(), JournalError> {
-    let Some(mut order) = waiting(tx, order)? else { return Ok(()) };
-    keep(tx, &order, told, now)?;
+    if told.status == ProviderStatus::Completed
+        && let Some((batch, service)) = result.of
+        && plain::complete(tx, result.order, batch, now)?
+    {
+        let (order, status) = (result.order, told.status_raw.as_str());
+        tracing::debug!(%order, imei = told.imei.map(tracing::field::display), status, "completed");
+        return keep(tx, (order, service), told, now);
+    }
+    let Some(mut order) = waiting(tx, result.order)? else { return Ok(()) };
+    keep(tx, (order.id, order.service), told, now)?;
     // Nearly every order ends so: its row and the answer beside it tell when, and what with.
     let quiet = order.life.state == State::Ordered && told.status == ProviderStatus::Completed;
     let telling = Telling { what: "status", text: &told.status_raw, via: "status", quiet };
@@ -261,16 +285,16 @@ fn ask_again(tx: &super::Tx<'_>, result: &PollResult) -> Result<(), JournalError
 /// Keeps the raw answer, and the text that the result is made of.
 pub(super) fn keep(
     tx: &super::Tx<'_>,
-    order: &Loaded,
+    (order, service): (OrderId, ServiceId),
     told: &ProviderOrder,
     now: Timestamp,
 ) -> Result<(), JournalError> {
     tx.execute(
         "INSERT INTO answers (order_id, at, kind, body) VALUES (?1, ?2, 'status', ?3)",
-        (order.id.0, now.millis(), &told.raw),
+        (order.0, now.millis(), &told.raw),
     )?;
-    super::export::note_title(tx, order.service, &told.package)?;
-    set_code(tx, order.id, &told.code)
+    super::export::note_title(tx, service, &told.package)?;
+    set_code(tx, order, &told.code)
 }
 
 /// When the provider last told something of an order that has ended.

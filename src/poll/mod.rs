@@ -247,11 +247,11 @@ impl Poll {
                     for due in asked {
                         let next = self.next(&due, &settings);
                         if due.is_held {
-                            results.push(PollResult { order: due.order, told: PollTold::Nothing, next });
+                            results.push(due.result(PollTold::Nothing, next));
                             continue;
                         }
                         let why = format!("the provider knows no order {}", due.id);
-                        results.push(PollResult { order: due.order, told: PollTold::GivenUp(why), next });
+                        results.push(due.result(PollTold::GivenUp(why), next));
                     }
                 }
                 Err(error) => {
@@ -288,19 +288,19 @@ impl Poll {
                 Some(order) => {
                     if let Some(told) = self.another(&due, &order, &settings) {
                         let told = or_give_up(&due, told, waited, &settings);
-                        results.push(PollResult { order: due.order, told, next });
+                        results.push(due.result(told, next));
                         continue;
                     }
                     self.tell_unknown(&order);
                     let (id, imei, status) = (due.id, due.imei, order.status_raw.as_str());
                     tracing::debug!(order = %due.order, %id, %imei, status, next = %next, "told of an order");
                     let told = or_give_up(&due, PollTold::Status(order), waited, &settings);
-                    results.push(PollResult { order: due.order, told, next });
+                    results.push(due.result(told, next));
                 }
                 None if alone => {
                     tracing::debug!(order = %due.order, id = %due.id, imei = %due.imei, next = %next, "told nothing of an order");
                     let told = or_give_up(&due, PollTold::Nothing, waited, &settings);
-                    results.push(PollResult { order: due.order, told, next });
+                    results.push(due.result(told, next));
                 }
                 None => missing.push(due),
             }

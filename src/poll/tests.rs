@@ -1,7 +1,7 @@
 use super::*;
 use crate::journal::View;
 use crate::provider::{BoxFuture, PlaceOrder};
-use crate::types::{AccountInfo, Imei, OrderId, Placed, ProviderService, Reply, ServiceId};
+use crate::types::{AccountInfo, BatchId, Imei, OrderId, Placed, ProviderService, Reply, ServiceId};
 
 /// A provider that tells its services: 1739 and 1740.
 struct Services;
@@ -71,7 +71,8 @@ impl Bench {
     fn due(&self) -> DuePoll {
         let ordered_at = self.clock.now();
         let imei = Imei::from_parts(35_332_211, 1);
-        DuePoll { order: OrderId(1), id: ID, imei, service: self.service, ordered_at, is_held: false }
+        let (order, service, batch) = (OrderId(1), self.service, BatchId(1));
+        DuePoll { order, id: ID, imei, service, batch, ordered_at, is_held: false }
     }
 
     /// What comes of it that this is told of the order.

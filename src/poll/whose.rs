@@ -106,12 +106,13 @@ fn has_new_title(asked: &[DuePoll], told: &[ProviderOrder], titles: &Titles) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::types::{Imei, ProviderOrderId, ProviderStatus, ServiceId};
+    use crate::types::{BatchId, Imei, ProviderOrderId, ProviderStatus, ServiceId};
 
     fn due(id: u64, service: i64) -> DuePoll {
         let (order, id, service) = (OrderId(1), ProviderOrderId(id), ServiceId(service));
         let ordered_at = Timestamp::from_millis(0);
-        DuePoll { order, id, imei: Imei::from_parts(35_332_211, 1), service, ordered_at, is_held: false }
+        let (imei, batch) = (Imei::from_parts(35_332_211, 1), BatchId(1));
+        DuePoll { order, id, imei, service, batch, ordered_at, is_held: false }
     }
 
     fn told(id: u64, package: &str) -> ProviderOrder {

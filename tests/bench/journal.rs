@@ -180,7 +180,12 @@ impl Bench {
         for some in orders.chunks(TOLD_AT_ONCE) {
             let results = some
                 .iter()
-                .map(|(order, imei)| PollResult { order: *order, told: told(*order, *imei), next: now })
+                .map(|(order, imei)| PollResult {
+                    order: *order,
+                    of: Some((BatchId(1), self.service)),
+                    told: told(*order, *imei),
+                    next: now,
+                })
                 .collect();
             self.journal.record_polls(results, now, (*self.rules).clone()).await?;
         }

@@ -22,7 +22,7 @@ impl Judging<'_, '_> {
     }
 
     fn turn(&self, order: &mut Loaded, told: &ProviderOrder) -> Result<(), JournalError> {
-        poll::keep(self.tx, order, told, self.now)?;
+        poll::keep(self.tx, (order.id, order.service), told, self.now)?;
         // What an export told of it was of its other end.
         self.tx.execute("UPDATE results SET exported = NULL WHERE order_id = ?1", [order.id.0])?;
         let telling = Telling { what: "status", text: &told.status_raw, via: "status", quiet: false };

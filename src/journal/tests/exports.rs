@@ -246,7 +246,7 @@ async fn an_order_that_was_given_up_is_answered_and_not_charged_again() {
     bench.batch("stock", &imeis(1)).await;
     let began = bench.now();
     let order = bench.order_one(17).await;
-    let given_up = PollResult { order, told: PollTold::GivenUp("for too long".into()), next: bench.now() };
+    let given_up = bench.result(order, PollTold::GivenUp("for too long".into()));
     bench.journal.record_polls(vec![given_up], bench.now(), (*bench.rules).clone()).await.unwrap();
     bench.export(vec![bench.row(0, COMPLETED, began)]).await;
     assert_eq!(bench.state(order), State::Completed);

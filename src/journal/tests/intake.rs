@@ -30,7 +30,7 @@ async fn an_imei_in_work_is_joined_and_one_that_ended_answers_free() {
         requested_at: String::new(),
         raw: vec![],
     };
-    let result = PollResult { order, told: PollTold::Status(told), next: bench.now() };
+    let result = bench.result(order, PollTold::Status(told));
     bench.journal.record_polls(vec![result], bench.now(), (*bench.rules).clone()).await.unwrap();
     let second = bench.batch("second", &imeis(2)).await;
     assert_eq!(

@@ -204,6 +204,13 @@ impl Bench {
         order
     }
 
+    /// A poll's result, with what was read of the order as it was asked after.
+    fn result(&self, order: OrderId, told: PollTold) -> PollResult {
+        let of = |what: &str| self.number(&format!("SELECT {what} FROM orders WHERE id = {order}"));
+        let of = Some((BatchId(of("batch")), ServiceId(of("service"))));
+        PollResult { order, of, told, next: self.now() }
+    }
+
     fn tallies(&self, batch: BatchId) -> Vec<(TallyState, Link, u64)> {
         let work = self.journal.read_here(|view| view.batch(batch)).unwrap().unwrap();
         work.tallies.iter().map(|tally| (tally.state, tally.link, tally.n)).collect()

@@ -196,3 +196,86 @@ async fn the_one_order_that_finds_out_of_its_services_pause_goes_alone() {
     bench.journal.pause_tried(scope, PauseReason::Service, true, bench.now()).await.unwrap();
     assert_eq!(bench.claim(9).await.len(), 1);
 }
+
+impl Bench {
+    /// Polls tell of these orders that they are completed. `is_read`: nothing was kept of them as they were asked after.
+    async fn complete(&self, orders: &[OrderId], is_read: bool) {
+        let told = |order: &OrderId| {
+            let n = u32::try_from(order.0).unwrap() - 1;
+            let told = self.told(self.id_of(*order), imei(n), ProviderStatus::Completed);
+            PollTold::Status(ProviderOrder { code: "Model: X".into(), raw: b"<imeis/>".to_vec(), ..told })
+        };
+        let results = orders.iter().map(|order| self.result(*order, told(order)));
+        let results = results.map(|result| if is_read { PollResult { of: None, ..result } } else { result });
+        let results = results.collect();
+        self.journal.record_polls(results, self.now(), (*self.rules).clone()).await.unwrap();
+    }
+
+    fn id_of(&self, order: OrderId) -> u64 {
+        let id = self.number(&format!("SELECT coalesce(provider_id, 0) FROM orders WHERE id = {order}"));
+        u64::try_from(id).unwrap()
+    }
+
+    /// All that the journal has of an order, but for what is each order's own.
+    fn all_of(&self, order: OrderId) -> Vec<String> {
+        let text = |sql: &str| {
+            let found = self.journal.read_here(|view| view.all(sql, [], |row| row.get::<_, String>(0)));
+            found.unwrap().join("; ")
+        };
+        let columns = "SELECT group_concat(name, ', ') FROM pragma_table_info('orders') \
+                       WHERE name NOT IN ('id', 'imei', 'first_row', 'provider_id')";
+        let columns = text(columns);
+        [
+            format!("SELECT json_array({columns}) FROM orders WHERE id = {order}"),
+            format!("SELECT kind || at || hex(body) FROM answers WHERE order_id = {order} ORDER BY id"),
+            format!("SELECT code || coalesce(exported, '-') FROM results WHERE order_id = {order}"),
+            format!("SELECT what || detail FROM events WHERE order_id = {order}"),
+            format!("SELECT kind || micros FROM ledger WHERE order_id = {order} ORDER BY id"),
+        ]
+        .map(|sql| text(&sql))
+        .to_vec()
+    }
+}
+
+#[tokio::test]
+async fn an_order_that_is_completed_without_being_read_is_written_as_one_that_is_read() {
+    let bench = Bench::new().await;
+    let batch = bench.batch("stock", &imeis(3)).await;
+    let [one, other, _] = [bench.order_one(17).await, bench.order_one(18).await, bench.order_one(19).await];
+    bench.pass(QUIET);
+    bench.complete(&[one], false).await;
+    bench.complete(&[other], true).await;
+    assert_eq!(bench.all_of(one), bench.all_of(other));
+    let rows = |state, n| (TallyState::Order(state), Link::Own, n);
+    assert_eq!(bench.tallies(batch), [rows(State::Ordered, 1), rows(State::Completed, 2)]);
+    assert_eq!(bench.number("SELECT count(*) FROM titles"), 1);
+    bench.recount();
+}
+
+#[tokio::test]
+async fn what_came_between_its_taking_and_its_end_is_read() {
+    let bench = Bench::new().await;
+    let first = bench.batch("stock", &imeis(5)).await;
+    let mut tickets = bench.claim(5).await;
+    tickets.reverse();
+    let [joined, again, ended, held, usual] = [(); 5].map(|()| tickets.pop().unwrap());
+    // A second row waits for the first, and the second is taken by its second attempt.
+    let second = bench.batch("again", &imeis(1)).await;
+    bench.finish(joined, taken(1)).await;
+    bench.finish(again, Placed::NotTaken(NotTaken::NotSent("given back unsent".to_owned()))).await;
+    bench.order_one(2).await;
+    for (ticket, id) in [(ended, 3), (held, 4), (usual, 5)] {
+        bench.finish(ticket, taken(id)).await;
+    }
+    bench.complete(&[OrderId(3)], false).await;
+    let given_up = bench.result(OrderId(4), PollTold::GivenUp("for too long".into()));
+    bench.journal.record_polls(vec![given_up], bench.now(), (*bench.rules).clone()).await.unwrap();
+    let all = [1, 2, 3, 4, 5].map(OrderId);
+    bench.complete(&all, false).await;
+    assert_eq!(all.map(|order| bench.state(order)), [State::Completed; 5]);
+    let rows = |link, n| [(TallyState::Order(State::Completed), link, n)];
+    assert_eq!(bench.tallies(first), rows(Link::Own, 5));
+    assert_eq!(bench.tallies(second), rows(Link::Joined, 1));
+    assert_eq!(bench.number("SELECT count(*) FROM answers WHERE kind = 'status'"), 5, "each is told once");
+    bench.recount();
+}

@@ -16,7 +16,8 @@ async fn a_poll_that_tells_of_no_end_puts_off_what_waits_for_one_and_nothing_els
     let pending = || PollTold::Status(bench.told(18, imei(1), ProviderStatus::Pending));
     let tells =
         [(waits, PollTold::Nothing), (pends, pending()), (ended, PollTold::Nothing), (queued, pending())];
-    let results = tells.into_iter().map(|(order, told)| PollResult { order, told, next }).collect();
+    let results =
+        tells.into_iter().map(|(order, told)| PollResult { next, ..bench.result(order, told) }).collect();
     bench.journal.record_polls(results, bench.now(), (*bench.rules).clone()).await.unwrap();
     assert_eq!([waits, pends].map(due), [next.millis(); 2]);
     assert_eq!([ended, queued].map(due), before);

@@ -24,7 +24,7 @@ impl Bench {
 
     /// A poll tells this of an order.
     pub(super) async fn polled(&self, order: OrderId, status: ProviderOrder) {
-        let result = PollResult { order, told: PollTold::Status(status), next: self.now() };
+        let result = self.result(order, PollTold::Status(status));
         self.journal.record_polls(vec![result], self.now(), (*self.rules).clone()).await.unwrap();
     }
 

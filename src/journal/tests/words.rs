@@ -41,7 +41,7 @@ impl Bench {
 
     pub(super) async fn reject(&self, order: OrderId, id: u64, n: u32) {
         let told = self.told(id, imei(n), ProviderStatus::Rejected);
-        let result = PollResult { order, told: PollTold::Status(told), next: self.now() };
+        let result = self.result(order, PollTold::Status(told));
         self.journal.record_polls(vec![result], self.now(), (*self.rules).clone()).await.unwrap();
     }
 
@@ -161,7 +161,7 @@ async fn not_ordered_is_refused_where_an_id_is_known() {
     let bench = Bench::new().await;
     bench.batch("stock", &imeis(1)).await;
     let order = bench.order_one(17).await;
-    let given_up = PollResult { order, told: PollTold::GivenUp("for too long".into()), next: bench.now() };
+    let given_up = bench.result(order, PollTold::GivenUp("for too long".into()));
     bench.journal.record_polls(vec![given_up], bench.now(), (*bench.rules).clone()).await.unwrap();
     assert_eq!(bench.state(order), State::Held);
     let answer = bench.said_of(Said::NotOrdered, 0).await;

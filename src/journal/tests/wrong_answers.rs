@@ -17,7 +17,7 @@ impl Bench {
     }
 
     async fn tell_of_another(&self, order: OrderId) {
-        let result = PollResult { order, told: PollTold::Anothers(WHY.to_owned()), next: self.now() };
+        let result = self.result(order, PollTold::Anothers(WHY.to_owned()));
         self.journal.record_polls(vec![result], self.now(), (*self.rules).clone()).await.unwrap();
         self.recount();
     }
