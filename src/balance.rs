@@ -5,16 +5,22 @@
 //! a fall that is too large shows a charge that the books don't have, or one that was only presumed.
 //!
 //! Of refunds it can show that they are missing, never that they came: a top-up of the same amount would look the same.
+//! Nor does it show what of them the first balance had in it already: where it is read while orders are open that were charged
+//! before, as in an older copy, they can have been given back by then.
 //!
+//! - [`Baseline`]: what later balances are held against.
 //! - [`missed`]: whether it is only chance that probes met no order that was taken.
 //! - [`given_back`]: how many of those taken can have been given back unseen.
 
+mod baseline;
 pub mod given_back;
 pub mod missed;
 
 use serde::{Deserialize, Serialize};
 
-use crate::types::{Money, Timestamp};
+use crate::types::Money;
+
+pub use baseline::Baseline;
 
 /// Sums of the books of an account, since the journal began.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,38 +38,6 @@ pub struct Books {
     /// All that stands for orders of no row, where there are several accounts: of which of them they are isn't told apart.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub of_no_row: Option<Money>,
-}
-
-/// A balance at rest with nothing in flight or in doubt, and the books as they stood then.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Baseline {
-    /// When, in unix milliseconds.
-    pub at_ms: i64,
-    /// What the provider told.
-    pub balance: Money,
-    /// The books.
-    pub books: Books,
-    /// Of the refunds that were due by then, at least so much wasn't in it.
-    #[serde(default)]
-    pub refunds_missing: Money,
-    /// So much more came by then than was known to be due, and no more than what had not ended had cost: an order can be
-    /// given back before anyone knows that it is rejected.
-    #[serde(default)]
-    pub refunds_early: Money,
-}
-
-impl Baseline {
-    /// When it was read.
-    #[must_use]
-    pub const fn at(&self) -> Timestamp {
-        Timestamp::from_millis(self.at_ms)
-    }
-
-    /// Whether these books tell of the same orders as those of then, and of what came since.
-    #[must_use]
-    pub fn is_comparable(&self, books: &Books) -> bool {
-        self.books.of_no_row == books.of_no_row
-    }
 }
 
 /// What a balance says.
@@ -110,21 +84,6 @@ pub fn judge(baseline: &Baseline, books: &Books, balance: Money) -> Verdict {
         return Verdict::Contradicts;
     }
     Verdict::Silent
-}
-
-/// Of all refunds that are due, at least so much isn't in this balance. What came beside them, a top-up for one, makes it less;
-/// so does what is presumed or in doubt, and wasn't charged. A charge that the books don't have makes it more.
-///
-/// Beside it: how much more came than is known to be due.
-#[must_use]
-pub fn refunds(baseline: &Baseline, books: &Books, balance: Money) -> (Money, Money) {
-    let change = Change::since(baseline, books, balance);
-    let due = baseline.refunds_missing.micros().saturating_add(change.refund_due).max(0);
-    // All that can have been charged: a refund may have made up for it.
-    let charged = change.charged.saturating_add(change.without_id).saturating_add(change.beside_an_id.max(0));
-    let came = charged.saturating_add(change.reserved.max(0)).saturating_sub(change.fell).max(0);
-    let missing = due.saturating_sub(came).saturating_sub(baseline.refunds_early.micros());
-    (Money::from_micros(missing.max(0)), Money::from_micros(missing.saturating_neg().max(0)))
 }
 
 /// What was charged beyond what is known to be, since a baseline: for what is in doubt, presumed, or that the books lack.
@@ -179,11 +138,23 @@ impl Change {
             refund_due: delta(|books| books.refund_due),
         }
     }
+
+    /// Of refunds of which so much was missing, and so much had come early, when `due` more became due: how much is missing
+    /// at least, and how much more came than is known to be due.
+    fn refunds(&self, missing: Money, early: Money, due: i64) -> (Money, Money) {
+        let due = missing.micros().saturating_add(due).max(0);
+        // All that can have been charged: a refund may have made up for it.
+        let charged = self.charged.saturating_add(self.without_id).saturating_add(self.beside_an_id.max(0));
+        let came = charged.saturating_add(self.reserved.max(0)).saturating_sub(self.fell).max(0);
+        let missing = due.saturating_sub(came).saturating_sub(early.micros());
+        (Money::from_micros(missing.max(0)), Money::from_micros(missing.saturating_neg().max(0)))
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::types::Timestamp;
 
     const PRICE: i64 = 80_000;
 
@@ -192,13 +163,8 @@ mod tests {
     }
 
     fn baseline() -> Baseline {
-        Baseline {
-            at_ms: 0,
-            balance: prices(1000),
-            books: Books { charged: prices(50), refund_due: prices(3), ..Books::default() },
-            refunds_missing: Money::ZERO,
-            refunds_early: Money::ZERO,
-        }
+        let books = Books { charged: prices(50), refund_due: prices(3), ..Books::default() };
+        Baseline::first(Timestamp::from_millis(0), prices(1000), books, 0)
     }
 
     /// The books with so much more in them than in the baseline's.
@@ -209,6 +175,18 @@ mod tests {
             refund_due: add(prices(3), books.refund_due),
             ..books
         }
+    }
+
+    /// The refunds that aren't in a balance which fell by so many prices.
+    fn missing(baseline: &Baseline, fell: i64, books: Books) -> Money {
+        let at = Timestamp::from_millis(1);
+        let next = baseline.followed_by(at, prices(1000 - fell), since_then(books), Money::ZERO);
+        next.refunds_surely_missing()
+    }
+
+    /// A baseline from which so many refunds were missing.
+    fn with_missing(refunds: i64) -> Baseline {
+        Baseline { refunds_missing: prices(refunds), first: None, ..baseline() }
     }
 
     /// The verdict on a fall of so many prices.
@@ -311,20 +289,19 @@ mod tests {
     #[test]
     fn a_balance_shows_what_refunds_are_missing_and_never_more_than_are_due() {
         // Five orders, two of them given back, and so many of the prices of those that were missing before.
-        let missing = |before: i64, fell: i64| {
+        let left = |before: i64, fell: i64| {
             let books = Books { charged: prices(5), refund_due: prices(2), ..Books::default() };
-            let baseline = Baseline { refunds_missing: prices(before), ..baseline() };
-            refunds(&baseline, &since_then(books), prices(1000 - fell)).0.micros() / PRICE
+            missing(&with_missing(before), fell, books).micros() / PRICE
         };
-        assert_eq!([missing(0, 5), missing(0, 4), missing(0, 3)], [2, 1, 0]);
-        assert_eq!([missing(1, 5), missing(1, 3), missing(1, 2)], [3, 1, 0], "those of before, a day later");
-        assert_eq!(missing(1, -500), 0, "a top-up: it can't be told any more");
-        assert_eq!(missing(0, 9), 2, "what else was charged is no refund");
+        assert_eq!([left(0, 5), left(0, 4), left(0, 3)], [2, 1, 0]);
+        assert_eq!([left(1, 5), left(1, 3), left(1, 2)], [3, 1, 0], "those of before, a day later");
+        assert_eq!(left(1, -500), 0, "a top-up: it can't be told any more");
+        assert_eq!(left(0, 9), 2, "what else was charged is no refund");
     }
 
     #[test]
     fn what_may_have_been_charged_beside_a_known_id_may_have_hidden_a_refund() {
-        let twice = |books| refunds(&baseline(), &since_then(books), prices(1000 - 5)).0.micros() / PRICE;
+        let twice = |books| missing(&baseline(), 5, books).micros() / PRICE;
         let sent_twice =
             Books { charged: prices(5), presumed: prices(2), refund_due: prices(3), ..Books::default() };
         assert_eq!(twice(sent_twice), 1, "of three two can have come, and two seconds been charged");
@@ -333,41 +310,11 @@ mod tests {
     }
 
     #[test]
-    fn a_refund_that_came_before_it_was_known_to_be_due_is_not_missing_then() {
-        // Three were ordered, and two are given back; that is known of one.
-        let known = Books { charged: prices(3), refund_due: prices(1), ..Books::default() };
-        let (missing, early) = refunds(&baseline(), &since_then(known), prices(1000 - 1));
-        assert_eq!((missing, early), (Money::ZERO, prices(1)));
-        let next = Baseline {
-            balance: prices(1000 - 1),
-            books: since_then(known),
-            refunds_early: early,
-            ..baseline()
-        };
-        let both = since_then(Books { refund_due: prices(2), ..known });
-        assert_eq!(refunds(&next, &both, prices(1000 - 1)), (Money::ZERO, Money::ZERO));
-        let three = since_then(Books { refund_due: prices(3), ..known });
-        assert_eq!(refunds(&next, &three, prices(1000 - 1)).0, prices(1), "the third didn't come");
-        let forgotten = Baseline { refunds_early: Money::ZERO, ..next };
-        assert_eq!(refunds(&forgotten, &both, prices(1000 - 1)).0, prices(1));
-    }
-
-    #[test]
     fn a_refund_that_is_due_no_more_is_not_missing() {
         let turned = Books { refund_due: prices(-1), ..Books::default() };
-        for (before, fell, missing) in [(1, 0, 0), (2, 0, 1), (0, 1, 0)] {
-            let baseline = Baseline { refunds_missing: prices(before), ..baseline() };
-            let (found, _) = refunds(&baseline, &since_then(turned), prices(1000 - fell));
-            assert_eq!(found, prices(missing), "{before} before, fell by {fell}");
+        for (before, fell, left) in [(1, 0, 0), (2, 0, 1), (0, 1, 0)] {
+            let found = missing(&with_missing(before), fell, turned);
+            assert_eq!(found, prices(left), "{before} before, fell by {fell}");
         }
-    }
-
-    #[test]
-    fn a_baseline_of_before_can_be_read() {
-        let text = serde_json::to_string(&baseline())
-            .unwrap()
-            .replace(",\"refunds_missing\":\"0.00\",\"refunds_early\":\"0.00\"", "");
-        assert!(!text.contains("refunds_missing"), "{text}");
-        assert_eq!(serde_json::from_str::<Baseline>(&text).unwrap(), baseline());
     }
 }

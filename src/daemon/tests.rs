@@ -131,15 +131,9 @@ async fn a_stage_that_ends_by_itself_is_an_alarm_that_outlives_the_daemon() {
         opened.journal.pause(Scope::All, PauseReason::Account, String::new(), clock.now()).await.unwrap();
         opened.journal.try_account_at_once(clock.now()).await.unwrap();
         // Else settling would ask too, for a balance to begin with.
-        let known = Baseline {
-            at_ms: 0,
-            balance: Money::ZERO,
-            books: Books::default(),
-            refunds_missing: Money::ZERO,
-            refunds_early: Money::ZERO,
-        };
+        let known = Baseline::first(clock.now(), Money::ZERO, Books::default(), 0);
         let account = opened.settings.config.provider.account.clone();
-        opened.journal.set_baseline(account, known).await.unwrap();
+        assert!(opened.journal.set_baseline(account, known, 0).await.unwrap());
         let daemon = daemon_of(opened, Arc::new(Silent::Broken), clock.clone(), Outside::default());
         let ended = tokio::time::timeout(Duration::from_secs(60), daemon.run(CancellationToken::new()));
         let ended = ended.await.unwrap();

@@ -7,7 +7,7 @@ use super::tx::Tx;
 use super::view::View;
 use super::{Journal, JournalError};
 use crate::balance::{Baseline, Books};
-use crate::types::{Money, ServiceId, Timestamp};
+use crate::types::{Money, OrderId, ServiceId, Timestamp};
 
 /// A line of the ledger.
 #[derive(Clone, Copy, Debug)]
@@ -51,6 +51,39 @@ fn baseline_key(account: &str) -> String {
 pub(super) fn forget_baselines(tx: &Tx<'_>) -> Result<(), JournalError> {
     tx.execute("DELETE FROM facts WHERE key LIKE 'baseline:%'", [])?;
     Ok(())
+}
+
+/// The refund of this attempt's order becomes due. Where it was charged before the first balance, that one can have it in it:
+/// it was read when nothing was open, so that every attempt of before was charged by then, if ever.
+pub(super) fn refund_is_due(
+    tx: &Tx<'_>,
+    account: &str,
+    order: OrderId,
+    n: u32,
+    price: Money,
+) -> Result<(), JournalError> {
+    let key = baseline_key(account);
+    let Some(known) = tx.fact(&key)?.and_then(|text| read_baseline(&text)) else { return Ok(()) };
+    let Some(first) = known.first else { return Ok(()) };
+    // What was entered on evidence has no entry of the ledger before it.
+    let before = "SELECT 1 FROM attempts WHERE order_id = ?1 AND n = ?2 AND entry < ?3 AND (kind < 2 OR claimed_at <= ?4)";
+    if tx.find(before, (order.0, n, first.line, first.at_ms), |_| Ok(()))?.is_some() {
+        tx.set_fact(&key, &written(&known.with_unclear(price)))?;
+    }
+    Ok(())
+}
+
+/// One that can't be read is none: then a balance shows nothing, until the next.
+fn read_baseline(text: &str) -> Option<Baseline> {
+    serde_json::from_str(text).ok()
+}
+
+fn written(baseline: &Baseline) -> String {
+    serde_json::to_string(baseline).unwrap_or_default()
+}
+
+fn is_last(tx: &Tx<'_>, line: i64) -> Result<bool, JournalError> {
+    Ok(tx.find(LAST, [], |row| row.get::<_, i64>(0))?.unwrap_or(0) == line)
 }
 
 impl View {
@@ -120,30 +153,43 @@ impl View {
     /// # Errors
     /// What SQLite says.
     pub fn baseline(&self, account: &str) -> Result<Option<Baseline>, JournalError> {
-        let text = self.fact(&baseline_key(account))?;
-        // One that can't be read is none: then a balance shows nothing, until the next.
-        Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
+        Ok(self.fact(&baseline_key(account))?.and_then(|text| read_baseline(&text)))
     }
 
-    /// The account's books, the ledger's last line, and the baseline, if they can be held against it.
+    /// The account's books, the ledger's last line, and the baseline, if they can be held against it, as they stood at one
+    /// moment.
     ///
     /// # Errors
     /// What SQLite says.
     pub fn books_and_baseline(&self, account: &str) -> Result<(Books, Line, Option<Baseline>), JournalError> {
-        let books = self.books(account)?;
-        let baseline = self.baseline(account)?.filter(|baseline| baseline.is_comparable(&books));
-        Ok((books, self.last_line()?, baseline))
+        self.at_once(|view| {
+            let books = view.books(account)?;
+            let baseline = view.baseline(account)?.filter(|baseline| baseline.is_comparable(&books));
+            Ok((books, view.last_line()?, baseline))
+        })
     }
 }
 
 impl Journal {
-    /// Keeps a balance at rest with nothing open, for later ones to be held against.
+    /// Keeps a balance at rest with nothing open, for later ones to be held against, unless the ledger went on meanwhile:
+    /// `line` was its last when the books were read. Whether it is kept.
     ///
     /// # Errors
     /// The journal can't be written.
-    pub async fn set_baseline(&self, account: String, baseline: Baseline) -> Result<(), JournalError> {
-        let text = serde_json::to_string(&baseline).unwrap_or_default();
-        self.write(move |tx| tx.set_fact(&baseline_key(&account), &text)).await
+    pub async fn set_baseline(
+        &self,
+        account: String,
+        baseline: Baseline,
+        line: i64,
+    ) -> Result<bool, JournalError> {
+        self.write(move |tx| {
+            let is_kept = is_last(tx, line)?;
+            if is_kept {
+                tx.set_fact(&baseline_key(&account), &written(&baseline))?;
+            }
+            Ok(is_kept)
+        })
+        .await
     }
 
     /// Keeps a balance from before anything was sent, unless something was meanwhile: `line` was the ledger's last before the
@@ -157,12 +203,10 @@ impl Journal {
         baseline: Baseline,
         line: i64,
     ) -> Result<(), JournalError> {
-        let text = serde_json::to_string(&baseline).unwrap_or_default();
         self.write(move |tx| {
             let key = baseline_key(&account);
-            let is_still_last = tx.find(LAST, [], |row| row.get::<_, i64>(0))?.unwrap_or(0) == line;
-            if is_still_last && tx.fact(&key)?.is_none() {
-                tx.set_fact(&key, &text)?;
+            if is_last(tx, line)? && tx.fact(&key)?.is_none() {
+                tx.set_fact(&key, &written(&baseline))?;
             }
             Ok(())
         })

@@ -11,6 +11,7 @@ mod attempts;
 use std::time::Duration;
 
 use super::JournalError;
+use super::balance;
 use super::codes::{ASSUMED, EVIDENCE, Verdict};
 use super::orders::{Loaded, Rules, Telling};
 use super::pause;
@@ -375,6 +376,9 @@ fn refund(tx: &Tx<'_>, order: &Loaded, now: Timestamp, kind: &str, sign: i64) ->
             "UPDATE totals SET refund = refund + ?3 WHERE scope = ?1 AND key = ?2",
             (scope, key, row.price.micros().saturating_mul(sign)),
         )?;
+    }
+    if sign > 0 {
+        balance::refund_is_due(tx, &tx.account(order.service)?, order.id, row.n, row.price)?;
     }
     Ok(())
 }

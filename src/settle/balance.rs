@@ -80,9 +80,8 @@ impl Settle {
         let Ok(told) = self.provider.account().await else { return Ok(()) };
         self.looks.has_begun = true;
         let Some(balance) = told.balance else { return Ok(()) };
-        let (refunds_missing, refunds_early) = (Money::ZERO, Money::ZERO);
-        let next = Baseline { at_ms: now.millis(), balance, books, refunds_missing, refunds_early };
-        self.journal.begin_with_baseline(account, next, line.n).await
+        let first = Baseline::first(now, balance, books, line.n);
+        self.journal.begin_with_baseline(account, first, line.n).await
     }
 
     /// One look, if all has been at rest for a quiet period, every doubt too, and it could tell something new.
@@ -132,8 +131,6 @@ impl Settle {
         self.tell(&account, verdict, baseline, shared, now).await?;
         // What others order or pay in says nothing of ours.
         let ours = baseline.filter(|_| !shared);
-        let (refunds_missing, early) =
-            ours.map_or_else(Default::default, |baseline| balance::refunds(&baseline, &books, balance));
         let is_unmoved = self.looks.are_unmoved(steady, balance, books, quiet);
         let since = ours.map(|baseline| baseline.at());
         let beyond = ours.map(|baseline| balance::beyond_known(&baseline, &books, balance));
@@ -147,12 +144,13 @@ impl Settle {
         // A balance that a charge may still be missing from is no baseline; what a later look can still tell is told
         // against the same one.
         if weighed != Weighed::Later && is_unmoved && books.reserved == Money::ZERO {
-            // More than what hasn't ended can have cost was paid in.
-            let refunds_early =
-                if early == Money::ZERO { early } else { early.min(self.unfinished_cost().await?) };
-            let next = Baseline { at_ms: now.millis(), balance, books, refunds_missing, refunds_early };
-            self.journal.set_baseline(account, next).await?;
-            self.looks.same_since = None;
+            let next = match ours {
+                Some(known) => known.followed_by(now, balance, books, self.unfinished_cost().await?),
+                None => Baseline::first(now, balance, books, line.n),
+            };
+            if self.journal.set_baseline(account, next, line.n).await? {
+                self.looks.same_since = None;
+            }
         }
         // An account that others order with too shows nothing about ours.
         let verdict = if shared { Verdict::Silent } else { verdict };

@@ -1,3 +1,5 @@
+mod balance;
+
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Mutex;
@@ -9,14 +11,14 @@ use crate::journal::{NewBatch, NewRow, OrderFor, View};
 use crate::provider::{BoxFuture, PlaceOrder};
 use crate::submit::claim_request;
 use crate::types::{
-    AccountInfo, BatchId, Imei, NetworkId, Placed, ProviderOrder, ProviderOrderId, ProviderService,
+    AccountInfo, BatchId, Imei, Money, NetworkId, Placed, ProviderOrder, ProviderOrderId, ProviderService,
     ProviderStatus, Reply, Unclear,
 };
 
 type Listing = Result<Vec<ProviderOrder>, CallError>;
 
-/// A provider that answers `getimeis` without ids with what the test puts here.
-struct Lists(Mutex<Listing>);
+/// A provider that answers `getimeis` without ids with what the test puts here, and tells this balance.
+struct Lists(Mutex<Listing>, Mutex<Option<Money>>);
 
 impl Provider for Lists {
     fn place<'a>(&'a self, _: &'a PlaceOrder) -> BoxFuture<'a, Reply<Placed>> {
@@ -33,7 +35,8 @@ impl Provider for Lists {
         Box::pin(async { Ok(Vec::new()) })
     }
     fn account(&self) -> BoxFuture<'_, Result<AccountInfo, CallError>> {
-        Box::pin(async { Ok(AccountInfo { balance: None, credits_raw: String::new() }) })
+        let balance = *self.1.lock().unwrap();
+        Box::pin(async move { Ok(AccountInfo { balance, credits_raw: String::new() }) })
     }
 }
 
@@ -64,7 +67,7 @@ impl Bench {
         Self::take_and_doubt(&journal, &settings, &early).await;
         let quiet = settings.rules.quiet;
         let clock = Clock::from_fn(move || Timestamp::from_millis(1_000_000).plus(quiet));
-        let provider = Arc::new(Lists(Mutex::new(Ok(Vec::new()))));
+        let provider = Arc::new(Lists(Mutex::new(Ok(Vec::new())), Mutex::new(None)));
         Self { _folder: folder, journal, settings, provider, clock }
     }
 

@@ -306,7 +306,7 @@ fn money(today: &DayMoney, per_day: Option<Money>, at_rest: Option<Baseline>) ->
         today,
         balance: at_rest.map(|known| known.balance),
         balance_at: at_rest.map(|known| known.at()),
-        refunds_missing: at_rest.map(|known| known.refunds_missing),
+        refunds_missing: at_rest.map(|known| known.refunds_surely_missing()),
     }
 }
 

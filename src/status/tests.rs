@@ -39,15 +39,14 @@ async fn busy() -> (Bench, Status) {
         "INSERT INTO alarms (at, name, text) VALUES ({}, 'double_charge', 'IMEI 1 was ordered twice')",
         NOW.minus(Duration::from_secs(90)).millis()
     ));
-    let at_ms = NOW.minus(Duration::from_secs(300)).millis();
-    let balance = Baseline {
-        at_ms,
-        balance: Money::from_micros(150_000_000),
-        books: Books::default(),
-        refunds_missing: Money::from_micros(160_000),
-        refunds_early: Money::ZERO,
-    };
-    bench.journal.set_baseline("reseller".to_owned(), balance).await.unwrap();
+    let at = NOW.minus(Duration::from_secs(300));
+    // Of 0.40 that is due, 0.24 can have been in the first balance.
+    let due = Books { refund_due: Money::from_micros(400_000), ..Books::default() };
+    let told = Money::from_micros(150_000_000);
+    let first = Baseline::first(at, told, Books::default(), 0).with_unclear(Money::from_micros(240_000));
+    let balance = first.followed_by(at, told, due, Money::ZERO);
+    let last = bench.journal.read_here(|view| view.last_line()).unwrap();
+    assert!(bench.journal.set_baseline("reseller".to_owned(), balance, last.n).await.unwrap());
     bench.note(|_| ()).await;
     let _lock = bench.lock();
     let status = steady(bench.read());

@@ -1,6 +1,8 @@
 //! State directories and backups that are put back, beside the daemon's own.
 
-use imeid::simulator::{Duplicates, Options};
+use std::time::Duration;
+
+use imeid::simulator::{Change, Delay, Duplicates, Options, Share};
 
 use crate::commands::{NO_CANARY, done, slow, told};
 use crate::support::{Sim, Workplace, file_of, imei, status};
@@ -115,4 +117,49 @@ fn a_state_directory_put_back_from_before_is_noticed_and_one_that_is_moved_goes_
         assert_eq!((sim.ledger().place_calls, place.path("inbox/second.csv").exists()), (4, true));
         std::fs::write(place.path("archive/.imeid"), stamp).unwrap();
     }
+}
+
+/// What is given back for orders that a backup has as open is in the balance already when the backup is put back.
+#[test]
+fn refunds_that_came_before_a_backup_is_put_back_are_not_told_as_missing() {
+    let sim = Sim::start(Options {
+        completion: Delay::Fixed(Duration::from_secs(3600)),
+        rejected: Share::from_ppm(550_000),
+        ..slow(10)
+    });
+    // The copy reads its first balance before it asks after an order.
+    let mut place = Workplace::new(&sim.url(), &[NO_CANARY, ("poll", "first_after = \"10s\"")]);
+    place.start();
+    place.drop_file("stock.csv", &file_of((0..20).map(imei)));
+    place.until("all are ordered", |place| status(place)["orders"]["ordered"] == 20);
+    done(&place, &["backup", place.path("copy.db").to_str().unwrap()]);
+    sim.change(&Change {
+        finish_now: true,
+        completion: Some(Delay::Fixed(Duration::from_millis(100))),
+        rejected: Some(Share::from_ppm(0)),
+        ..Change::default()
+    });
+    let refunds = sim.ledger().refunds;
+    assert!((5..=15).contains(&refunds), "{refunds}");
+    assert!(place.stop().success());
+    put_back(&place, "copy.db");
+    // A quiet period after the last order.
+    std::thread::sleep(Duration::from_secs(3));
+    place.start();
+    let known = || sim.ledger().balance.to_string();
+    place.until("a first balance is read", |place| status(place)["money"]["balance"] == known());
+    assert_eq!(status(&place)["orders"]["ordered"], 20, "no end is known yet");
+    place.until("it is let go on", |place| place.run(&["resume"]).status.success());
+    place.drop_file("more.csv", &file_of((100..103).map(imei)));
+    place.result("more.results.csv");
+    place.result("stock.results.csv");
+    // Where nothing is in doubt it is looked at once a minute, and a quiet period after a start.
+    assert!(place.stop().success());
+    place.start();
+    place.until("the next balance is read", |place| status(place)["money"]["balance"] == known());
+    let money = status(&place)["money"].clone();
+    let due = place.ask("SELECT sum(refund) FROM totals WHERE scope = 'day'");
+    assert_eq!(due, sim.ledger().refunded.micros(), "{money}");
+    assert_eq!(money["refunds_missing"], "0.00", "{money}");
+    assert!(!told(&place.run(&["status"])).contains("refunds not in it"));
 }

@@ -52,14 +52,8 @@ async fn what_is_presumed_for_another_accounts_order_is_not_in_our_books() {
 #[tokio::test]
 async fn a_baseline_is_none_once_what_belongs_to_no_row_can_be_another_accounts() {
     let bench = Bench::new().await;
-    let baseline = Baseline {
-        at_ms: 1,
-        balance: PRICE,
-        books: bench.books("main"),
-        refunds_missing: Money::ZERO,
-        refunds_early: Money::ZERO,
-    };
-    bench.journal.set_baseline("main".to_owned(), baseline).await.unwrap();
+    let baseline = Baseline::first(bench.now(), PRICE, bench.books("main"), 0);
+    assert!(bench.journal.set_baseline("main".to_owned(), baseline, 0).await.unwrap());
     let known = || bench.journal.read_here(|view| view.books_and_baseline("main")).unwrap().2;
     assert_eq!(known(), Some(baseline));
     bench
@@ -69,7 +63,7 @@ async fn a_baseline_is_none_once_what_belongs_to_no_row_can_be_another_accounts(
         .unwrap();
     assert_eq!(known(), None, "it is of all accounts' books");
     let baseline = Baseline { books: bench.books("main"), ..baseline };
-    bench.journal.set_baseline("main".to_owned(), baseline).await.unwrap();
+    assert!(bench.journal.set_baseline("main".to_owned(), baseline, 0).await.unwrap());
     assert_eq!(known(), Some(baseline));
     let moved = "INSERT INTO totals (scope, key, charged) VALUES ('batch', 0, 5)";
     bench.journal.write(|tx| tx.execute(moved, []).map(drop)).await.unwrap();

@@ -24,6 +24,7 @@ mod presumed;
 mod probing;
 mod proofs;
 mod pruned;
+mod refunds;
 mod released;
 mod restore;
 mod second_ids;

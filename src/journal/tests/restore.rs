@@ -57,14 +57,9 @@ async fn a_copy_that_is_put_back_sends_nothing_of_what_it_knows_until_a_person_s
     let in_flight = bench.claim(1).await;
     let copied_at = bench.now().millis();
     let id = bench.stamp().journal;
-    let baseline = Baseline {
-        at_ms: copied_at,
-        balance: Money::from_micros(1_000_000),
-        books: Books::default(),
-        refunds_missing: Money::ZERO,
-        refunds_early: Money::ZERO,
-    };
-    bench.journal.set_baseline("reseller".to_owned(), baseline).await.unwrap();
+    let line = bench.stamp().attempt;
+    let baseline = Baseline::first(bench.now(), Money::from_micros(1_000_000), Books::default(), line);
+    assert!(bench.journal.set_baseline("reseller".to_owned(), baseline, line).await.unwrap());
     let bench = bench.put_back().await;
     assert_eq!(bench.journal.read_here(|view| view.baseline("reseller")).unwrap(), Some(baseline));
     bench.pass(Duration::from_secs(3600));

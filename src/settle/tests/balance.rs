@@ -1,0 +1,52 @@
+use super::*;
+use crate::balance::Baseline;
+use crate::journal::{PollResult, PollTold};
+use crate::types::OrderId;
+
+const PRICE: Money = Money::from_micros(80_000);
+
+impl Bench {
+    fn tells(&self, prices: i64) {
+        *self.provider.1.lock().unwrap() = Some(Money::from_micros(prices * PRICE.micros()));
+    }
+
+    fn baseline(&self) -> Option<Baseline> {
+        self.journal.read_here(|view| view.baseline("reseller")).unwrap()
+    }
+
+    async fn is_rejected(&self, order: i64) {
+        let status = ProviderOrder { status: ProviderStatus::Rejected, ..told(1) };
+        let result =
+            PollResult { order: OrderId(order), told: PollTold::Status(status), next: self.clock.now() };
+        let rules = (*self.settings.rules).clone();
+        self.journal.record_polls(vec![result], self.clock.now(), rules).await.unwrap();
+    }
+}
+
+/// Both orders are taken, as the list says, and no balance is known of before.
+async fn both_listed(bench: &Bench) -> (Settle, Arc<AtomicI64>) {
+    let (mut settle, now, _) = stage_at(bench);
+    let own = ProviderOrder { imei: Some(imei(2)), ..told(2) };
+    look_on(bench, &mut settle, &now, Ok(vec![own, told(1)]), 4).await;
+    (settle, now)
+}
+
+async fn look_again(bench: &Bench, settle: &mut Settle, now: &AtomicI64) {
+    look_on(bench, settle, now, Ok(vec![told(1)]), 8).await;
+}
+
+#[tokio::test]
+async fn what_the_first_balance_can_have_had_in_it_is_not_told_as_missing() {
+    let bench = Bench::new().await;
+    let (mut settle, now) = both_listed(&bench).await;
+    assert_eq!(bench.baseline(), None, "it tells none");
+    bench.tells(999);
+    look_again(&bench, &mut settle, &now).await;
+    let first = bench.baseline().unwrap();
+    assert_eq!((first.books.charged.micros(), first.books.refund_due), (2 * PRICE.micros(), Money::ZERO));
+    bench.is_rejected(1).await;
+    look_again(&bench, &mut settle, &now).await;
+    let next = bench.baseline().unwrap();
+    assert_eq!(next.books.refund_due, PRICE);
+    assert_eq!([next.refunds_surely_missing(), next.refunds_missing], [Money::ZERO, PRICE]);
+}
