@@ -34,10 +34,12 @@
 //! ([`given_back`](crate::balance::given_back)). Only where that is none shows a balance that fell by nothing in doubt that
 //! none was taken. A top-up of just the price of what was taken hides it.
 //!
+//! - [`fell`]: a fall of the balance that nothing explains.
 //! - [`weigh`]: what a look at the balance makes of one that was taken.
 //! - [`twice`]: what it shows that an order was charged twice.
 //! - [`words`]: what a person is told then.
 
+mod fell;
 mod twice;
 mod weigh;
 mod words;
@@ -218,18 +220,19 @@ fn count_anew_since(tx: &Tx<'_>, account: &str, since: Timestamp) -> Result<u64,
     Ok(known.missed)
 }
 
-/// No probe goes until a person has seen this. Said once for the same text.
-fn accuse(tx: &Tx<'_>, account: &str, name: Alarm, text: &str, now: Timestamp) -> Result<(), JournalError> {
+/// No probe goes until a person has seen this. Said once for the same text. Gives the alarm's number.
+fn accuse(tx: &Tx<'_>, account: &str, name: Alarm, text: &str, now: Timestamp) -> Result<i64, JournalError> {
     let known = word_of(tx, account)?;
     let open = books::open_alarm(tx, name, text)?;
-    if open.is_some_and(|n| known.as_deref() == Some(&n.to_string())) {
-        return Ok(());
+    if let Some(n) = open.filter(|n| known.as_deref() == Some(&n.to_string())) {
+        return Ok(n);
     }
     let n = match open {
         Some(n) => n,
         None => books::alarm_without_order(tx, now, name, text)?,
     };
-    forbid(tx, account, n, text, now)
+    forbid(tx, account, n, text, now)?;
+    Ok(n)
 }
 
 /// Whether a person has seen an alarm with these words, which was this account's.
@@ -345,7 +348,10 @@ impl Journal {
     ) -> Result<(), JournalError> {
         self.write(move |tx| {
             // Each look finds the same until the balance can be held against a later one.
-            if was_seen(tx, &account, name, &text)? { Ok(()) } else { accuse(tx, &account, name, &text, now) }
+            if !was_seen(tx, &account, name, &text)? {
+                accuse(tx, &account, name, &text, now)?;
+            }
+            Ok(())
         })
         .await
     }

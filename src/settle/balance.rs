@@ -187,20 +187,17 @@ impl Settle {
         shared: bool,
         now: Timestamp,
     ) -> Result<(), JournalError> {
-        let since = local_stamp(baseline.map_or(now, |baseline| baseline.at()));
-        let (name, text) = match verdict {
-            Verdict::Unexplained(over) => (
-                Alarm::Balance,
-                format!("since {since} the balance fell by {over} more than our orders explain"),
-            ),
-            Verdict::Twice(over) => (
-                Alarm::DoubleCharge,
-                format!(
-                    "since {since} at least {over} was charged for orders that were sent twice, as their first answer was \
-                     lost: this provider charges duplicates. What is in doubt is held from now on, and nothing of it is sent \
-                     again until a person has seen this. Ask the provider to give it back: its export, dropped into reconcile, \
-                     shows which orders they are. Set policy = \"hold\" in [in_doubt] before imeid ack of this alarm"
-                ),
+        let at = baseline.map_or(now, |baseline| baseline.at());
+        let since = local_stamp(at);
+        let text = match verdict {
+            Verdict::Unexplained(over) => {
+                format!("since {since} the balance fell by {over} more than our orders explain")
+            }
+            Verdict::Twice(over) => format!(
+                "since {since} at least {over} was charged for orders that were sent twice, as their first answer was \
+                 lost: this provider charges duplicates. What is in doubt is held from now on, and nothing of it is sent \
+                 again until a person has seen this. Ask the provider to give it back: its export, dropped into reconcile, \
+                 shows which orders they are. Set policy = \"hold\" in [in_doubt] before imeid ack of this alarm"
             ),
             Verdict::Silent | Verdict::AllTaken | Verdict::Contradicts => return Ok(()),
         };
@@ -208,6 +205,10 @@ impl Settle {
             tracing::warn!("{text} (the account is shared)");
             return Ok(());
         }
-        self.journal.balance_accuses(account.to_owned(), name, text, now).await
+        let account = account.to_owned();
+        match verdict {
+            Verdict::Unexplained(over) => self.journal.balance_fell(account, at, over, text, now).await,
+            _ => self.journal.balance_accuses(account, Alarm::DoubleCharge, text, now).await,
+        }
     }
 }

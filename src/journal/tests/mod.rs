@@ -11,6 +11,7 @@ mod cleared;
 mod doubts;
 mod elsewhere;
 mod exports;
+mod fell;
 mod in_flight;
 mod intake;
 mod listings;

@@ -1,5 +1,6 @@
 use super::*;
 use crate::balance::Baseline;
+use crate::clock::local_stamp;
 use crate::journal::{PollResult, PollTold};
 use crate::types::OrderId;
 
@@ -49,4 +50,31 @@ async fn what_the_first_balance_can_have_had_in_it_is_not_told_as_missing() {
     let next = bench.baseline().unwrap();
     assert_eq!(next.books.refund_due, PRICE);
     assert_eq!([next.refunds_surely_missing(), next.refunds_missing], [Money::ZERO, PRICE]);
+}
+
+#[tokio::test]
+async fn what_is_new_of_a_fall_is_told_apart_from_what_was_seen() {
+    let bench = Bench::new().await;
+    bench.tells(1000);
+    let (mut settle, now) = both_listed(&bench).await;
+    look_again(&bench, &mut settle, &now).await;
+    let since = local_stamp(bench.baseline().unwrap().at());
+    let fell =
+        |cents: &str| format!("since {since} the balance fell by {cents} more than our orders explain");
+    // Each in a process of its own, which looks once.
+    let look_at = async |prices| {
+        bench.tells(prices);
+        let (mut settle, now, _) = stage_at(&bench);
+        look_on(&bench, &mut settle, &now, Ok(vec![told(1)]), 1).await;
+        bench.alarms("balance")
+    };
+    // Books that moved make it look.
+    bench.is_rejected(1).await;
+    assert_eq!(look_at(997).await, [fell("0.24")]);
+    let person = rusqlite::Connection::open(bench.journal.path()).unwrap();
+    person.execute("UPDATE alarms SET acked_at = 1", []).unwrap();
+    let more = fell("0.40") + ", of which 0.24 were seen before (imeid ack)";
+    for _ in 0..2 {
+        assert_eq!(look_at(995).await, [more.as_str()]);
+    }
 }
