@@ -2,20 +2,21 @@
 
 mod publish;
 mod released;
+mod rows;
 
 use std::time::Duration;
 
 use rusqlite::Row;
 
 use super::JournalError;
-use super::codes::{BatchState, Link, RESULT_REJECTED, TALLY_DUPLICATE, TALLY_INVALID, state_of};
-use super::export::ExportedCells;
+use super::codes::{BatchState, Link, TALLY_DUPLICATE, TALLY_INVALID, state_of};
 use super::view::View;
 use crate::order::State;
-use crate::types::{BatchId, Imei, Money, OrderId, ProviderOrderId, RowId, ServiceId, Timestamp};
+use crate::types::{BatchId, Money, RowId, ServiceId, Timestamp};
 
 pub use publish::{CameOut, ResultFile};
 pub use released::WhyReleased;
+pub use rows::{ResultOrder, ResultRow};
 
 /// A batch that isn't done.
 #[derive(Clone, Debug)]
@@ -100,96 +101,9 @@ impl BatchWork {
     }
 }
 
-/// A row with what became of it.
-#[derive(Clone, Debug)]
-pub struct ResultRow {
-    /// Its number in the batch.
-    pub row: u32,
-    /// Its cells, as one CSV record.
-    pub raw: Vec<u8>,
-    /// How it stands to its order.
-    pub link: Link,
-    /// Why it is no order.
-    pub why_not: Option<String>,
-    /// Its order.
-    pub order: Option<ResultOrder>,
-    /// The earlier order of ours that the provider's "already exists" was about.
-    pub earlier: Option<ResultOrder>,
-}
-
-/// What a result says of an order.
-#[derive(Clone, Debug)]
-pub struct ResultOrder {
-    /// Which one.
-    pub id: OrderId,
-    /// Its IMEI.
-    pub imei: Imei,
-    /// Where it is.
-    pub state: State,
-    /// Ordered elsewhere, and an export brought the result.
-    pub has_result: bool,
-    /// That result is a rejection.
-    pub is_result_rejected: bool,
-    /// The provider's id.
-    pub provider_id: Option<ProviderOrderId>,
-    /// The answer, the rejection's reason, or the provider's words of a refusal.
-    pub code: Option<String>,
-    /// What an export's row said beside the code.
-    pub exported: Option<ExportedCells>,
-    /// Charged.
-    pub charged: Money,
-    /// How many charges that is.
-    pub charges: u32,
-    /// Charged for the orders of the same row that it was made anew of.
-    pub charged_before: Money,
-    /// The provider gave back each of those that were charged.
-    pub before_was_given_back: bool,
-    /// Presumed charged.
-    pub presumed: Money,
-    /// Reserved.
-    pub reserved: Money,
-    /// Attempts that were taken as not ordered, on absence or a person's word: nothing stands in the books for them.
-    pub inferred: u32,
-    /// Why they were.
-    pub released: WhyReleased,
-    /// An attempt was sent, or may have been.
-    pub was_sent: bool,
-    /// The order of the same row that it was made anew of.
-    pub retry_of: Option<OrderId>,
-    /// An older copy knows of it from an export alone: its row came later.
-    pub is_taken_for_ours: bool,
-    /// When it was taken.
-    pub ordered_at: Option<Timestamp>,
-    /// When it ended.
-    pub done_at: Option<Timestamp>,
-    /// Since when it is in doubt.
-    pub doubt_since: Option<Timestamp>,
-    /// Why it is held, where its state alone doesn't say it.
-    pub held_for: Option<String>,
-    /// The NAME of the batch that it belongs to.
-    pub batch_name: String,
-    /// Its row there.
-    pub first_row: u32,
-}
-
 const BATCH: &str = "SELECT id, name, service, state, header, rows_total, taken_at, opened_at, result_sha256, \
      settled_sha256, coalesce(charged, 0), coalesce(presumed, 0), coalesce(reserved, 0), held_for \
      FROM batches LEFT JOIN totals ON totals.scope = 'batch' AND totals.key = batches.id";
-
-const ORDER: &str = "o.id, o.imei, o.state, o.has_result, o.provider_id, results.code, \
-     (SELECT coalesce(sum(price), 0) FROM attempts WHERE order_id = o.id AND verdict = 0), \
-     (SELECT coalesce(sum(price), 0) FROM attempts WHERE order_id = o.id AND verdict = 4), \
-     (SELECT coalesce(sum(price), 0) FROM attempts WHERE order_id = o.id AND (verdict IS NULL OR verdict = 3)), \
-     o.ordered_at, o.done_at, o.doubt_since, (SELECT name FROM batches WHERE id = o.batch), o.first_row, o.retry_of, results.exported, o.charged, o.inferred, \
-     CASE WHEN o.inferred > 0 THEN EXISTS (SELECT 1 FROM attempts WHERE order_id = o.id AND verdict = 6) END, \
-     CASE WHEN o.inferred > 0 THEN EXISTS (SELECT 1 FROM attempts WHERE order_id = o.id AND verdict = 5) END, \
-     CASE WHEN o.attempts > 0 THEN EXISTS (SELECT 1 FROM attempts WHERE order_id = o.id AND verdict IS NOT 1) END, \
-     o.held_for, \
-     CASE WHEN o.doubt_first IS NOT NULL AND o.charged > 0 THEN EXISTS (SELECT 1 FROM attempts WHERE order_id = o.id AND n = 1 \
-     AND kind = 3 AND ended_at < coalesce((SELECT taken_at FROM batches WHERE id = o.batch), ended_at + 1)) END, o.earlier";
-
-/// The place of `o.earlier` behind a row's own four columns.
-const EARLIER: usize = 27;
 
 impl View {
     /// The batches that aren't done, oldest first.
@@ -259,67 +173,6 @@ impl View {
         )?;
         Ok(at.flatten().map(Timestamp::from_millis))
     }
-
-    /// A batch's next rows after row number `after`, in the file's order, at most `limit`.
-    ///
-    /// # Errors
-    /// What SQLite says.
-    pub fn result_rows(
-        &self,
-        batch: BatchId,
-        after: u32,
-        limit: u32,
-    ) -> Result<Vec<ResultRow>, JournalError> {
-        let sql = format!(
-            "SELECT rows.id, rows.raw, rows.link, rows.why_not, {ORDER} FROM rows \
-             LEFT JOIN orders o ON o.id = rows.order_id LEFT JOIN results ON results.order_id = o.id \
-             WHERE rows.id > ?1 AND rows.id <= ?2 ORDER BY rows.id LIMIT ?3"
-        );
-        let params = (RowId::new(batch, after).0, RowId::new(batch, u32::MAX).0, limit);
-        let mut rows = self.all(&sql, params, |row| {
-            let order = row.get::<_, Option<i64>>(4)?.map(|_| read_order(row, 4)).transpose()?;
-            let earlier: Option<i64> = row.get(EARLIER)?;
-            let result = ResultRow {
-                row: RowId(row.get(0)?).row(),
-                raw: row.get(1)?,
-                link: Link::of(row.get(2)?).ok_or_else(|| unknown(2))?,
-                why_not: row.get(3)?,
-                order,
-                earlier: None,
-            };
-            Ok((result, earlier))
-        })?;
-        for (row, earlier) in &mut rows {
-            if let Some(earlier) = earlier {
-                row.earlier = self.result_order(OrderId(*earlier))?;
-            }
-            if let Some(order) = &mut row.order {
-                self.add_what_came_before(order)?;
-                self.add_who_released(order)?;
-            }
-        }
-        Ok(rows.into_iter().map(|(row, _)| row).collect())
-    }
-
-    /// A row's cost is what was charged for it, for those of its orders too that ended before this one was made.
-    fn add_what_came_before(&self, order: &mut ResultOrder) -> Result<(), JournalError> {
-        let mut before = order.retry_of;
-        while let Some(id) = before {
-            let Some(found) = self.result_order(id)? else { break };
-            order.charged_before =
-                order.charged_before.checked_add(found.charged).unwrap_or(order.charged_before);
-            order.before_was_given_back &= found.charged == Money::ZERO || found.state == State::Rejected;
-            before = found.retry_of;
-        }
-        Ok(())
-    }
-
-    fn result_order(&self, id: OrderId) -> Result<Option<ResultOrder>, JournalError> {
-        let sql = format!(
-            "SELECT {ORDER} FROM orders o LEFT JOIN results ON results.order_id = o.id WHERE o.id = ?1"
-        );
-        self.find(&sql, [id.0], |row| read_order(row, 0))
-    }
 }
 
 fn unknown(column: usize) -> rusqlite::Error {
@@ -351,43 +204,5 @@ fn read_batch(row: &Row<'_>) -> rusqlite::Result<BatchWork> {
         presumed: Money::from_micros(row.get(11)?),
         reserved: Money::from_micros(row.get(12)?),
         held_for: row.get(13)?,
-    })
-}
-
-fn read_order(row: &Row<'_>, from: usize) -> rusqlite::Result<ResultOrder> {
-    let at = |offset: usize| from.saturating_add(offset);
-    let imei = Imei::from_u64(unsigned(row.get(at(1))?)).ok_or_else(|| unknown(at(1)))?;
-    Ok(ResultOrder {
-        id: OrderId(row.get(at(0))?),
-        imei,
-        state: state_of(row.get(at(2))?).ok_or_else(|| unknown(at(2)))?,
-        has_result: row.get(at(3))?,
-        is_result_rejected: row.get::<_, i64>(at(3))? == RESULT_REJECTED,
-        provider_id: row.get::<_, Option<i64>>(at(4))?.map(|id| ProviderOrderId(unsigned(id))),
-        code: row.get(at(5))?,
-        exported: row
-            .get::<_, Option<String>>(at(15))?
-            .and_then(|exported| serde_json::from_str(&exported).ok()),
-        charged: Money::from_micros(row.get(at(6))?),
-        charges: row.get(at(16))?,
-        charged_before: Money::ZERO,
-        before_was_given_back: true,
-        presumed: Money::from_micros(row.get(at(7))?),
-        reserved: Money::from_micros(row.get(at(8))?),
-        inferred: row.get(at(17))?,
-        released: WhyReleased {
-            by_word: row.get::<_, Option<bool>>(at(18))?.unwrap_or(false),
-            who: None,
-            on_absence: row.get::<_, Option<bool>>(at(19))?.unwrap_or(false),
-        },
-        was_sent: row.get::<_, Option<bool>>(at(20))?.unwrap_or(false),
-        is_taken_for_ours: row.get::<_, Option<bool>>(at(22))?.unwrap_or(false),
-        ordered_at: time(row, at(9))?,
-        done_at: time(row, at(10))?,
-        doubt_since: time(row, at(11))?,
-        batch_name: row.get::<_, Option<String>>(at(12))?.unwrap_or_default(),
-        first_row: RowId(row.get(at(13))?).row(),
-        retry_of: row.get::<_, Option<i64>>(at(14))?.map(OrderId),
-        held_for: row.get(at(21))?,
     })
 }

@@ -51,7 +51,7 @@ pub(super) fn status(row: &ResultRow, order: &ResultOrder) -> RowStatus {
 fn of_order(row: &ResultRow, order: &ResultOrder) -> ResultCells {
     let status = status(row, order);
     // "Already exists" from an order of ours: the answer is that order's.
-    let source = row.earlier.as_ref().unwrap_or(order);
+    let source = row.earlier.as_deref().unwrap_or(order);
     let mut cells = ResultCells::new(status);
     if row.link == Link::Left {
         cells.cost = Some(Money::ZERO);

@@ -59,7 +59,7 @@ pub(super) fn notes(
 
 /// The row that an order belongs to.
 fn whose(order: &ResultOrder) -> String {
-    match order.batch_name.as_str() {
+    match order.batch_name.as_ref() {
         "" => "an order of no file here".to_owned(),
         name => format!("{name} row {}", order.first_row),
     }

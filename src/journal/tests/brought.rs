@@ -36,7 +36,7 @@ async fn what_was_ordered_since_the_copy_and_is_not_finished_is_taken_for_ours()
     assert_eq!([first.state, second.state], [State::OrderedNoId; 2]);
     assert_eq!((first.charged, second.charges), (PRICE, 1));
     assert_eq!(
-        (first.batch_name.as_str(), second.first_row),
+        (first.batch_name.as_ref(), second.first_row),
         ("stock", 2),
         "its cost stands in the row that came for it"
     );
@@ -81,7 +81,7 @@ async fn what_no_row_had_belongs_to_the_first_that_comes_and_to_none_again_where
     assert_eq!(bench.journal.read_here(View::order_counts).unwrap().ordered, 1);
     bench.check_books();
     let again = bench.batch("again", &[imei(0)]).await;
-    assert_eq!(bench.row_of(again, 1).order.unwrap().batch_name, "again");
+    assert_eq!(bench.row_of(again, 1).order.unwrap().batch_name.as_ref(), "again");
     assert_eq!(bench.tallies(again), [(TallyState::Order(State::OrderedNoId), Link::Own, 1)]);
     bench.recount();
     bench.check_books();

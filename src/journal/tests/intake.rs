@@ -42,7 +42,7 @@ async fn an_imei_in_work_is_joined_and_one_that_ended_answers_free() {
     );
     let rows = bench.journal.read_here(|view| view.result_rows(second, 0, 10)).unwrap();
     let earlier = rows[0].order.as_ref().unwrap();
-    assert_eq!((rows[0].link, earlier.batch_name.as_str(), earlier.first_row), (Link::Earlier, "first", 1));
+    assert_eq!((rows[0].link, earlier.batch_name.as_ref(), earlier.first_row), (Link::Earlier, "first", 1));
     assert_eq!((earlier.code.as_deref(), earlier.charged), (Some("Model: X"), PRICE));
     // The joined row ends as the order ends.
     bench.order_one(12).await;

@@ -28,6 +28,7 @@ mod pruned;
 mod refunds;
 mod released;
 mod restore;
+mod result_rows;
 mod second_ids;
 mod shown;
 mod successor;

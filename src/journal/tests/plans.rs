@@ -32,9 +32,10 @@ const LIVE: [&str; 7] = [
 /// a journal is looked through for damage.
 const WHOLE: [&str; 2] = ["backup.rs", "damage.rs"];
 /// What stands for a part that a statement is put together from. One that isn't here is among [`PUT_TOGETHER`].
-const PARTS: [(&str, &str); 8] = [
+const PARTS: [(&str, &str); 9] = [
     ("{COLUMNS}", "id"),
-    ("{ORDER}", "o.id"),
+    ("{ORDER}", "o.id, results.code, a.n"),
+    ("{OF_ORDER}", "LEFT JOIN results ON results.order_id = o.id LEFT JOIN attempts a ON a.order_id = o.id"),
     ("{BATCH}", "SELECT id FROM batches"),
     ("{current}", "current = 1"),
     ("{OF_ACCOUNT}", "service IN (SELECT id FROM services WHERE account = 'a')"),

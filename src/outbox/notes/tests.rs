@@ -117,9 +117,8 @@ fn order(state: State, was: Was) -> ResultOrder {
         is_taken_for_ours: false,
         ordered_at: None,
         done_at: None,
-        doubt_since: None,
         held_for: None,
-        batch_name: "stock".to_owned(),
+        batch_name: "stock".into(),
         first_row: 3,
     }
 }
@@ -212,7 +211,7 @@ fn a_rejection_that_an_export_tells_of_ends_as_rejected() {
         let mut order = order(State::OrderedElsewhere, Was::TurnedAway);
         (order.has_result, order.is_result_rejected) = (true, rejected);
         order.code = Some(code.to_owned());
-        order.exported = Some(ExportedCells { rejected, ..ExportedCells::default() });
+        order.exported = Some(Box::new(ExportedCells { rejected, ..ExportedCells::default() }));
         shown(&row(Link::Earlier, order))
     };
     let given_back = exported(true, "Not found");
@@ -238,7 +237,7 @@ fn a_duplicate_of_an_order_without_an_answer_promises_none() {
         (State::Cancelled, Was::Charged, false),
     ] {
         let mut row = row(Link::Own, order(State::OrderedElsewhere, Was::TurnedAway));
-        row.earlier = Some(ResultOrder { batch_name: "first".to_owned(), ..order(state, was) });
+        row.earlier = Some(Box::new(ResultOrder { batch_name: "first".into(), ..order(state, was) }));
         let cells = shown(&row);
         assert_eq!(cells.status, RowStatus::Duplicate);
         assert_eq!(cells.note.contains("Answered free from first row 3"), answered, "{}", cells.note);
@@ -291,7 +290,7 @@ fn what_an_older_copy_takes_for_ours_is_told_as_that_by_the_rows_that_show_it() 
         (Link::Joined, State::OrderedNoId, "same as an order of no file here. Paid as"),
     ] {
         let known = ResultOrder { is_taken_for_ours: true, ..order(state, Was::ChargedUnnamed) };
-        let of_no_file = ResultOrder { batch_name: String::new(), first_row: 0, ..known };
+        let of_no_file = ResultOrder { batch_name: "".into(), first_row: 0, ..known };
         let note = shown(&row(link, of_no_file)).note;
         assert!(note.starts_with(begins), "{note}");
         let end = "0.08 is booked as charged, in the cost of no row, but a person may have ordered it.";
