@@ -36,8 +36,9 @@ pub fn fields(code: &str) -> Fields {
     let text = plain(code);
     // Beside `<br>`, a line break in the source is layout, and may stand within a value.
     let soft_ends = !text.contains(HARD_BREAK);
+    let has_soft = memchr(SOFT_BREAK as u8, text.as_bytes()).is_some();
     let parts = parts(&text, soft_ends);
-    let mut found = Fields { code: one_line(&parts), ..Fields::default() };
+    let mut found = Fields { code: one_line(&parts, has_soft), ..Fields::default() };
     for (n, part) in parts.iter().enumerate() {
         let Some((label, value)) = part.pair else { continue };
         let Some(slot) = slot(&mut found, label).filter(|slot| slot.is_none()) else { continue };
@@ -48,9 +49,7 @@ pub fn fields(code: &str) -> Fields {
         }
         let value = value.trim();
         if !value.is_empty() && value != "-" {
-            let mut line = String::with_capacity(value.len());
-            push_line(&mut line, value);
-            *slot = Some(line);
+            *slot = Some(if has_soft { line_of(value) } else { value.to_owned() });
         }
     }
     found
@@ -65,9 +64,11 @@ fn slot<'a>(found: &'a mut Fields, label: &str) -> Option<&'a mut Option<String>
     }
     let mut small = [0; MAX_NAME_BYTES];
     let mut length = 0usize;
-    for byte in label.bytes().filter(u8::is_ascii_alphanumeric) {
-        *small.get_mut(length)? = byte.to_ascii_lowercase();
-        length = length.saturating_add(1);
+    for byte in label.bytes().map(|byte| byte.to_ascii_lowercase()) {
+        if matches!(byte, b'a'..=b'z' | b'0'..=b'9') {
+            *small.get_mut(length)? = byte;
+            length = length.saturating_add(1);
+        }
     }
     named(found, small.get(..length)?)
 }
@@ -97,7 +98,7 @@ struct Part<'a> {
 
 /// Cuts at every hard break, and at dashes and soft breaks where a label follows.
 fn parts(text: &str, soft_ends: bool) -> Vec<Part<'_>> {
-    let mut parts = Vec::new();
+    let mut parts = Vec::with_capacity(PARTS_USUAL);
     let mut start = 0usize;
     let mut push = |from: usize, to: usize| {
         if let Some(text) = text.get(from..to).map(|part| part.trim_matches([' ', SOFT_BREAK, HARD_BREAK]))
@@ -107,8 +108,8 @@ fn parts(text: &str, soft_ends: bool) -> Vec<Part<'_>> {
         }
     };
     let mut after_here = 0usize;
-    let is_ascii = text.is_ascii();
-    while let Some(at) = next_cut(text.as_bytes(), after_here, is_ascii) {
+    let may_have_dashes = memchr(DASH_LEAD, text.as_bytes()).is_some();
+    while let Some(at) = next_cut(text.as_bytes(), after_here, may_have_dashes) {
         let character = text.get(at..).and_then(|rest| rest.chars().next()).unwrap_or_default();
         after_here = at.saturating_add(character.len_utf8());
         let rest = text.get(after_here..).unwrap_or_default();
@@ -131,16 +132,21 @@ fn parts(text: &str, soft_ends: bool) -> Vec<Part<'_>> {
     parts
 }
 
-/// Where from here on a text may be cut next: at a break or a dash. With other dashes than ASCII's also at what only
-/// begins like one.
-fn next_cut(text: &[u8], from: usize, is_ascii: bool) -> Option<usize> {
+/// The parts of a check's answer, and a few more.
+const PARTS_USUAL: usize = 16;
+/// The first byte of dashes other than ASCII's.
+const DASH_LEAD: u8 = 0xE2;
+
+/// Where from here on a text may be cut next: at a break or a dash. Where it may have other dashes than ASCII's also at
+/// what only begins like one.
+fn next_cut(text: &[u8], from: usize, may_have_dashes: bool) -> Option<usize> {
     const HARD: u8 = HARD_BREAK as u8;
     const SOFT: u8 = SOFT_BREAK as u8;
     let rest = text.get(from..)?;
-    let next = if is_ascii {
-        memchr3(HARD, SOFT, b'-', rest)
+    let next = if may_have_dashes {
+        rest.iter().position(|byte| matches!(*byte, HARD | SOFT | b'-' | DASH_LEAD))
     } else {
-        rest.iter().position(|byte| matches!(*byte, HARD | SOFT | b'-' | 0xE2))
+        memchr3(HARD, SOFT, b'-', rest)
     };
     from.checked_add(next?)
 }
@@ -148,12 +154,48 @@ fn next_cut(text: &[u8], from: usize, is_ascii: bool) -> Option<usize> {
 /// `Label: value` at the start of a text.
 fn labelled(text: &str) -> Option<(&str, &str)> {
     let text = text.trim_start_matches(|c: char| c.is_whitespace() || c == SOFT_BREAK || is_ornament(c));
-    let near = text.as_bytes().get(..MAX_LABEL_CHARS.saturating_mul(4)).unwrap_or(text.as_bytes());
-    let colon = memchr(b':', near)?;
-    let label = text.get(..colon)?.trim_end();
-    let value = text.get(colon.saturating_add(1)..)?;
-    let fits = is_label(label) && !value.starts_with("//") && !is_time(label, value);
-    fits.then_some((label, value))
+    let (label, value) = match glance(text.as_bytes()) {
+        Glance::Label(colon) => (text.get(..colon)?, text.get(colon.saturating_add(1)..)?),
+        Glance::Prose => return None,
+        Glance::Unclear => {
+            let near = text.as_bytes().get(..MAX_LABEL_CHARS.saturating_mul(4)).unwrap_or(text.as_bytes());
+            let colon = memchr(b':', near)?;
+            let label = text.get(..colon)?.trim_end();
+            (is_label(label).then_some(label)?, text.get(colon.saturating_add(1)..)?)
+        }
+    };
+    (!value.starts_with("//") && !is_time(label, value)).then_some((label, value))
+}
+
+/// What the first few bytes of a text tell of the label before it.
+enum Glance {
+    /// It has one, up to this colon.
+    Label(usize),
+    /// It has none.
+    Prose,
+    /// [`is_label`] has to say.
+    Unclear,
+}
+
+/// Nearly every label is a few words of ASCII, and nearly all prose isn't that: one look at each byte tells.
+fn glance(text: &[u8]) -> Glance {
+    let (mut words, mut last) = (1usize, b' ');
+    for (at, byte) in text.iter().take(MAX_LABEL_CHARS).enumerate() {
+        match *byte {
+            b':' => {
+                let is_one = last != b' ' && words <= MAX_LABEL_WORDS;
+                return if is_one { Glance::Label(at) } else { Glance::Unclear };
+            }
+            b'A'..=b'Z' | b'a'..=b'z' => {}
+            _ if at == 0 => return Glance::Unclear,
+            b' ' => words = words.saturating_add(1),
+            b'0'..=b'9' | b'/' | b'(' | b')' | b'.' | b'\'' | b'#' | b'&' | b'_' => {}
+            b'!'..=b'~' if *byte != b'-' => return Glance::Prose,
+            _ => return Glance::Unclear,
+        }
+        last = *byte;
+    }
+    if text.len() < MAX_LABEL_CHARS { Glance::Prose } else { Glance::Unclear }
 }
 
 /// Whether what stands before a colon can be a label.
@@ -199,18 +241,28 @@ fn is_ornament(character: char) -> bool {
 }
 
 /// The parts as one line: ` - ` before a label, a blank before what goes on from the line above.
-fn one_line(parts: &[Part<'_>]) -> String {
+fn one_line(parts: &[Part<'_>], has_soft: bool) -> String {
     let mut line = String::with_capacity(parts.iter().map(|part| part.text.len().saturating_add(3)).sum());
     for part in parts {
         if !line.is_empty() {
             line.push_str(if part.pair.is_some() { " - " } else { " " });
         }
-        push_line(&mut line, part.text);
+        if has_soft {
+            push_line(&mut line, part.text);
+        } else {
+            line.push_str(part.text);
+        }
     }
     line
 }
 
 /// A text with blanks for the breaks that are left in it.
+fn line_of(text: &str) -> String {
+    let mut line = String::with_capacity(text.len());
+    push_line(&mut line, text);
+    line
+}
+
 fn push_line(line: &mut String, text: &str) {
     let mut rest = text;
     while let Some((before, after)) =
@@ -359,6 +411,30 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_glance_tells_no_more_than_the_longer_look(
+            pieces in proptest::collection::vec(
+                prop_oneof![
+                    "[A-Za-z0-9 /().'#&_:-]{0,12}", "[ -~]{0,3}", any::<char>().prop_map(String::from),
+                    Just("Model: A".to_owned()), Just(" - ".to_owned()), Just("\u{1}\n".to_owned()),
+                    "[a-z]{36,41}:", "([a-z] ){3,5}[a-z]:",
+                ],
+                0..5,
+            )
+        ) {
+            let text = pieces.concat();
+            let colon = memchr(b':', text.as_bytes());
+            let label = colon.and_then(|colon| text.get(..colon)).map(str::trim_end);
+            match glance(text.as_bytes()) {
+                Glance::Label(at) => {
+                    prop_assert_eq!((Some(at), label.map(str::len)), (colon, colon));
+                    prop_assert!(label.is_some_and(is_label));
+                }
+                Glance::Prose => prop_assert!(!label.is_some_and(is_label)),
+                Glance::Unclear => {}
+            }
+        }
+
         #[test]
         fn any_text_gives_one_line_without_a_panic(
             pieces in proptest::collection::vec(

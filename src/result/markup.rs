@@ -97,27 +97,27 @@ fn entity(name: &str) -> Option<char> {
     if let Some(number) = name.strip_prefix('#') {
         return numbered(number);
     }
-    Some(match name {
-        "amp" | "AMP" => '&',
-        "lt" | "LT" => '<',
-        "gt" | "GT" => '>',
-        "quot" | "QUOT" => '"',
-        "apos" => '\'',
-        "ndash" => '–',
-        "mdash" => '—',
-        "lsquo" => '‘',
-        "rsquo" => '’',
-        "sbquo" => '‚',
-        "ldquo" => '“',
-        "rdquo" => '”',
-        "bdquo" => '„',
-        "bull" => '•',
-        "hellip" => '…',
-        "euro" => '€',
-        "trade" => '™',
-        "check" => '✓',
-        "cross" => '✗',
-        "ensp" | "emsp" | "thinsp" => ' ',
+    Some(match name.as_bytes() {
+        b"amp" | b"AMP" => '&',
+        b"lt" | b"LT" => '<',
+        b"gt" | b"GT" => '>',
+        b"quot" | b"QUOT" => '"',
+        b"apos" => '\'',
+        b"ndash" => '–',
+        b"mdash" => '—',
+        b"lsquo" => '‘',
+        b"rsquo" => '’',
+        b"sbquo" => '‚',
+        b"ldquo" => '“',
+        b"rdquo" => '”',
+        b"bdquo" => '„',
+        b"bull" => '•',
+        b"hellip" => '…',
+        b"euro" => '€',
+        b"trade" => '™',
+        b"check" => '✓',
+        b"cross" => '✗',
+        b"ensp" | b"emsp" | b"thinsp" => ' ',
         _ => {
             let at = LATIN_1.split_whitespace().position(|known| known == name)?;
             char::from_u32(u32::try_from(at).ok()?.checked_add(0xA0)?)?
@@ -163,15 +163,21 @@ fn tag(from: &str) -> Option<(Option<char>, &str)> {
         return Some((None, from.get(end.saturating_add(3)..)?));
     }
     let near = from.as_bytes().get(..MAX_TAG_BYTES).unwrap_or(from.as_bytes());
-    let end = memchr(b'>', near)?;
-    let inner = from.get(1..end)?.trim_start_matches('/').as_bytes();
-    let length = inner.iter().position(|byte| !byte.is_ascii_alphanumeric()).unwrap_or(inner.len());
+    let mut rest = near.get(1..)?;
+    while let Some(behind) = rest.strip_prefix(b"/") {
+        rest = behind;
+    }
     let mut small = [0; MAX_NAME_BYTES];
-    let name = small.get_mut(..length)?;
-    name.copy_from_slice(inner.get(..length)?);
-    name.make_ascii_lowercase();
-    let instead = instead_of(name)?;
-    Some((instead, from.get(end.saturating_add(1)..)?))
+    let mut length = 0usize;
+    while let Some(byte) = rest.get(length).filter(|byte| byte.is_ascii_alphanumeric()) {
+        *small.get_mut(length)? = byte.to_ascii_lowercase();
+        length = length.saturating_add(1);
+    }
+    let instead = instead_of(small.get(..length)?)?;
+    let rest = rest.get(length..)?;
+    let end = if rest.first() == Some(&b'>') { 0 } else { memchr(b'>', rest)? };
+    let behind = near.len().saturating_sub(rest.len()).saturating_add(end).saturating_add(1);
+    Some((instead, from.get(behind..)?))
 }
 
 /// Text being tidied: one blank for many, none around a break, invisible marks gone.
