@@ -17,8 +17,12 @@ impl Bench {
 
     async fn is_rejected(&self, order: i64) {
         let status = ProviderOrder { status: ProviderStatus::Rejected, ..told(1) };
-        let result =
-            PollResult { order: OrderId(order), told: PollTold::Status(status), next: self.clock.now() };
+        let result = PollResult {
+            order: OrderId(order),
+            of: None,
+            told: PollTold::Status(status),
+            next: self.clock.now(),
+        };
         let rules = (*self.settings.rules).clone();
         self.journal.record_polls(vec![result], self.clock.now(), rules).await.unwrap();
     }
