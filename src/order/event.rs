@@ -44,6 +44,14 @@ pub enum Event {
     /// Listings, or an export, show the ids that are booked for this order and no other order of its IMEI: what was
     /// presumed beside them is absent.
     Cleared(Absence),
+    /// An export has so many rows of the IMEI in the time of this order's attempts, and no id of the order is known: where
+    /// they are as many as its charges, what was presumed beside those is absent.
+    Counted {
+        /// Each of them an order at the provider, whoever made it.
+        rows: u32,
+        /// What else it shows.
+        absence: Absence,
+    },
     /// An operator says so.
     Word(Word),
 }

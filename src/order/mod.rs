@@ -44,6 +44,7 @@
 //! | any | [`Event::LateId`] | ordered(id) if it had none and isn't submitting, else stays | booked; a second one: alarm |
 //! | queued with nothing unproven | [`Event::Superseded`] | ordered_elsewhere | 0; the row is a duplicate |
 //! | any with an id but submitting | [`Event::Cleared`], every part of [`Absence`] shown | stays | presumed charges beside it are released |
+//! | any without an id but submitting | [`Event::Counted`], as many rows as charges are booked, every part of [`Absence`] shown | stays | likewise |
 //! | any | what is already known; an operator's word without a row | stays | nothing; he is told why |
 //! | any other pair | | [`Illegal`] | unchanged; the caller raises an alarm |
 

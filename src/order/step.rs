@@ -69,6 +69,7 @@ impl Draft {
             Event::LateId(id) => self.late_id(*id),
             Event::Superseded => self.superseded(),
             Event::Cleared(absence) => self.cleared(*absence),
+            Event::Counted { rows, absence } => self.counted(*rows, *absence),
             Event::Word(word) => self.word(*word),
         }
     }
@@ -363,11 +364,30 @@ impl Draft {
             return false;
         }
         // An export told of a charge whose id isn't known: then what shows one order of the IMEI doesn't show all.
-        if self.order.presumed > 0 && !self.has_unnamed() {
+        if !self.has_unnamed() {
+            self.clear_presumed();
+        }
+        true
+    }
+
+    /// Whichever of its attempts a row is of, or whoever ordered it: no more of them were taken than there are rows.
+    fn counted(&mut self, rows: u32, absence: Absence) -> bool {
+        let is_open = self.order.state == State::Submitting || self.order.unaccounted > 0;
+        if self.order.id.is_some() || is_open || !is_proven(absence) {
+            return false;
+        }
+        if self.order.charged == 0 || rows != self.order.charged {
+            return false;
+        }
+        self.clear_presumed();
+        true
+    }
+
+    fn clear_presumed(&mut self) {
+        if self.order.presumed > 0 {
             self.order.presumed = 0;
             self.effect(Effect::ClearPresumed);
         }
-        true
     }
 }
 

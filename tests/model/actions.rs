@@ -5,7 +5,7 @@ use imeid::types::ProviderStatus;
 
 use super::run::Ctx;
 use super::setup::{Balance, Lists};
-use super::world::{A, KEY, SLOTS, Sold, World};
+use super::world::{A, B, KEY, SLOTS, Sold, World};
 use super::{evidence, people, wire};
 
 /// Something that happens. Numbers are an order's slot, or an id at the provider.
@@ -176,7 +176,11 @@ fn act(ctx: &Ctx<'_>, world: &mut World, action: Action) -> bool {
     match action {
         Action::Tick => wire::tick(ctx, world),
         Action::Claim(slot) => {
-            may_send(ctx, world) && world.tell(ctx, slot, &Event::Claim) && wire::sent(world, slot)
+            let is_there = slot != B || world.tick >= ctx.setup.other_from;
+            is_there
+                && may_send(ctx, world)
+                && world.tell(ctx, slot, &Event::Claim)
+                && wire::sent(world, slot)
         }
         Action::Probe(slot) => wire::probe(ctx, world, slot),
         Action::Execute(slot) => wire::execute(ctx, world, slot),

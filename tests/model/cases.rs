@@ -38,6 +38,13 @@ pub(crate) fn swaps(name: &'static str) -> Setup {
     Setup { swaps: true, other: true, polls: true, ticks: 2, budget, ..Setup::new(name) }
 }
 
+/// It charges whatever is sent twice, and can't list: exports alone tell of what was lost, the second one of how often.
+pub(crate) fn counted(name: &'static str) -> Setup {
+    let budget = Budget { exports: 2, ..Budget::default() };
+    let duplicates = Duplicates::Charges;
+    Setup { duplicates, other: true, other_from: 3, finishes: true, ticks: 4, budget, ..Setup::new(name) }
+}
+
 /// It answers nothing for days, so that orders are given up, and charges whatever is sent twice.
 pub(crate) fn given_up(name: &'static str) -> Setup {
     let budget = Budget { words: 2, ..Budget::default() };
@@ -229,6 +236,13 @@ fn generations() -> Vec<Case> {
             &[PaidTwice],
         ),
         holds(Setup { budget: exports, old_exports: true, ..again("exports") }),
+        holds(Setup {
+            duplicates: Duplicates::Refuses,
+            finishes: false,
+            budget: Budget { exports: 2, by_hand: 1, ..Budget::default() },
+            ..counted("exports twice")
+        }),
+        breaks(Setup { old_exports: true, ..counted("exports twice, charges") }, &[PaidTwice]),
         holds(Setup {
             budget: Budget { exports: 1, words: 1, ..Budget::default() },
             again: true,

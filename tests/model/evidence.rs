@@ -284,8 +284,29 @@ pub(crate) fn export(ctx: &Ctx<'_>, world: &mut World, upto: u8) -> bool {
             };
             world.must_tell(ctx, slot, &Event::Exported(exported));
         }
+        if let Some(event) = counted(&before, &view, slot, known) {
+            world.tell(ctx, slot, &event);
+        }
     }
     true
+}
+
+/// Of an order without an id, the only one of its key, whose charge an earlier export told of: how many rows there are of
+/// its key, whoever made them. Nothing is read of one from before its attempts, or where one of those was entered only.
+fn counted(before: &World, view: &View<'_>, slot: usize, known: u8) -> Option<Event> {
+    let order = before.order(slot)?;
+    let has_others = (0..SLOTS)
+        .any(|other| other != slot && KEY.get(other) == KEY.get(slot) && before.order(other).is_some());
+    let is_entered = order.attempts.iter().any(|a| a.assumed && a.verdict != Verdict::Cleared);
+    let is_presumed = order.life.id.is_none() && order.life.charged > 0 && order.life.presumed > 0;
+    let rows = view.shown.iter().filter(|(_, sold)| Some(&sold.key) == KEY.get(slot));
+    if !is_presumed || has_others || is_entered || rows.clone().any(|(id, _)| *id <= known) {
+        return None;
+    }
+    // It is one look, as for one whose id is known.
+    let twice = view.freshest().is_some_and(|begun| begun > order.since.saturating_add(1));
+    let absence = Absence { twice, ..view.absence(slot, known) };
+    Some(Event::Counted { rows: u32::try_from(rows.count()).unwrap_or(u32::MAX), absence })
 }
 
 /// Whether A was made anew, was never sent, and what was sent of it before was only taken as not ordered.

@@ -9,8 +9,8 @@ use super::mutants::{
     an_export_clears_the_other_attempts, an_exports_id_is_charged_again, an_id_clears_the_other_attempts,
     an_invalid_imei_acquits, cut_listings_release, exists_is_charged, exists_is_elsewhere_after_a_release,
     exists_is_elsewhere_in_a_copy, filtered_listings_release, nothing_is_ever_too_old, one_absence_releases,
-    released_attempts_dont_count, stale_exports_clear, stale_listings_release, the_balance_acquits,
-    the_policy_is_always_probe, what_is_listed_is_probed,
+    released_attempts_dont_count, rows_are_not_counted, stale_exports_clear, stale_listings_release,
+    the_balance_acquits, the_policy_is_always_probe, what_is_listed_is_probed,
 };
 use super::properties::Property;
 use super::run::StepFn;
@@ -42,6 +42,7 @@ pub(crate) fn all() -> Vec<Mutant> {
         Setup { budget: Budget { copies: 1, ..Budget::default() }, again: true, ..Setup::new("restored") };
     let lists_late = Setup { late: true, ..Setup::lists("lists fresh, late", Lists::Fresh) };
     let late_balance = Setup { balance: Balance::Late, ..one("late balance") };
+    let counted = cases::counted("exports twice, charges");
     let swaps = cases::swaps("answers with another's id");
     let swaps_charging = Setup { duplicates: charges, probe: false, ..swaps.clone() };
     vec![
@@ -146,6 +147,18 @@ pub(crate) fn all() -> Vec<Mutant> {
             "T9: what clears a presumed charge is fresh",
             stale_exports_clear,
             Setup { duplicates: charges, budget: exports, old_exports: true, ..one("exports, charges") },
+            &[Property::Uncovered],
+        ),
+        mutant(
+            "T9: so is what clears one beside a charge without an id",
+            stale_exports_clear,
+            Setup { old_exports: true, ..counted.clone() },
+            &[Property::Uncovered],
+        ),
+        mutant(
+            "T9: there an export has as many rows as charges",
+            rows_are_not_counted,
+            counted,
             &[Property::Uncovered],
         ),
         mutant(

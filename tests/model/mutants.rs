@@ -109,6 +109,19 @@ pub(crate) fn stale_exports_clear(order: &Order, event: &Event) -> Stepped {
         Event::Cleared(absence) => {
             step(order, &Event::Cleared(Absence { fresh: true, twice: true, ..*absence }))
         }
+        Event::Counted { rows, absence } => {
+            let absence = Absence { fresh: true, twice: true, ..*absence };
+            step(order, &Event::Counted { rows: *rows, absence })
+        }
+        _ => step(order, event),
+    }
+}
+
+pub(crate) fn rows_are_not_counted(order: &Order, event: &Event) -> Stepped {
+    match event {
+        Event::Counted { absence, .. } => {
+            step(order, &Event::Counted { rows: order.charged, absence: *absence })
+        }
         _ => step(order, event),
     }
 }

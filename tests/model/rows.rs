@@ -39,6 +39,7 @@ pub(crate) enum Kind {
     LateId,
     Superseded,
     Cleared,
+    Counted,
     SaidId,
     SaidNotOrdered,
     SaidCancel,
@@ -46,7 +47,7 @@ pub(crate) enum Kind {
 }
 
 /// Every kind of event.
-pub(crate) const KINDS: [Kind; 35] = [
+pub(crate) const KINDS: [Kind; 36] = [
     Kind::Claim,
     Kind::Probe,
     Kind::Taken,
@@ -78,6 +79,7 @@ pub(crate) const KINDS: [Kind; 35] = [
     Kind::LateId,
     Kind::Superseded,
     Kind::Cleared,
+    Kind::Counted,
     Kind::SaidId,
     Kind::SaidNotOrdered,
     Kind::SaidCancel,
@@ -148,6 +150,7 @@ pub(crate) fn kind(event: &Event) -> Kind {
         Event::LateId(_) => Kind::LateId,
         Event::Superseded => Kind::Superseded,
         Event::Cleared(_) => Kind::Cleared,
+        Event::Counted { .. } => Kind::Counted,
         Event::Word(Word::OrderId { .. }) => Kind::SaidId,
         Event::Word(Word::NotOrdered { .. }) => Kind::SaidNotOrdered,
         Event::Word(Word::Cancel) => Kind::SaidCancel,
@@ -308,5 +311,11 @@ pub(crate) const ROWS: &[Row] = {
             &[OrderedElsewhere],
         ),
         row("what was presumed is cleared", &[Ordered, Completed], &[K::Cleared], &[Ordered, Completed]),
+        row(
+            "what was presumed beside a charge without id is cleared",
+            &[OrderedNoId, Completed],
+            &[K::Counted],
+            &[OrderedNoId, Completed],
+        ),
     ]
 };

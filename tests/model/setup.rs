@@ -61,6 +61,8 @@ pub(crate) struct Setup {
     pub(crate) probe: bool,
     /// B is ordered too.
     pub(crate) other: bool,
+    /// From this tick on: as a witness of all that was before.
+    pub(crate) other_from: u8,
     /// A is dropped again when its first order is no longer live.
     pub(crate) again: bool,
     /// A is dropped in the course of the story.
@@ -99,6 +101,7 @@ impl Setup {
             late: false,
             probe: true,
             other: false,
+            other_from: 0,
             again: false,
             arrives: false,
             recheck: false,

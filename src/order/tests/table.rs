@@ -31,6 +31,16 @@ fn orders() -> Vec<(&'static str, Order)> {
         ("held, its id disproved", after(&[Event::Claim, taken(1), Event::Disproved])),
         ("held, listed twice", listed_twice),
         ("completed", after(&[Event::Claim, taken(1), Event::Status(ProviderStatus::Completed)])),
+        (
+            "completed as an export told, another attempt presumed",
+            after(&[
+                Event::Claim,
+                unclear(),
+                probe(),
+                unclear(),
+                Event::Exported(Exported::One(ProviderStatus::Completed)),
+            ]),
+        ),
         ("rejected", after(&[Event::Claim, taken(1), Event::Status(ProviderStatus::Rejected)])),
         ("refused", after(&[Event::Claim, Event::Answer(Answer::InvalidImei)])),
         ("ordered elsewhere", after(&[Event::Claim, exists()])),
@@ -154,6 +164,17 @@ fn events() -> Vec<(String, Event)> {
     add("cleared, not whole", Event::Cleared(Absence { whole: false, ..PROVEN_ABSENT }));
     add("cleared, cut", Event::Cleared(Absence { reaches_back: false, ..PROVEN_ABSENT }));
     add("cleared, not fresh", Event::Cleared(Absence { fresh: false, ..PROVEN_ABSENT }));
+    add("counted, 1 row", Event::Counted { rows: 1, absence: PROVEN_ABSENT });
+    add("counted, 2 rows", Event::Counted { rows: 2, absence: PROVEN_ABSENT });
+    add("counted, no row", Event::Counted { rows: 0, absence: PROVEN_ABSENT });
+    for (name, absence) in [
+        ("counted, once", Absence { twice: false, ..PROVEN_ABSENT }),
+        ("counted, not whole", Absence { whole: false, ..PROVEN_ABSENT }),
+        ("counted, cut", Absence { reaches_back: false, ..PROVEN_ABSENT }),
+        ("counted, not fresh", Absence { fresh: false, ..PROVEN_ABSENT }),
+    ] {
+        add(name, Event::Counted { rows: 1, absence });
+    }
     for quiet_over in [false, true] {
         let quiet = if quiet_over { "" } else { ", not quiet yet" };
         add(
