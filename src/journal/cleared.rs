@@ -1,4 +1,4 @@
-//! What an export clears: a charge that is presumed beside a known id, where the whole of the export shows the charges
+//! What an export clears: a charge that is presumed beside a known one, where the whole of the export shows the charges
 //! that are booked for its order and no other row of the IMEI.
 //!
 //! An export has no ids: its rows are told apart by their IMEIs and dates, and by the orders of ours that are in it. One
@@ -18,6 +18,17 @@
 //! - where an attempt of another order began, or may have been executed, while one of this order's may have been: a row
 //!   from then can be either's (T15);
 //! - where a row is no order's of ours: it was made by hand, or by an attempt that was executed later than believed.
+//!
+//! # An order without an id
+//! Its charge is known through an export alone. Which attempt it was, or whether someone ordered the IMEI by hand, no row
+//! tells. But each attempt of it that was taken has a row of its own in an export that is whole: where there are as many
+//! rows of the IMEI as charges, no more were taken than are booked. So it is cleared by their number, and nothing else may
+//! bear on that. Nothing is cleared
+//! - beside any other order of the IMEI, wherever that lies;
+//! - where an attempt of it was entered on evidence, or taken as made after an older copy was: when it began isn't known;
+//! - where its own answer told a charge under an id that turned out to be another's: which row that one has, if it has one
+//!   under this IMEI, isn't known;
+//! - where two of its rows are taken for one order, as of an export that was pasted together: they could be two.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -27,7 +38,7 @@ use super::export::{ExportRow, one_each};
 use super::listing;
 use super::orders::{self, COLUMNS, Loaded, Rules, Telling};
 use super::view::View;
-use super::{Journal, JournalError};
+use super::{Journal, JournalError, poll};
 use crate::order::{Absence, Event, State};
 use crate::types::{OrderId, Timestamp};
 
@@ -99,14 +110,14 @@ impl Shown {
 }
 
 impl View {
-    /// The keys of this account of which a charge is presumed beside a known id.
+    /// The keys of this account of which a charge is presumed beside a known one.
     ///
     /// # Errors
     /// What SQLite says.
     pub fn presumed_keys(&self, account: &str) -> Result<BTreeSet<ExportKey>, JournalError> {
         let keys = self.all(
             "SELECT service, imei FROM orders JOIN services ON services.id = orders.service \
-             WHERE presumed > 0 AND provider_id IS NOT NULL AND account = ?1",
+             WHERE presumed > 0 AND charged > 0 AND account = ?1",
             [account],
             |row| Ok((row.get(0)?, u64::try_from(row.get::<_, i64>(1)?).unwrap_or(0))),
         )?;
@@ -130,7 +141,7 @@ impl View {
             let of_key = (key.0, i64::try_from(key.1).unwrap_or(0));
             let mut all = self.all(&format!("{sql} AND current = 0"), of_key, orders::read)?;
             all.extend(self.all(&format!("{sql} AND current = 1"), of_key, orders::read)?);
-            for order in all.iter().filter(|order| order.life.presumed > 0 && order.life.id.is_some()) {
+            for order in all.iter().filter(|order| order.life.presumed > 0 && order.life.charged > 0) {
                 let others: Vec<&Loaded> = all.iter().filter(|other| other.id != order.id).collect();
                 if self.shows_all_of(order, &others, rows, rules)?
                     && self.proves(account, (shown, placed), order, now, rules)?
@@ -142,8 +153,7 @@ impl View {
         Ok(cleared)
     }
 
-    /// Whether the rows from its time are as many as its charges, each with its id, and every other row is another
-    /// order's.
+    /// Whether the rows from its time are as many as its charges, and every other row is another order's.
     fn shows_all_of(
         &self,
         order: &Loaded,
@@ -152,10 +162,14 @@ impl View {
         rules: &Rules,
     ) -> Result<bool, JournalError> {
         let life = &order.life;
-        if life.state == State::Submitting || life.charged != life.named {
+        if life.state == State::Submitting {
             return Ok(false);
         }
-        let Some(own) = self.time_of(order, !others.is_empty(), rules)? else { return Ok(false) };
+        if life.charged != life.named && !(others.is_empty() && self.can_be_counted(order, rows)?) {
+            return Ok(false);
+        }
+        let is_by_dates_alone = !others.is_empty() || life.id.is_none();
+        let Some(own) = self.time_of(order, is_by_dates_alone, rules)? else { return Ok(false) };
         let Some(spans) = self.times_of_charges(others, rules)? else { return Ok(false) };
         if spans.iter().any(|span| own.meets((span.from, span.to))) {
             return Ok(false);
@@ -173,9 +187,27 @@ impl View {
         Ok(u32::try_from(of_own).is_ok_and(|rows| rows == life.charged) && of_others <= spans.len())
     }
 
-    /// When its attempts that may have been taken can have been executed. Beside other orders none of them may be one
-    /// that was entered on evidence alone.
-    fn time_of(&self, order: &Loaded, has_others: bool, rules: &Rules) -> Result<Option<Span>, JournalError> {
+    /// Whether the rows of an order without an id, the only one of its key, tell how often it was charged.
+    fn can_be_counted(&self, order: &Loaded, rows: &[ExportRow]) -> Result<bool, JournalError> {
+        if order.life.id.is_some() || order.life.unaccounted > 0 || one_each(rows).len() != rows.len() {
+            return Ok(false);
+        }
+        let had_an_id = self.find(
+            "SELECT 1 FROM events WHERE order_id = ?1 AND what = ?2 LIMIT 1",
+            (order.id.0, poll::NOT_ITS_ID),
+            |_| Ok(()),
+        )?;
+        Ok(had_an_id.is_none())
+    }
+
+    /// When its attempts that may have been taken can have been executed. Where dates alone tell its rows none of them may
+    /// be one that was entered on evidence.
+    fn time_of(
+        &self,
+        order: &Loaded,
+        is_by_dates_alone: bool,
+        rules: &Rules,
+    ) -> Result<Option<Span>, JournalError> {
         let found = self.find(
             "SELECT min(claimed_at), max(coalesce(ended_at, claimed_at)), max(kind) FROM attempts \
              WHERE order_id = ?1 AND verdict IN (0, 3, 4, 5, 6, 7)",
@@ -189,7 +221,7 @@ impl View {
             },
         )?;
         let Some((Some(from), Some(ended), kind)) = found else { return Ok(None) };
-        if has_others && kind >= Some(EVIDENCE) {
+        if is_by_dates_alone && kind >= Some(EVIDENCE) {
             return Ok(None);
         }
         let ended = order.doubt_since.map_or(ended, |since| since.millis().max(ended));
@@ -326,7 +358,12 @@ impl Journal {
                 let absence = Absence { twice: true, whole: true, reaches_back: true, fresh: true };
                 let text = "an export shows the charges that are booked for it, and no other";
                 let telling = Telling { what: "cleared", text, via: "", quiet: false };
-                orders::advance(tx, &mut order, &Event::Cleared(absence), now, &rules, &telling)?;
+                // Its rows are as many as its charges.
+                let event = match order.life.id {
+                    Some(_) => Event::Cleared(absence),
+                    None => Event::Counted { rows: order.life.charged, absence },
+                };
+                orders::advance(tx, &mut order, &event, now, &rules, &telling)?;
                 count = count.saturating_add(1);
             }
             Ok(count)

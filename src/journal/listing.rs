@@ -171,7 +171,7 @@ impl<'a, 't> Judging<'a, 't> {
 
     /// With an id, and a charge presumed beside it. While an attempt of it is on its way nothing is judged.
     fn presumed(&self) -> Result<Vec<Loaded>, JournalError> {
-        self.those("presumed > 0 AND provider_id IS NOT NULL AND state <> 1 ORDER BY rested_after, id")
+        self.those("presumed > 0 AND charged > 0 AND provider_id IS NOT NULL AND state <> 1 ORDER BY rested_after, id")
     }
 
     /// The account's orders of which this is so.

@@ -13,6 +13,9 @@ use crate::types::{
     BatchId, Imei, OrderId, ProviderOrder, ProviderOrderId, ProviderStatus, ServiceId, Timestamp,
 };
 
+/// `events.what` where an order's id turned out to be another's.
+pub(super) const NOT_ITS_ID: &str = "not its id";
+
 /// An order whose time to be asked after has come.
 #[derive(Clone, Debug)]
 pub struct DuePoll {
@@ -258,7 +261,7 @@ fn disprove(
     now: Timestamp,
     rules: &Rules,
 ) -> Result<(), JournalError> {
-    let telling = Telling { what: "not its id", text: why, via: "", quiet: false };
+    let telling = Telling { what: NOT_ITS_ID, text: why, via: "", quiet: false };
     if orders::advance(tx, order, &Event::Disproved, now, rules, &telling)?.is_none() {
         return Ok(());
     }

@@ -2,7 +2,7 @@
 //! that is set forward makes a doubt of seconds look old; one that is set back makes it wait for days.
 //!
 //! What has rested is noted once, as the ledger's last entry then: what is entered behind it began after the quiet
-//! period, whatever any clock says. Every new doubt takes the note back. What is presumed beside a known id rests like a
+//! period, whatever any clock says. Every new doubt takes the note back. What is presumed beside a known charge rests like a
 //! doubt: only what began after it shows that it isn't there. A doubt of an earlier process that hasn't rested
 //! yet begins its quiet period anew by the steady clock: what passed between the two processes nobody knows.
 
@@ -130,7 +130,7 @@ impl Journal {
 
 /// Whether anything rests at all.
 const ANY: &str = "SELECT 1 FROM orders WHERE state = 2 \
-     UNION ALL SELECT 1 FROM orders WHERE presumed > 0 AND provider_id IS NOT NULL LIMIT 1";
+     UNION ALL SELECT 1 FROM orders WHERE presumed > 0 AND charged > 0 LIMIT 1";
 
 /// Notes every doubt whose quiet period is over, and begins those anew that seem to be from the future.
 pub(super) fn note(tx: &Tx<'_>, now: Timestamp, quiet: Duration) -> Result<(), JournalError> {
@@ -146,11 +146,11 @@ pub(super) fn note(tx: &Tx<'_>, now: Timestamp, quiet: Duration) -> Result<(), J
         (now.millis(), soon),
     )?;
     tx.execute(
-        "UPDATE orders SET doubt_since = ?1, absent_since = NULL WHERE presumed > 0 AND provider_id IS NOT NULL \
+        "UPDATE orders SET doubt_since = ?1, absent_since = NULL WHERE presumed > 0 AND charged > 0 \
          AND rested_after IS NULL AND doubt_since > ?2",
         (now.millis(), soon),
     )?;
-    for which in ["state = 2", "presumed > 0 AND provider_id IS NOT NULL AND state <> 1"] {
+    for which in ["state = 2", "presumed > 0 AND charged > 0 AND state <> 1"] {
         note_those(tx, which, now, quiet)?;
     }
     Ok(())

@@ -156,7 +156,7 @@ impl View {
     /// What SQLite says.
     pub fn presumed_since(&self, account: &str) -> Result<Option<Timestamp>, JournalError> {
         let latest = self.find(
-            "SELECT max(doubt_since) FROM orders WHERE presumed > 0 AND provider_id IS NOT NULL \
+            "SELECT max(doubt_since) FROM orders WHERE presumed > 0 AND charged > 0 AND provider_id IS NOT NULL \
              AND service IN (SELECT id FROM services WHERE account = ?1)",
             [account],
             |row| row.get::<_, Option<i64>>(0),

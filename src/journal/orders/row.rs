@@ -137,6 +137,6 @@ const fn rests(life: &Order) -> bool {
     match life.state {
         State::InDoubt | State::OrderedNoId | State::Held => true,
         State::Submitting => false,
-        _ => life.presumed > 0 && life.id.is_some(),
+        _ => life.presumed > 0 && life.charged > 0,
     }
 }

@@ -16,12 +16,12 @@ impl Bench {
     }
 
     /// What an export of these IMEIs shows, each as it was ordered last.
-    fn shown(&self, of: &[u32]) -> Shown {
+    pub(super) fn shown(&self, of: &[u32]) -> Shown {
         self.shown_at(&of.iter().map(|n| (*n, self.ordered(*n))).collect::<Vec<_>>())
     }
 
     /// What an export with these rows shows, those of the second IMEI as they stand.
-    fn shown_at(&self, rows: &[(u32, Timestamp)]) -> Shown {
+    pub(super) fn shown_at(&self, rows: &[(u32, Timestamp)]) -> Shown {
         let key = |n: u32| (self.service.0, imei(n).as_u64());
         let mut dated: Vec<(ExportKey, i64)> = rows.iter().map(|(n, at)| (key(*n), at.millis())).collect();
         dated.sort_unstable();
@@ -30,7 +30,7 @@ impl Bench {
         Shown { dated, rows, has_finished: true, has_pending: true }
     }
 
-    async fn clear(&self, shown: Shown) -> usize {
+    pub(super) async fn clear(&self, shown: Shown) -> usize {
         let (now, rules) = (self.now(), (*self.rules).clone());
         let placed = |at| Some((at - 2000, at + 2000));
         let cleared = self.journal.clear_by_export("main".to_owned(), shown, placed, now, rules);

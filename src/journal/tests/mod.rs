@@ -8,6 +8,7 @@ mod beyond;
 mod brought;
 mod claims;
 mod cleared;
+mod counted;
 mod doubts;
 mod elsewhere;
 mod exports;

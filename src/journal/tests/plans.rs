@@ -67,12 +67,12 @@ const PUT_TOGETHER: &[&str] = &[
     "SELECT id FROM orders WHERE state = 2 AND doubt_since > 5",
     "SELECT id FROM orders WHERE service IN (SELECT id FROM services WHERE account = 'a') AND (state = 1 OR state = 2 OR state = 4 OR state = 5) AND state IN (2, 4, 5) AND provider_id IS NULL ORDER BY id",
     "SELECT id FROM orders WHERE state = 2 AND provider_id IS NULL ORDER BY id LIMIT 3",
-    "SELECT id FROM orders WHERE presumed > 0 AND provider_id IS NOT NULL AND state <> 1 AND rested_after IS NULL AND doubt_since <= 5",
-    "SELECT id FROM orders WHERE presumed > 0 AND provider_id IS NOT NULL AND rested_after IS NULL AND doubt_since > 5",
-    "SELECT id FROM orders WHERE service IN (SELECT id FROM services WHERE account = 'a') AND presumed > 0 AND provider_id IS NOT NULL AND state <> 1 ORDER BY rested_after, id",
-    "SELECT max(doubt_since) FROM orders WHERE presumed > 0 AND provider_id IS NOT NULL",
+    "SELECT id FROM orders WHERE presumed > 0 AND charged > 0 AND state <> 1 AND rested_after IS NULL AND doubt_since <= 5",
+    "SELECT id FROM orders WHERE presumed > 0 AND charged > 0 AND rested_after IS NULL AND doubt_since > 5",
+    "SELECT id FROM orders WHERE service IN (SELECT id FROM services WHERE account = 'a') AND presumed > 0 AND charged > 0 AND provider_id IS NOT NULL AND state <> 1 ORDER BY rested_after, id",
+    "SELECT max(doubt_since) FROM orders WHERE presumed > 0 AND charged > 0 AND provider_id IS NOT NULL",
     "SELECT 1 FROM orders WHERE state = 2 UNION ALL SELECT 1 FROM orders \
-         WHERE presumed > 0 AND provider_id IS NOT NULL LIMIT 1",
+         WHERE presumed > 0 AND charged > 0 LIMIT 1",
     "SELECT max(doubt_since) FROM orders WHERE inferred > 0 AND provider_id IS NOT NULL AND doubt_since > 5",
     "SELECT provider_id FROM orders JOIN services ON services.id = orders.service WHERE state = 3 AND \
          provider_id <= 5 AND account = 'a' ORDER BY due_at DESC LIMIT 1",

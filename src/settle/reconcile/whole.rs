@@ -134,7 +134,7 @@ impl Work {
         Ok(())
     }
 
-    /// What was presumed of orders whose id is known, and isn't in it.
+    /// What was presumed beside a known charge, and isn't in it.
     pub(super) async fn clear(&self, reading: &mut Reading) -> Result<(), WorkError> {
         if let Some(why) = reading.clearing.why_not() {
             tracing::warn!(file = %self.taken.shown_name(), "{why}");
