@@ -4,9 +4,9 @@
 //! An export has no ids: its rows are told apart by their IMEIs and dates, and by the orders of ours that are in it. One
 //! that is filtered by IMEI, date or status must clear nothing, nor one made too early. So it has to show every order of
 //! ours from the last one before this order's first attempt to one begun two quiet periods after its last doubt, as good
-//! as two listings that are one apart, and orders that are finished among them as well as some that aren't. An order of
-//! ours is shown by a row of its IMEI that was ordered while its attempt was under way: the row of another order of the
-//! same IMEI shows nothing of it.
+//! as two listings that are one apart, and orders that are finished among them as well as some that aren't. Which those
+//! are their ids tell: where ids don't rise nothing is cleared. An order of ours is shown by a row of its IMEI that was
+//! ordered while its attempt was under way: the row of another order of the same IMEI shows nothing of it.
 //!
 //! # Several orders of an IMEI
 //! Which of its rows is whose can be told by their dates alone, and only where the others' attempts lie apart from this
@@ -38,7 +38,7 @@ use super::export::{ExportRow, one_each};
 use super::listing;
 use super::orders::{self, COLUMNS, Loaded, Rules, Telling};
 use super::view::View;
-use super::{Journal, JournalError, poll};
+use super::{Journal, JournalError, books, poll};
 use crate::order::{Absence, Event, State};
 use crate::types::{OrderId, Timestamp};
 
@@ -270,6 +270,10 @@ impl View {
             )?
             .flatten();
         let Some(reach) = reach else { return Ok(false) };
+        // Then ids don't tell which orders of ours it must have.
+        if self.fact(&books::ids_fall(account))?.is_some() {
+            return Ok(false);
+        }
         let Some(newest) = self.newest_if_whole(account, shown, reach, rules)? else { return Ok(false) };
         let from = since.plus(rules.quiet).plus(rules.quiet).millis();
         for witness in newest {

@@ -319,3 +319,17 @@ async fn an_id_that_comes_after_it_was_cleared_is_put_to_its_charge() {
     bench.check_books();
     assert_eq!((bench.books_of(order), bench.double_charges()), ((2, 2), 1));
 }
+
+#[tokio::test]
+async fn where_ids_fall_no_export_is_known_to_be_whole() {
+    for is_named in [true, false] {
+        let bench = Bench::new().await;
+        let order = if is_named { bench.with_presumed().await } else { bench.with_unnamed().await };
+        bench.order_one(5).await;
+        bench.witness(20).await;
+        for keys in [&[0, 1, 3][..], &[0, 1, 2, 3]] {
+            assert_eq!(bench.clear(bench.shown(keys)).await, 0, "{is_named}: {keys:?}");
+        }
+        assert_eq!(bench.presumed(order), 1);
+    }
+}
