@@ -255,7 +255,7 @@ async fn an_order_whose_id_was_anothers_is_not_counted_by_rows() {
     let bench = Bench::new().await;
     let order = bench.with_presumed().await;
     let anothers = PollTold::Anothers("the provider tells of another".to_owned());
-    let result = PollResult { order, told: anothers, next: bench.now() };
+    let result = bench.result(order, anothers);
     bench.journal.record_polls(vec![result], bench.now(), (*bench.rules).clone()).await.unwrap();
     bench.export(vec![bench.row(1, COMPLETED, bench.ordered(1))]).await;
     assert_eq!((bench.state(order), bench.books_of(order)), (State::Completed, (1, 0)));
