@@ -29,8 +29,10 @@ pub struct Books {
     pub charged: Money,
     /// Presumed charged, all of it.
     pub presumed: Money,
-    /// Of that, what stands for orders whose id isn't known.
-    pub presumed_without_id: Money,
+    /// Of that, what stands for orders of which no charge is known, whatever state they are in: the rest is presumed beside
+    /// a charge.
+    #[serde(alias = "presumed_without_id")]
+    pub presumed_alone: Money,
     /// In flight or in doubt.
     pub reserved: Money,
     /// Refunds that rejected orders let expect.
@@ -47,7 +49,7 @@ pub enum Verdict {
     Silent,
     /// It fell by this much more than the books explain.
     Unexplained(Money),
-    /// It fell as if attempts beside a known id had been charged too, by this much: duplicates are charged.
+    /// It fell as if attempts beside a known charge had been charged too, by this much: duplicates are charged.
     Twice(Money),
     /// It fell by exactly the known and all doubtful ones.
     AllTaken,
@@ -58,14 +60,14 @@ pub enum Verdict {
 /// Holds a balance at rest, and the books as they stand, against the baseline.
 #[must_use]
 pub fn judge(baseline: &Baseline, books: &Books, balance: Money) -> Verdict {
-    let Change { fell, charged, without_id, beside_an_id, reserved, refund_due } =
+    let Change { fell, charged, alone, beside, reserved, refund_due } =
         Change::since(baseline, books, balance);
     // A refund that was taken back, as its order was completed after all, is charged once more.
     let taken_back = refund_due.saturating_neg().max(0);
-    let explained = charged.saturating_add(without_id).saturating_add(reserved).saturating_add(taken_back);
+    let explained = charged.saturating_add(alone).saturating_add(reserved).saturating_add(taken_back);
     let over = fell.saturating_sub(explained);
     if over > 0 {
-        let rest = over.saturating_sub(beside_an_id.max(0));
+        let rest = over.saturating_sub(beside.max(0));
         return if rest > 0 {
             Verdict::Unexplained(Money::from_micros(rest))
         } else {
@@ -76,11 +78,11 @@ pub fn judge(baseline: &Baseline, books: &Books, balance: Money) -> Verdict {
     if refund_due != 0 {
         return Verdict::Silent;
     }
-    // Beside a known id another attempt can have been taken in a doubtful one's stead.
-    if over == 0 && reserved > 0 && beside_an_id <= 0 {
+    // Beside a known charge another attempt can have been taken in a doubtful one's stead.
+    if over == 0 && reserved > 0 && beside <= 0 {
         return Verdict::AllTaken;
     }
-    if reserved == 0 && without_id > 0 && fell >= charged && fell < explained {
+    if reserved == 0 && alone > 0 && fell >= charged && fell < explained {
         return Verdict::Contradicts;
     }
     Verdict::Silent
@@ -119,8 +121,8 @@ pub fn beyond_known(baseline: &Baseline, books: &Books, balance: Money) -> Beyon
 struct Change {
     fell: i64,
     charged: i64,
-    without_id: i64,
-    beside_an_id: i64,
+    alone: i64,
+    beside: i64,
     reserved: i64,
     refund_due: i64,
 }
@@ -128,12 +130,12 @@ struct Change {
 impl Change {
     fn since(baseline: &Baseline, books: &Books, balance: Money) -> Self {
         let delta = |of: fn(&Books) -> Money| of(books).micros().saturating_sub(of(&baseline.books).micros());
-        let without_id = delta(|books| books.presumed_without_id);
+        let alone = delta(|books| books.presumed_alone);
         Self {
             fell: baseline.balance.micros().saturating_sub(balance.micros()),
             charged: delta(|books| books.charged),
-            without_id,
-            beside_an_id: delta(|books| books.presumed).saturating_sub(without_id),
+            alone,
+            beside: delta(|books| books.presumed).saturating_sub(alone),
             reserved: delta(|books| books.reserved),
             refund_due: delta(|books| books.refund_due),
         }
@@ -144,7 +146,7 @@ impl Change {
     fn refunds(&self, missing: Money, early: Money, due: i64) -> (Money, Money) {
         let due = missing.micros().saturating_add(due).max(0);
         // All that can have been charged: a refund may have made up for it.
-        let charged = self.charged.saturating_add(self.without_id).saturating_add(self.beside_an_id.max(0));
+        let charged = self.charged.saturating_add(self.alone).saturating_add(self.beside.max(0));
         let came = charged.saturating_add(self.reserved.max(0)).saturating_sub(self.fell).max(0);
         let missing = due.saturating_sub(came).saturating_sub(early.micros());
         (Money::from_micros(missing.max(0)), Money::from_micros(missing.saturating_neg().max(0)))
@@ -268,12 +270,8 @@ mod tests {
 
     #[test]
     fn an_order_without_an_id_that_cost_nothing_is_contradicted() {
-        let presumed = Books {
-            charged: prices(3),
-            presumed: prices(1),
-            presumed_without_id: prices(1),
-            ..Books::default()
-        };
+        let presumed =
+            Books { charged: prices(3), presumed: prices(1), presumed_alone: prices(1), ..Books::default() };
         assert_eq!(after(3, presumed), Verdict::Contradicts);
         assert_eq!(after(4, presumed), Verdict::Silent);
         assert_eq!(after(-90, presumed), Verdict::Silent, "a top-up says nothing");

@@ -100,19 +100,22 @@ impl View {
             self.find(SUMS_OF_ACCOUNT, [account], sums)?
         };
         let of_no_row = if is_alone { None } else { self.find(OF_NO_ROW, [], |row| row.get(0))? };
-        let without_id: Option<i64> = self.find(
+        let sums = sums.unwrap_or_default();
+        // Whatever state its order is in: one that is given up may have been charged as well. SQLite is told to go through
+        // these few orders, not through every attempt.
+        let beside_a_charge: Option<i64> = self.find(
             &format!(
-                "SELECT coalesce(sum(attempts.price), 0) FROM orders JOIN attempts ON attempts.order_id = orders.id \
-                 WHERE {UNSURE} AND state IN (2, 4, 5) AND orders.provider_id IS NULL \
-                 AND attempts.verdict = 4 AND {OF_ACCOUNT}"
+                "SELECT coalesce(sum(attempts.price), 0) FROM orders CROSS JOIN attempts ON attempts.order_id = orders.id \
+                 WHERE presumed > 0 AND charged > 0 AND attempts.verdict = 4 AND (batch <> 0 OR ?2) AND {OF_ACCOUNT}"
             ),
-            [account],
+            (account, is_alone),
             |row| row.get(0),
         )?;
+        let alone = sums.presumed.micros().saturating_sub(beside_a_charge.unwrap_or(0));
         Ok(Books {
-            presumed_without_id: Money::from_micros(without_id.unwrap_or(0)),
+            presumed_alone: Money::from_micros(alone),
             of_no_row: of_no_row.map(Money::from_micros),
-            ..sums.unwrap_or_default()
+            ..sums
         })
     }
 

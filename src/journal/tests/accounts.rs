@@ -45,7 +45,7 @@ async fn what_is_presumed_for_another_accounts_order_is_not_in_our_books() {
     bench.pass(QUIET);
     bench.tend_by(vec![theirs], DoubtTerms { balance: Verdict::AllTaken, ..bench.terms(false) }).await;
     assert_eq!(bench.state(theirs), State::OrderedNoId);
-    let presumed = |account: &str| (bench.books(account).presumed, bench.books(account).presumed_without_id);
+    let presumed = |account: &str| (bench.books(account).presumed, bench.books(account).presumed_alone);
     assert_eq!((presumed("main"), presumed("other")), ((Money::ZERO, Money::ZERO), (PRICE, PRICE)));
 }
 

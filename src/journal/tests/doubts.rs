@@ -209,7 +209,7 @@ async fn a_balance_that_fell_by_all_presumes_the_doubts_instead_of_probing_them(
     bench.tend_by(vec![doubt], terms).await;
     assert_eq!(bench.state(doubt), State::OrderedNoId);
     let books = bench.journal.read_here(|view| view.books("main")).unwrap();
-    assert_eq!((books.presumed, books.presumed_without_id, books.reserved), (PRICE, PRICE, Money::ZERO));
+    assert_eq!((books.presumed, books.presumed_alone, books.reserved), (PRICE, PRICE, Money::ZERO));
     bench.check_books();
 }
 

@@ -279,3 +279,32 @@ fn nothing_with_a_known_id_is_sent_again() {
         }
     }
 }
+
+/// The balance counts what is presumed as either beside a charge or alone, and takes none for the other later.
+#[test]
+fn what_is_presumed_without_a_charge_is_one_attempt_and_the_first_to_be_charged() {
+    let events = events();
+    let mut seen = std::collections::HashSet::from([order()]);
+    let mut last = vec![order()];
+    for _ in 0..7 {
+        let mut next = Vec::new();
+        for (from, (name, event)) in
+            last.iter().flat_map(|from| events.iter().map(move |event| (from, event)))
+        {
+            let Ok(Step { order: to, effects }) = step(from, event) else { continue };
+            if to.charged == 0 && to.presumed > 0 {
+                assert_eq!((to.presumed, to.unaccounted), (1, 0), "{from:?}: {name}");
+            }
+            if from.charged == 0 && from.presumed > 0 && to.charged > 0 {
+                let charge = effects.iter().find(|effect| matches!(effect, Effect::Charge { .. }));
+                let is_its_own = matches!(charge, Some(Effect::Charge { from: Source::Presumed, .. }));
+                assert!(is_its_own, "{from:?}: {name}: {effects:?}");
+            }
+            if to.charged <= 3 && seen.insert(to.clone()) {
+                next.push(to);
+            }
+        }
+        last = next;
+    }
+    assert!(seen.len() > 300, "only {} were come to", seen.len());
+}
