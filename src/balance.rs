@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::types::Money;
 
-pub use baseline::Baseline;
+pub use baseline::{Baseline, Moved};
 
 /// Sums of the books of an account, since the journal began.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,6 +58,10 @@ pub enum Verdict {
 }
 
 /// Holds a balance at rest, and the books as they stand, against the baseline.
+///
+/// What was presumed when the baseline was read was charged before that, if ever, so it explains nothing of a fall since, whether
+/// an id of it becomes known, a person denies it or an export clears it: what stands presumed in the baseline's books is
+/// booked there too as it moves ([`Baseline::with_moved`]).
 #[must_use]
 pub fn judge(baseline: &Baseline, books: &Books, balance: Money) -> Verdict {
     let Change { fell, charged, alone, beside, reserved, refund_due } =
@@ -182,7 +186,7 @@ mod tests {
     /// The refunds that aren't in a balance which fell by so many prices.
     fn missing(baseline: &Baseline, fell: i64, books: Books) -> Money {
         let at = Timestamp::from_millis(1);
-        let next = baseline.followed_by(at, prices(1000 - fell), since_then(books), Money::ZERO);
+        let next = baseline.followed_by(at, prices(1000 - fell), (since_then(books), 0), Money::ZERO);
         next.refunds_surely_missing()
     }
 

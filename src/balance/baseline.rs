@@ -12,8 +12,11 @@ pub struct Baseline {
     pub at_ms: i64,
     /// What the provider told.
     pub balance: Money,
-    /// The books.
+    /// The books. What stood presumed in them moves here too as it moves since: it was charged before, if ever.
     pub books: Books,
+    /// The ledger's last line then. Baselines of before have 0: their books stay as they are.
+    #[serde(default)]
+    pub line: i64,
     /// Of the refunds that became due since the first balance, so much wasn't in it, if none was in that first one.
     #[serde(default)]
     pub refunds_missing: Money,
@@ -42,6 +45,17 @@ pub struct First {
     pub unclear: Money,
 }
 
+/// What is booked otherwise, in micro-dollars.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Moved {
+    /// Of what is charged.
+    pub charged: i64,
+    /// Of what is presumed.
+    pub presumed: i64,
+    /// Of that, for an order of which no charge is known.
+    pub presumed_alone: i64,
+}
+
 impl Baseline {
     /// One that there is none before to hold against: what was given back until then is in it, booked or not.
     #[must_use]
@@ -52,16 +66,23 @@ impl Baseline {
             at_ms: at.millis(),
             balance,
             books,
+            line,
             refunds_missing: NOTHING,
             refunds_early: NOTHING,
             first: Some(first),
         }
     }
 
-    /// The next. `unfinished`: the most that the orders have cost that haven't ended as far as is known. What came beyond that
-    /// was paid in.
+    /// The next: the books as they stood then, and the ledger's last line. `unfinished`: the most that the orders have cost
+    /// that haven't ended as far as is known. What came beyond that was paid in.
     #[must_use]
-    pub fn followed_by(&self, at: Timestamp, balance: Money, books: Books, unfinished: Money) -> Self {
+    pub fn followed_by(
+        &self,
+        at: Timestamp,
+        balance: Money,
+        (books, line): (Books, i64),
+        unfinished: Money,
+    ) -> Self {
         let change = Change::since(self, &books, balance);
         let of = |missing, early, due| {
             let (missing, early) = change.refunds(missing, early, due);
@@ -74,7 +95,7 @@ impl Baseline {
             let (missing, early) = of(first.missing, first.early, due);
             First { missing, early, unclear: Money::ZERO, ..first }
         });
-        Self { at_ms: at.millis(), balance, books, refunds_missing, refunds_early, first }
+        Self { at_ms: at.millis(), balance, books, line, refunds_missing, refunds_early, first }
     }
 
     /// When it was read.
@@ -95,6 +116,20 @@ impl Baseline {
     #[must_use]
     pub fn refunds_surely_missing(&self) -> Money {
         self.first.map_or(self.refunds_missing, |first| first.missing)
+    }
+
+    /// The price of an attempt that stood presumed in its books is booked otherwise now: in these too. Nothing was charged for
+    /// it since, whatever it comes to.
+    #[must_use]
+    pub fn with_moved(self, by: Moved) -> Self {
+        let add = |sum: Money, more: i64| Money::from_micros(sum.micros().saturating_add(more));
+        let books = Books {
+            charged: add(self.books.charged, by.charged),
+            presumed: add(self.books.presumed, by.presumed),
+            presumed_alone: add(self.books.presumed_alone, by.presumed_alone),
+            ..self.books
+        };
+        Self { books, ..self }
     }
 
     /// The refund of an order that was charged before the first balance becomes due. It can have been in that one.
@@ -131,7 +166,7 @@ mod tests {
 
     /// The next one, with so many orders open.
     fn next(known: Baseline, balance: i64, books: Books, open: i64) -> Baseline {
-        known.followed_by(AT, prices(balance), books, prices(open))
+        known.followed_by(AT, prices(balance), (books, 60), prices(open))
     }
 
     /// What is told as missing, and what can be.
@@ -204,8 +239,11 @@ mod tests {
         assert_eq!(known.refunds_surely_missing(), prices(2));
         let none = Baseline { refunds_missing: Money::ZERO, ..known };
         let text = serde_json::to_string(&none).unwrap();
-        let text = text.replace(",\"refunds_missing\":\"0.00\",\"refunds_early\":\"0.00\"", "");
-        assert!(!text.contains("refunds_missing") && !text.contains("first"), "{text}");
-        assert_eq!(serde_json::from_str::<Baseline>(&text).unwrap(), none);
+        let text = text.replace(",\"line\":60,\"refunds_missing\":\"0.00\",\"refunds_early\":\"0.00\"", "");
+        let text = text.replace("presumed_alone", "presumed_without_id");
+        for newer in ["refunds_missing", "first", "line"] {
+            assert!(!text.contains(newer), "{text}");
+        }
+        assert_eq!(serde_json::from_str::<Baseline>(&text).unwrap(), Baseline { line: 0, ..none });
     }
 }

@@ -2,11 +2,13 @@
 
 use rusqlite::Row;
 
-use super::orders::{OF_ACCOUNT, UNSURE};
+use super::books::AttemptRow;
+use super::orders::{Loaded, OF_ACCOUNT, UNSURE};
+use super::sums::Amounts;
 use super::tx::Tx;
 use super::view::View;
 use super::{Journal, JournalError};
-use crate::balance::{Baseline, Books};
+use crate::balance::{Baseline, Books, Moved};
 use crate::types::{Money, OrderId, ServiceId, Timestamp};
 
 /// A line of the ledger.
@@ -20,6 +22,9 @@ pub struct Line {
 
 /// The last line of the ledger, which every order that is sent adds to.
 const LAST: &str = "SELECT id, at FROM ledger ORDER BY id DESC LIMIT 1";
+
+/// The kind of a line that takes back what was presumed.
+pub(super) const UNPRESUME: &str = "unpresume";
 
 /// Of the only account.
 const ALL_SUMS: &str = "SELECT coalesce(sum(reserved), 0), coalesce(sum(presumed), 0), coalesce(sum(charged), 0), \
@@ -71,6 +76,43 @@ pub(super) fn refund_is_due(
         tx.set_fact(&key, &written(&known.with_unclear(price)))?;
     }
     Ok(())
+}
+
+/// The price of this attempt is booked otherwise, and was neither reserved before nor is it then. Where it stood presumed in the
+/// baseline's books it moves there too: these were read when nothing was open, so it was charged by then, if ever. Else what
+/// is released would make less of what was charged since, and a fall be told that nobody made; and what becomes known of it
+/// would explain a fall that it didn't make. Call before its line is in the ledger.
+pub(super) fn moves(tx: &Tx<'_>, order: &Loaded, row: &AttemptRow, by: Amounts) -> Result<(), JournalError> {
+    let key = baseline_key(&tx.account(order.service)?);
+    let Some(known) = tx.fact(&key)?.and_then(|text| read_baseline(&text)) else { return Ok(()) };
+    // What belongs to no row is in no account's sums where there are several.
+    let is_in_books = order.batch.0 != 0 || known.books.of_no_row.is_none();
+    if !is_in_books || !stood_presumed(tx, order.id, row.n, known.line, by.presumed < 0)? {
+        return Ok(());
+    }
+    let charged = "SELECT 1 FROM attempts WHERE order_id = ?1 AND n <> ?2 AND verdict = 0 LIMIT 1";
+    let is_alone = tx.find(charged, (order.id.0, row.n), |_| Ok(()))?.is_none();
+    let presumed_alone = if is_alone { by.presumed } else { 0 };
+    let moved = Moved { charged: by.charged, presumed: by.presumed, presumed_alone };
+    tx.set_fact(&key, &written(&known.with_moved(moved)))
+}
+
+/// Whether an attempt stood presumed when this was the ledger's last line.
+fn stood_presumed(
+    tx: &Tx<'_>,
+    order: OrderId,
+    n: u32,
+    line: i64,
+    is_presumed: bool,
+) -> Result<bool, JournalError> {
+    // What was entered on evidence has no entry of the ledger before it: its own lines tell.
+    let before = "SELECT 1 FROM attempts WHERE order_id = ?1 AND n = ?2 AND entry < ?3";
+    if tx.find(before, (order.0, n, line), |_| Ok(()))?.is_none() {
+        return Ok(false);
+    }
+    let since = "SELECT kind FROM ledger WHERE id > ?3 AND order_id = ?1 AND n = ?2 ORDER BY id LIMIT 1";
+    let moved: Option<String> = tx.find(since, (order.0, n, line), |row| row.get(0))?;
+    Ok(moved.map_or(is_presumed, |kind| kind == UNPRESUME))
 }
 
 /// One that can't be read is none: then a balance shows nothing, until the next.

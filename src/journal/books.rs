@@ -317,35 +317,42 @@ fn move_money(
         (_, Account::Reserved) => "reserve",
         (_, Account::Presumed) => "presume",
         (_, Account::Charged) => "charge",
-        (Account::Presumed, Account::None) => "unpresume",
+        (Account::Presumed, Account::None) => balance::UNPRESUME,
         (_, Account::None) => "release",
     };
+    let by = amounts(row, from, to);
+    if by.reserved == 0 {
+        balance::moves(tx, order, row, by)?;
+    }
     ledger(tx, order, row.n, row.day, now, kind, row.price)?;
     if to == Account::None {
         // There is room under the day's cap again.
         tx.ring(Rung::SUBMIT);
     }
-    move_totals(tx, order.batch, row, from, to);
+    move_totals(tx, order.batch, row, by);
     Ok(())
 }
 
 /// Adds to the totals what a claim has reserved for an order of this batch. Its ledger's line is the caller's.
 pub(super) fn reserved(tx: &Tx<'_>, batch: BatchId, row: &AttemptRow) {
-    move_totals(tx, batch, row, Account::None, Account::Reserved);
+    move_totals(tx, batch, row, amounts(row, Account::None, Account::Reserved));
 }
 
-fn move_totals(tx: &Tx<'_>, batch: BatchId, row: &AttemptRow, from: Account, to: Account) {
+fn amounts(row: &AttemptRow, from: Account, to: Account) -> Amounts {
     let price = row.price.micros();
     let delta = |account: Account| match (account == to, account == from) {
         (true, false) => price,
         (false, true) => price.saturating_neg(),
         _ => 0,
     };
-    let by = Amounts {
+    Amounts {
         reserved: delta(Account::Reserved),
         presumed: delta(Account::Presumed),
         charged: delta(Account::Charged),
-    };
+    }
+}
+
+fn move_totals(tx: &Tx<'_>, batch: BatchId, row: &AttemptRow, by: Amounts) {
     tx.add(|sums| {
         sums.total("day", row.day, by);
         sums.total("batch", batch.0, by);

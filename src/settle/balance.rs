@@ -145,7 +145,10 @@ impl Settle {
         // against the same one.
         if weighed != Weighed::Later && is_unmoved && books.reserved == Money::ZERO {
             let next = match ours {
-                Some(known) => known.followed_by(now, balance, books, self.unfinished_cost().await?),
+                Some(known) => {
+                    let unfinished = self.unfinished_cost().await?;
+                    known.followed_by(now, balance, (books, line.n), unfinished)
+                }
                 None => Baseline::first(now, balance, books, line.n),
             };
             if self.journal.set_baseline(account, next, line.n).await? {

@@ -44,7 +44,7 @@ async fn busy() -> (Bench, Status) {
     let due = Books { refund_due: Money::from_micros(400_000), ..Books::default() };
     let told = Money::from_micros(150_000_000);
     let first = Baseline::first(at, told, Books::default(), 0).with_unclear(Money::from_micros(240_000));
-    let balance = first.followed_by(at, told, due, Money::ZERO);
+    let balance = first.followed_by(at, told, (due, 0), Money::ZERO);
     let last = bench.journal.read_here(|view| view.last_line()).unwrap();
     assert!(bench.journal.set_baseline("reseller".to_owned(), balance, last.n).await.unwrap());
     bench.note(|_| ()).await;

@@ -7,7 +7,7 @@ use crate::order::{Event, NoIdFacts};
 impl Bench {
     /// An order of ours, and one of which no id is known: its first attempt was taken and its answer lost, the probe was lost
     /// on its way, and the next one refused as a duplicate. An export has its row since, and the probe is presumed.
-    async fn with_unnamed(&self) -> OrderId {
+    pub(super) async fn with_unnamed(&self) -> OrderId {
         let doubt = self.with_lost_probe().await;
         let probe = self.probe(doubt).await;
         self.finish(probe, Placed::AlreadyExists).await;
@@ -17,7 +17,7 @@ impl Bench {
     }
 
     /// Likewise, as the first probe is lost.
-    async fn with_lost_probe(&self) -> OrderId {
+    pub(super) async fn with_lost_probe(&self) -> OrderId {
         // It is known to refuse duplicates.
         self.journal.write(|tx| tx.set_fact("probing:main", "refused")).await.unwrap();
         self.batch("stock", &imeis(4)).await;
@@ -37,7 +37,7 @@ impl Bench {
     }
 
     /// An export has a row of the first attempt.
-    async fn is_shown(&self, order: OrderId, status: u8) {
+    pub(super) async fn is_shown(&self, order: OrderId, status: u8) {
         let row = self.row(1, status, self.began(order, 1));
         assert_eq!(self.export(vec![row]).await, [SettledBy::Settled]);
         assert_eq!((self.books_of(order), self.presumed(order)), ((1, 0), 1));
@@ -60,7 +60,7 @@ impl Bench {
     }
 
     /// An order of another IMEI, late enough to show what was taken.
-    async fn witness(&self, id: u64) {
+    pub(super) async fn witness(&self, id: u64) {
         self.pass(2 * QUIET);
         self.order_one(id).await;
     }

@@ -13,6 +13,7 @@ mod doubts;
 mod elsewhere;
 mod exports;
 mod fell;
+mod held_against;
 mod in_flight;
 mod intake;
 mod listings;

@@ -5,7 +5,7 @@ use crate::balance::Baseline;
 
 impl Bench {
     /// The first balance is read now: so many prices.
-    async fn first_balance(&self, prices: i64) {
+    pub(super) async fn first_balance(&self, prices: i64) {
         let (books, line, known) = self.known();
         assert!(known.is_none());
         let first = Baseline::first(self.now(), money(prices), books, line.n);
@@ -13,14 +13,14 @@ impl Bench {
         assert_eq!(self.known().2, Some(first));
     }
 
-    fn known(&self) -> (crate::balance::Books, Line, Option<Baseline>) {
+    pub(super) fn known(&self) -> (crate::balance::Books, Line, Option<Baseline>) {
         self.journal.read_here(|view| view.books_and_baseline("main")).unwrap()
     }
 
     /// The next one. The prices that are told as missing from it, and those that can be.
-    async fn next_balance(&self, prices: i64) -> [i64; 2] {
+    pub(super) async fn next_balance(&self, prices: i64) -> [i64; 2] {
         let (books, line, known) = self.known();
-        let next = known.unwrap().followed_by(self.now(), money(prices), books, Money::ZERO);
+        let next = known.unwrap().followed_by(self.now(), money(prices), (books, line.n), Money::ZERO);
         assert!(self.journal.set_baseline("main".to_owned(), next, line.n).await.unwrap());
         [next.refunds_surely_missing(), next.refunds_missing].map(|missing| missing.micros() / PRICE.micros())
     }
@@ -40,7 +40,7 @@ impl Bench {
     }
 }
 
-fn money(prices: i64) -> Money {
+pub(super) fn money(prices: i64) -> Money {
     Money::from_micros(prices * PRICE.micros())
 }
 
@@ -109,7 +109,7 @@ async fn a_balance_is_kept_only_if_nothing_was_booked_since_the_books_were_read(
     let order = bench.order_one(1).await;
     bench.first_balance(1000).await;
     let (books, line, known) = bench.known();
-    let next = known.unwrap().followed_by(bench.now(), money(1000), books, Money::ZERO);
+    let next = known.unwrap().followed_by(bench.now(), money(1000), (books, line.n), Money::ZERO);
     bench.ends(&[order], ProviderStatus::Rejected).await;
     let noted = bench.known().2;
     assert!(!bench.journal.set_baseline("main".to_owned(), next, line.n).await.unwrap());

@@ -1,7 +1,8 @@
 use super::*;
-use crate::balance::Baseline;
+use crate::balance::{Baseline, Verdict};
 use crate::clock::local_stamp;
-use crate::journal::{PollResult, PollTold};
+use crate::journal::{DoubtTerms, NewRequest, PollResult, PollTold, Said, Target, Weighed};
+use crate::schedule::Waited;
 use crate::types::OrderId;
 
 const PRICE: Money = Money::from_micros(80_000);
@@ -81,4 +82,52 @@ async fn what_is_new_of_a_fall_is_told_apart_from_what_was_seen() {
     for _ in 0..2 {
         assert_eq!(look_at(995).await, [more.as_str()]);
     }
+}
+
+/// The second order is presumed, as the balance fell by it, and no list tells its id.
+async fn second_presumed(bench: &Bench) {
+    let terms = DoubtTerms {
+        can_list: false,
+        policy_hold: false,
+        probe_within: Duration::from_secs(86_400),
+        waited: Waited::always(bench.clock.now()),
+        balance: Verdict::AllTaken,
+        account: "reseller".to_owned(),
+        looked: true,
+        weighed: Weighed::Nothing,
+    };
+    let rules = (*bench.settings.rules).clone();
+    bench.journal.tend_doubts(vec![OrderId(2)], terms, bench.clock.now(), rules).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_a_person_denies_of_what_was_presumed_is_no_fall() {
+    let bench = Bench::new().await;
+    second_presumed(&bench).await;
+    bench.tells(1000);
+    let (mut settle, now, _) = stage_at(&bench);
+    let look_on = async |settle: &mut Settle| {
+        super::look_on(&bench, settle, &now, Err(CallError::InvalidOrderId), 24).await;
+    };
+    look_on(&mut settle).await;
+    // The next baseline, held against the first.
+    bench.is_rejected(1).await;
+    look_on(&mut settle).await;
+    let known = bench.baseline().unwrap();
+    assert_eq!((known.books.presumed, known.books.refund_due), (PRICE, PRICE));
+    let service = bench.settings.number(&NetworkId("1739".to_owned())).unwrap();
+    let target = Target::order(service, imei(2));
+    let said = NewRequest { who: "anna".to_owned(), said: Said::NotOrdered, target };
+    let at = Timestamp::from_millis(now.load(Ordering::SeqCst));
+    let id = bench.journal.leave_request(said, at).await.unwrap();
+    let answer = bench.journal.carry_out(id, at, (*bench.settings.rules).clone()).await.unwrap();
+    assert!(answer.done, "{answer:?}");
+    look_on(&mut settle).await;
+    assert_eq!(bench.alarms("balance"), Vec::<String>::new());
+    assert_eq!(bench.baseline().unwrap().books.presumed, Money::ZERO);
+    // One that nobody ordered is told as ever.
+    bench.tells(999);
+    look_on(&mut settle).await;
+    let [fell] = &bench.alarms("balance")[..] else { panic!("{:?}", bench.alarms("balance")) };
+    assert!(fell.contains("fell by 0.08 more"), "{fell}");
 }
