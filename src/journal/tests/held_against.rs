@@ -243,15 +243,20 @@ async fn what_stood_presumed_is_told_by_the_line_of_the_last_baseline() {
 
 #[tokio::test]
 async fn what_belongs_to_no_row_is_in_no_baseline_where_there_are_several_accounts() {
-    let mut bench = Bench::new().await;
-    let order = bench.presumed_alone().await;
-    let no_row = "UPDATE orders SET batch = 0; UPDATE totals SET key = 0 WHERE scope = 'batch'";
-    bench.journal.write(move |tx| Ok(tx.connection().execute_batch(no_row)?)).await.unwrap();
-    bench.add_service_of("other").await;
-    bench.first_balance(1000).await;
-    let first = bench.known().2.unwrap();
-    assert_eq!((first.books.presumed, first.books.presumed_alone), (Money::ZERO, Money::ZERO));
-    bench.tell(order, Event::Listed(vec![ProviderOrderId(20)])).await;
-    assert_eq!(bench.known().2, Some(first));
-    bench.explains(0);
+    for is_beside in [false, true] {
+        let mut bench = Bench::new().await;
+        let order = if is_beside { bench.with_unnamed().await } else { bench.presumed_alone().await };
+        let no_row = "UPDATE orders SET batch = 0; UPDATE totals SET key = 0 WHERE scope = 'batch'";
+        bench.journal.write(move |tx| Ok(tx.connection().execute_batch(no_row)?)).await.unwrap();
+        bench.add_service_of("other").await;
+        bench.first_balance(1000).await;
+        let first = bench.known().2.unwrap();
+        assert_eq!((first.books.presumed, first.books.presumed_alone), (Money::ZERO, Money::ZERO));
+        let told = if is_beside { vec![15, 16] } else { vec![20] };
+        for id in told {
+            bench.tell(order, Event::LateId(ProviderOrderId(id))).await;
+        }
+        assert_eq!((bench.presumed(order), bench.known().2), (0, Some(first)));
+        assert_eq!((bench.verdict(0), bench.verdict(1)), (SILENT, Verdict::Unexplained(money(1))));
+    }
 }
