@@ -19,7 +19,7 @@ const SENT_ONCE_MORE: &str = "an order in doubt was sent once more and not refus
      the balance doesn't show what that cost";
 
 const NONE_REFUSED: &str = "orders in doubt were sent once more, one at a time, and none was refused as a duplicate, though \
-     the balance shows that some had been taken the first time";
+     the balance shows that some of those in doubt were taken";
 
 const AND_NOW: &str = "Nothing in doubt is sent again until a person has seen \
      this. Drop the provider's export into reconcile/, or look the IMEIs \

@@ -58,10 +58,6 @@ impl Clearing {
         if self.presumed.is_empty() || !self.has_unknown {
             return None;
         }
-        let charges = match self.presumed.len() {
-            1 => "1 IMEI's charge is".to_owned(),
-            n => format!("the charges of {n} IMEIs are"),
-        };
         let why = if self.is_too_long {
             format!(
                 "It has more than {ROWS_MAX} rows. Download one of a shorter time, from before those were ordered to now, \
@@ -70,7 +66,25 @@ impl Clearing {
         } else {
             "Not each of its rows could be read and put to a service that imeid orders.".to_owned()
         };
+        let charges = charges_of(self.presumed.len());
         Some(format!("{charges} presumed beside a known order, and this export clears none of it. {why}"))
+    }
+
+    /// What the log tells of an export that has rows of what is presumed, and can't be known to be whole: somebody may have
+    /// asked for those of one status alone. `None`: that isn't so.
+    pub(super) fn is_of_one_kind(&self) -> Option<String> {
+        let why = match (self.shown.has_finished, self.shown.has_pending) {
+            (true, false) => "each order in it has ended",
+            (false, true) => "no order in it has ended",
+            _ => return None,
+        };
+        let charges = charges_of(self.shown.rows.len());
+        (!self.shown.rows.is_empty()).then(|| {
+            format!(
+                "{charges} presumed beside a known order, and this export clears none of it, as {why}: one with all \
+                 statuses, downloaded while orders are in work, can"
+            )
+        })
     }
 
     /// What the whole of it shows; `None`: it clears nothing.
@@ -83,6 +97,13 @@ impl Clearing {
         }
         self.shown.dated.sort_unstable();
         Some(self.shown)
+    }
+}
+
+fn charges_of(imeis: usize) -> String {
+    match imeis {
+        1 => "1 IMEI's charge is".to_owned(),
+        n => format!("the charges of {n} IMEIs are"),
     }
 }
 
@@ -141,6 +162,19 @@ mod tests {
         let mut nothing_to_clear = Clearing::default();
         nothing_to_clear.add_unknown();
         assert_eq!(nothing_to_clear.why_not(), None);
+    }
+
+    #[test]
+    fn an_export_whose_orders_have_all_ended_or_none_of_them_says_that_it_clears_nothing() {
+        let said = |rows: &[ExportRow]| of(rows).is_of_one_kind().unwrap_or_default();
+        let ended = said(&[row(7, 2), row(9, 3)]);
+        assert!(
+            ended.starts_with("1 IMEI's charge is") && ended.contains("each order in it has ended"),
+            "{ended}"
+        );
+        assert!(said(&[row(7, 1), row(9, 1)]).contains("no order in it has ended"));
+        assert_eq!(said(&[row(7, 2), row(9, 1)]), "");
+        assert_eq!(said(&[row(9, 2)]), "", "there is nothing to clear in it");
     }
 
     #[test]

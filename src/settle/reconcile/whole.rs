@@ -140,6 +140,9 @@ impl Work {
             tracing::warn!(file = %self.taken.shown_name(), "{why}");
             reading.left.note(why);
         }
+        if let Some(why) = reading.clearing.is_of_one_kind() {
+            tracing::info!(file = %self.taken.shown_name(), "{why}");
+        }
         let Some(shown) = std::mem::take(&mut reading.clearing).shown(&reading.dates) else { return Ok(()) };
         let account = self.settings.config.provider.account.clone();
         let rules = (*self.settings.rules).clone();
