@@ -143,8 +143,8 @@ fn refunds_that_came_before_a_backup_is_put_back_are_not_told_as_missing() {
     assert!((5..=15).contains(&refunds), "{refunds}");
     assert!(place.stop().success());
     put_back(&place, "copy.db");
-    // A quiet period after the last order.
-    std::thread::sleep(Duration::from_secs(3));
+    let age = "SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER) - max(at) FROM ledger";
+    place.until("its last order is a quiet period old", |place| place.ask(age) > 2_000);
     place.start();
     let known = || sim.ledger().balance.to_string();
     place.until("a first balance is read", |place| status(place)["money"]["balance"] == known());
