@@ -7,6 +7,7 @@ mod cells;
 mod fields;
 mod file_name;
 mod header;
+mod label;
 mod markup;
 #[cfg(test)]
 mod odd_tests;
