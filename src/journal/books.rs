@@ -3,27 +3,25 @@
 //! Every amount that is reserved, presumed or charged stands behind a row of `attempts`; the ledger has a line for
 //! every move, and `totals` its sums, by day and by batch.
 //!
-//! - [`attempts`]: their rows. [`alarms`]: what people must see.
+//! - [`attempts`]: their rows. [`money`]: what their prices are booked as. [`alarms`]: what people must see.
 
 mod alarms;
 mod attempts;
+mod money;
 
 use std::time::Duration;
 
 use super::JournalError;
-use super::balance;
 use super::codes::{ASSUMED, EVIDENCE, Verdict};
 use super::orders::{Loaded, Rules, Telling};
 use super::pause;
 use super::probing;
-use super::sums::Amounts;
 use super::tx::Tx;
-use super::wake::Rung;
 use crate::clock::local_day;
 use crate::gate::Scope;
 use crate::order::{Alarm, Effect, Released, Source};
 use crate::schedule;
-use crate::types::{BatchId, Money, OrderId, ProviderOrderId, ServiceId, Timestamp};
+use crate::types::{Money, OrderId, ProviderOrderId, ServiceId, Timestamp};
 
 use alarms::alarm_text;
 pub(super) use alarms::{
@@ -32,6 +30,8 @@ pub(super) use alarms::{
 };
 pub(super) use attempts::AttemptRow;
 use attempts::{end_as_claimed, in_flight, oldest, set_verdict, source};
+pub(super) use money::reserved;
+use money::{Account, move_money, refund};
 
 /// Does what an effect says.
 pub(super) fn apply(
@@ -109,15 +109,6 @@ pub(super) fn apply(
         // Told by the caller; what they ask for is done where the word came in.
         Effect::NewOrder | Effect::KeepExport | Effect::Tell(_) => Ok(()),
     }
-}
-
-/// A column of `totals`.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Account {
-    Reserved,
-    Presumed,
-    Charged,
-    None,
 }
 
 /// Enters a claimed attempt: the row and its reservation. The caller has stepped the order, which gave it its number.
@@ -301,91 +292,6 @@ fn revise_all(
     while let Some(row) = oldest(tx, order.id, was)? {
         set_verdict(tx, order.id, row.n, becomes, now)?;
         move_money(tx, order, &row, now, from, to)?;
-    }
-    Ok(())
-}
-
-fn move_money(
-    tx: &Tx<'_>,
-    order: &Loaded,
-    row: &AttemptRow,
-    now: Timestamp,
-    from: Account,
-    to: Account,
-) -> Result<(), JournalError> {
-    let kind = match (from, to) {
-        (_, Account::Reserved) => "reserve",
-        (_, Account::Presumed) => "presume",
-        (_, Account::Charged) => "charge",
-        (Account::Presumed, Account::None) => balance::UNPRESUME,
-        (_, Account::None) => "release",
-    };
-    let by = amounts(row, from, to);
-    if by.reserved == 0 {
-        balance::moves(tx, order, row, by)?;
-    }
-    ledger(tx, order, row.n, row.day, now, kind, row.price)?;
-    if to == Account::None {
-        // There is room under the day's cap again.
-        tx.ring(Rung::SUBMIT);
-    }
-    move_totals(tx, order.batch, row, by);
-    Ok(())
-}
-
-/// Adds to the totals what a claim has reserved for an order of this batch. Its ledger's line is the caller's.
-pub(super) fn reserved(tx: &Tx<'_>, batch: BatchId, row: &AttemptRow) {
-    move_totals(tx, batch, row, amounts(row, Account::None, Account::Reserved));
-}
-
-fn amounts(row: &AttemptRow, from: Account, to: Account) -> Amounts {
-    let price = row.price.micros();
-    let delta = |account: Account| match (account == to, account == from) {
-        (true, false) => price,
-        (false, true) => price.saturating_neg(),
-        _ => 0,
-    };
-    Amounts {
-        reserved: delta(Account::Reserved),
-        presumed: delta(Account::Presumed),
-        charged: delta(Account::Charged),
-    }
-}
-
-fn move_totals(tx: &Tx<'_>, batch: BatchId, row: &AttemptRow, by: Amounts) {
-    tx.add(|sums| {
-        sums.total("day", row.day, by);
-        sums.total("batch", batch.0, by);
-    });
-}
-
-fn ledger(
-    tx: &Tx<'_>,
-    order: &Loaded,
-    n: u32,
-    day: i64,
-    now: Timestamp,
-    kind: &str,
-    amount: Money,
-) -> Result<(), JournalError> {
-    tx.execute(
-        "INSERT INTO ledger (at, order_id, n, batch, day, kind, micros) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-        (now.millis(), order.id.0, n, order.batch.0, day, kind, amount.micros()),
-    )?;
-    Ok(())
-}
-
-fn refund(tx: &Tx<'_>, order: &Loaded, now: Timestamp, kind: &str, sign: i64) -> Result<(), JournalError> {
-    let Some(row) = oldest(tx, order.id, Verdict::Taken)? else { return Ok(()) };
-    ledger(tx, order, row.n, row.day, now, kind, row.price)?;
-    for (scope, key) in [("day", row.day), ("batch", order.batch.0)] {
-        tx.execute(
-            "UPDATE totals SET refund = refund + ?3 WHERE scope = ?1 AND key = ?2",
-            (scope, key, row.price.micros().saturating_mul(sign)),
-        )?;
-    }
-    if sign > 0 {
-        balance::refund_is_due(tx, &tx.account(order.service)?, order.id, row.n, row.price)?;
     }
     Ok(())
 }
