@@ -51,33 +51,11 @@ impl Imei {
     /// # Errors
     /// An [`ImeiError`] that says what is wrong and how to mend it.
     pub fn parse(cell: &str, luhn: bool) -> Result<Self, ImeiError> {
-        let text = undress(cell);
-        if text.is_empty() {
-            return Err(ImeiError::Empty);
-        }
-        if is_scientific(text) {
-            return Err(ImeiError::Scientific(text.to_owned()));
-        }
-        let mut value = 0u64;
-        let mut digits = 0usize;
-        for (at, character) in text.chars().enumerate() {
-            if is_filler(character) {
-                continue;
-            }
-            let Some(digit) = character.to_digit(10) else {
-                return Err(ImeiError::NotADigit(character, at.saturating_add(1)));
-            };
-            digits = digits.saturating_add(1);
-            if digits <= 15 {
-                value = value.saturating_mul(10).saturating_add(u64::from(digit));
-            }
-        }
-        if digits == 0 {
-            return Err(ImeiError::Empty);
-        }
-        if digits != 15 {
-            return Err(ImeiError::Length(digits));
-        }
+        // As nearly every cell and every answer has it.
+        let value = match fifteen_digits(cell) {
+            Some(value) => value,
+            None => read_any(cell)?,
+        };
         if luhn {
             let expected = check_digit(value / 10);
             let found = u8::try_from(value % 10).unwrap_or(u8::MAX);
@@ -113,6 +91,45 @@ impl Imei {
     pub fn redacted(self) -> String {
         format!("…{:04}", self.0 % 10_000)
     }
+}
+
+/// The number of a text of fifteen digits and nothing else.
+fn fifteen_digits(text: &str) -> Option<u64> {
+    let digits: &[u8; 15] = text.as_bytes().try_into().ok()?;
+    let all = digits.iter().all(u8::is_ascii_digit);
+    all.then(|| digits.iter().fold(0, |value, digit| value * 10 + u64::from(digit & 0x0f)))
+}
+
+/// The number in a cell, whatever is around it.
+fn read_any(cell: &str) -> Result<u64, ImeiError> {
+    let text = undress(cell);
+    if text.is_empty() {
+        return Err(ImeiError::Empty);
+    }
+    if is_scientific(text) {
+        return Err(ImeiError::Scientific(text.to_owned()));
+    }
+    let mut value = 0u64;
+    let mut digits = 0usize;
+    for (at, character) in text.chars().enumerate() {
+        if is_filler(character) {
+            continue;
+        }
+        let Some(digit) = character.to_digit(10) else {
+            return Err(ImeiError::NotADigit(character, at.saturating_add(1)));
+        };
+        digits = digits.saturating_add(1);
+        if digits <= 15 {
+            value = value.saturating_mul(10).saturating_add(u64::from(digit));
+        }
+    }
+    if digits == 0 {
+        return Err(ImeiError::Empty);
+    }
+    if digits != 15 {
+        return Err(ImeiError::Length(digits));
+    }
+    Ok(value)
 }
 
 /// Takes off what spreadsheets and people put around a number.
@@ -190,6 +207,19 @@ mod tests {
             format!("{} {}", &text[..8], &text[8..]),
         ] {
             assert_eq!(Imei::parse(&dressed, true), Ok(plain), "{dressed:?}");
+        }
+    }
+
+    #[test]
+    fn fifteen_digits_read_at_once_are_what_they_are_read_one_by_one() {
+        for serial in (0..1_000_000).step_by(977) {
+            let text = Imei::from_parts(1_234_567 + serial, serial).to_string();
+            assert_eq!(fifteen_digits(&text), read_any(&text).ok(), "{text}");
+        }
+        for other in
+            ["35547349605456", "3554734960545601", "35547349605456x", "355473496054 60", "+35547349605456"]
+        {
+            assert_eq!(fifteen_digits(other), None, "{other}");
         }
     }
 
