@@ -182,7 +182,8 @@ impl Kept {
             }
             Counted::one_more(&self.lanes)
         };
-        let sends = match self.opens.open(&self.endpoint).await? {
+        // Seldom, and large.
+        let sends = match Box::pin(self.opens.open(&self.endpoint)).await? {
             Ok(sends) => sends,
             Err(error) => return Some(Err(error)),
         };
@@ -192,8 +193,12 @@ impl Kept {
     /// Sends one request over this connection, once, as the client for orders would send it; returns as the answer begins.
     pub(super) async fn send(&self, lane: &mut Lane, form: String) -> Result<Response<Incoming>, Silence> {
         let gone = || Silence { why: "its connection is gone".to_owned(), may_be_sent: false };
-        if !matches!(tokio::time::timeout(COMES_FREE, lane.sends.ready()).await, Ok(Ok(()))) {
-            return Err(gone());
+        if !lane.sends.is_ready() {
+            // Seldom: it isn't to take up room in every call.
+            let comes_free = Box::pin(tokio::time::timeout(COMES_FREE, lane.sends.ready()));
+            if !matches!(comes_free.await, Ok(Ok(()))) {
+                return Err(gone());
+            }
         }
         let mut request = Request::new(Body::from(form));
         *request.method_mut() = Method::POST;
@@ -311,7 +316,7 @@ fn headers(to: &Url) -> Option<HeaderMap> {
         (HOST, host),
         (USER_AGENT, HeaderValue::from_static(wire::USER_AGENT)),
         (ACCEPT, HeaderValue::from_static("*/*")),
-        (CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded")),
+        (CONTENT_TYPE, HeaderValue::from_static(wire::FORM)),
     ];
     Some(HeaderMap::from_iter(known))
 }

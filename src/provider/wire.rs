@@ -25,6 +25,9 @@ const READING_IDLE: Duration = Duration::from_secs(30);
 /// Room is made for so much of a body before it comes.
 const BELIEVED_BYTES: usize = 1 << 20;
 
+/// What a request's body is.
+pub(super) const FORM: &str = "application/x-www-form-urlencoded";
+
 /// How the client calls itself.
 pub(super) const USER_AGENT: &str = concat!("imeid/", env!("CARGO_PKG_VERSION"));
 

@@ -161,17 +161,21 @@ impl<'a> Walker<'a> {
     }
 
     fn step(&mut self) -> Result<Step<'a>, Defect> {
-        match self.plain_tag() {
+        match self.plain_step() {
             Some(step) => Ok(step),
             None => self.any_step(),
         }
     }
 
     /// `<name>` or `</name>`, of letters and digits alone, behind blanks or none: nearly every tag of an answer is one, and
-    /// means the same to everybody.
-    fn plain_tag(&mut self) -> Option<Step<'a>> {
+    /// means the same to everybody. So does nothing but blanks to the end.
+    fn plain_step(&mut self) -> Option<Step<'a>> {
         let rest = self.text.as_bytes().get(self.at..)?;
-        let blanks = rest.iter().position(|byte| !byte.is_ascii_whitespace())?;
+        let Some(blanks) = rest.iter().position(|byte| !byte.is_ascii_whitespace()) else {
+            self.start = self.text.len();
+            self.at = self.start;
+            return Some(Step::End);
+        };
         let (lead, inner) = match rest.get(blanks..)? {
             [b'<', b'/', inner @ ..] => (2, inner),
             [b'<', inner @ ..] => (1, inner),
