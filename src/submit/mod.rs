@@ -6,6 +6,7 @@
 
 mod away;
 mod pool;
+mod queue;
 mod retry;
 mod slots;
 #[cfg(test)]
@@ -27,6 +28,8 @@ use crate::provider::Provider;
 use crate::pulse;
 use crate::settings::Settings;
 use crate::types::{BatchId, Timestamp};
+
+use queue::Queue;
 
 pub use pool::Pool;
 pub use retry::try_pauses;
@@ -64,7 +67,7 @@ impl Submit {
             self.clock.clone(),
             Arc::clone(&self.meter),
         ));
-        let calls = TaskTracker::new();
+        let (queue, calls) = (Arc::new(Queue::default()), TaskTracker::new());
         let retry = pulse::beside(
             "pauses",
             retry::run(
@@ -77,11 +80,12 @@ impl Submit {
         );
         let watch = pulse::beside("outages", Arc::clone(&pool).watch_outages());
         tokio::select! {
-            () = self.claim_until_stopped(&pool, &calls, &stop) => {}
+            () = self.claim_until_stopped(&pool, &queue, &calls, &stop) => {}
             () = retry => {}
             () = watch => {}
         }
         pool.close();
+        queue.give_back(&pool, &calls);
         calls.close();
         let drain = self.settings.borrow().config.submit.drain;
         pulse::within(drain);
@@ -95,7 +99,13 @@ impl Submit {
         }
     }
 
-    async fn claim_until_stopped(&self, pool: &Arc<Pool>, calls: &TaskTracker, stop: &CancellationToken) {
+    async fn claim_until_stopped(
+        &self,
+        pool: &Arc<Pool>,
+        queue: &Arc<Queue>,
+        calls: &TaskTracker,
+        stop: &CancellationToken,
+    ) {
         let mut after = BatchId(0);
         let mut reloads = self.settings.clone();
         while !stop.is_cancelled() {
@@ -106,6 +116,8 @@ impl Submit {
                 continue;
             }
             let want = pool.want(&settings.config.submit, now);
+            // There may be more workers than before.
+            queue.begin(settings.config.submit.workers, pool, calls);
             self.journal.linger(pool.linger());
             if want == 0 {
                 tracing::debug!(
@@ -143,7 +155,11 @@ impl Submit {
             if claimed.tickets.is_empty() && claimed.blocked == Some(Blocked::Paused) {
                 pool.stood_still();
             }
-            self.start(claimed, pool, calls);
+            for ticket in claimed.tickets {
+                pool.take_in();
+                queue.put(ticket, settings.config.provider.shared_account);
+            }
+            queue.begin(settings.config.submit.workers, pool, calls);
             if dry {
                 self.wait(pool, due, false, &mut reloads, stop).await;
             }
@@ -152,15 +168,6 @@ impl Submit {
 
     fn request(&self, settings: &Settings, want: usize, after: BatchId) -> ClaimRequest {
         claim_request(settings, *self.can_list.borrow(), &self.clock, want, after)
-    }
-
-    fn start(&self, claimed: Claimed, pool: &Arc<Pool>, calls: &TaskTracker) {
-        for ticket in claimed.tickets {
-            pool.take_in();
-            let pool = Arc::clone(pool);
-            let shared_account = self.settings.borrow().config.provider.shared_account;
-            calls.spawn(async move { pool.work(ticket, shared_account).await });
-        }
     }
 
     async fn wait_for_disk(&self, stop: &CancellationToken) {

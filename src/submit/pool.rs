@@ -196,6 +196,12 @@ impl Pool {
         }
     }
 
+    /// Gives one attempt back that was never begun with. The caller has [taken it in](Pool::take_in).
+    pub(super) async fn give_back(&self, ticket: AttemptTicket) {
+        let _out = Out(self);
+        let _ = self.journal.return_attempt(ticket).await;
+    }
+
     async fn work_to_the_end(&self, ticket: AttemptTicket, shared_account: bool) {
         let Some(_slot) = self.slots.take().await else { return };
         if !self.may_send() || !self.journal.lets_go(&ticket) {

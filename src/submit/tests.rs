@@ -2,6 +2,7 @@
 
 mod connections;
 mod outage;
+mod queue;
 mod wakes;
 
 use std::collections::{BTreeMap, BTreeSet};
