@@ -188,7 +188,8 @@ impl View {
     /// What SQLite says.
     pub fn unfinished(&self) -> Result<u64, JournalError> {
         let sql = format!(
-            "SELECT (SELECT count(*) FROM orders WHERE state = 3) + (SELECT count(*) FROM orders WHERE {UNSURE})"
+            "SELECT (SELECT count(*) FROM orders WHERE state = 3) + (SELECT count(*) FROM orders WHERE {UNSURE}) \
+             + (SELECT count(*) FROM attempts WHERE verdict IS NULL)"
         );
         Ok(self.find(&sql, [], |row| row.get::<_, i64>(0))?.map_or(0, i64::unsigned_abs))
     }

@@ -163,8 +163,7 @@ impl<'a, 't> Judging<'a, 't> {
 
     /// In doubt, ordered or held without an id, and queued after a release.
     fn doubts(&self) -> Result<Vec<Loaded>, JournalError> {
-        let mut found =
-            self.those(&format!("{UNSURE} AND state IN (2, 4, 5) AND provider_id IS NULL ORDER BY id"))?;
+        let mut found = self.those(&format!("{UNSURE} AND provider_id IS NULL ORDER BY id"))?;
         found.extend(self.those("state = 0 AND inferred > 0 ORDER BY id")?);
         Ok(found)
     }

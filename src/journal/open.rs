@@ -27,11 +27,12 @@ pub(super) fn migrations() -> Migrations<'static> {
         M::up(include_str!("migrations/2.sql")),
         M::up(include_str!("migrations/3.sql")),
         M::up(include_str!("migrations/4.sql")),
+        M::up(include_str!("migrations/5.sql")),
     ])
 }
 
 /// How many migrations this version knows.
-pub(super) const SCHEMA: usize = 4;
+pub(super) const SCHEMA: usize = 5;
 
 impl Journal {
     /// Opens the journal at `path`, creating it if there is none, brings its schema up to date and starts the writer.

@@ -89,9 +89,13 @@ pub(super) struct Loaded {
     pub(super) first_given_back: bool,
 }
 
-/// What is on its way, or whose outcome isn't known. SQLite finds those by their index where a statement has this, or one of
-/// these states by itself.
-pub(super) const UNSURE: &str = "(state = 1 OR state = 2 OR state = 4 OR state = 5)";
+/// What is on its way: exactly the orders that have an attempt without a verdict. SQLite finds those by their index, and each
+/// order by its number. By its state it would read every order there ever was.
+pub(super) const IN_FLIGHT: &str = "orders.id IN (SELECT order_id FROM attempts WHERE verdict IS NULL)";
+
+/// What isn't on its way any more, and whose outcome or id isn't known, or that waits for a person. SQLite finds those by their
+/// index where a statement has this, or one of these states by itself.
+pub(super) const UNSURE: &str = "(state = 2 OR state = 4 OR state = 5)";
 
 /// Of the account that is the statement's first parameter. Only the configured account is asked: what it tells, and what it
 /// doesn't, shows nothing of another one's orders.
@@ -244,7 +248,7 @@ pub(super) fn held_for(tx: &Tx<'_>, order: OrderId, why: Option<&str>) -> Result
 pub(super) fn lose_all_in_flight(tx: &Tx<'_>, now: Timestamp, rules: &Rules) -> Result<usize, JournalError> {
     let mut found = Vec::new();
     {
-        let mut statement = tx.prepare(&format!("SELECT {COLUMNS} FROM orders WHERE state = 1"))?;
+        let mut statement = tx.prepare(&format!("SELECT {COLUMNS} FROM orders WHERE {IN_FLIGHT}"))?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
             found.push(read(row)?);

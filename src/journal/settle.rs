@@ -103,10 +103,7 @@ impl View {
     /// # Errors
     /// What SQLite says.
     pub fn doubts(&self, account: &str) -> Result<Vec<Doubt>, JournalError> {
-        self.doubts_where(
-            &format!("state IN (2, 4, 5) AND provider_id IS NULL AND {OF_ACCOUNT} ORDER BY id"),
-            [account],
-        )
+        self.doubts_where(&format!("provider_id IS NULL AND {OF_ACCOUNT} ORDER BY id"), [account])
     }
 
     /// The first `most` orders that are in doubt, of whatever account.

@@ -1,7 +1,7 @@
 //! What `status` reads: sums and counts that are kept, never counted.
 
 use super::JournalError;
-use super::orders::UNSURE;
+use super::orders::{IN_FLIGHT, UNSURE};
 use super::restore::WAS_COPY;
 use super::view::View;
 use crate::types::{Money, NetworkId, ServiceId, Timestamp};
@@ -100,8 +100,8 @@ impl View {
     /// What SQLite says.
     pub fn unanswered_elsewhere(&self, account: &str) -> Result<Vec<ServiceQueue>, JournalError> {
         let mut found: Vec<ServiceQueue> = Vec::new();
-        // Two looks: an index serves each.
-        for sent in [format!("{UNSURE} AND state IN (1, 2, 4)"), "state = 3".to_owned()] {
+        // Three looks: an index serves each.
+        for sent in [IN_FLIGHT, &format!("{UNSURE} AND state IN (2, 4)"), "state = 3"] {
             let sql = format!(
                 "SELECT services.id, services.account, services.network_id, services.name, count(*) FROM orders \
                  JOIN services ON services.id = orders.service WHERE {sent} AND services.account <> ?1 \
@@ -174,8 +174,8 @@ impl View {
         if self.fact(WAS_COPY)?.is_none() {
             return Ok(sums);
         }
-        // Two look-ups: an index serves each, which has what is open and nothing else.
-        for open in [UNSURE, "state = 3"] {
+        // Three look-ups: an index serves each, which has what is open and nothing else.
+        for open in [IN_FLIGHT, UNSURE, "state = 3"] {
             let sql = format!("SELECT state, count(*) FROM orders WHERE {open} AND batch = 0 GROUP BY state");
             sums.extend(
                 self.all(&sql, [], |row| {

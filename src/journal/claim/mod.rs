@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::books::{self, AttemptRow};
-use super::orders::{self, Loaded, Rules, Telling};
+use super::orders::{self, IN_FLIGHT, Loaded, Rules, Telling};
 use super::pause;
 use super::plain;
 use super::probing;
@@ -214,11 +214,8 @@ impl<'a, 't> Claiming<'a, 't> {
 
     fn in_flight(&mut self, service: Option<ServiceId>) -> Result<usize, JournalError> {
         self.write_begun()?;
-        let found = self.tx.find(
-            "SELECT count(*) FROM orders WHERE state = 1 AND (?1 IS NULL OR service = ?1)",
-            [service.map(|service| service.0)],
-            |row| row.get::<_, i64>(0),
-        )?;
+        let sql = format!("SELECT count(*) FROM orders WHERE {IN_FLIGHT} AND (?1 IS NULL OR service = ?1)");
+        let found = self.tx.find(&sql, [service.map(|service| service.0)], |row| row.get::<_, i64>(0))?;
         Ok(usize::try_from(found.unwrap_or(0)).unwrap_or(usize::MAX))
     }
 

@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use super::super::orders::IN_FLIGHT;
 use super::super::view::View;
 use super::super::{JournalError, books};
 use super::Judging;
@@ -17,12 +18,9 @@ impl View {
     /// # Errors
     /// What SQLite says.
     pub fn in_flight_since(&self) -> Result<Option<Timestamp>, JournalError> {
-        let oldest = self.find(
-            "SELECT min(claimed_at) FROM orders JOIN attempts ON attempts.order_id = orders.id AND verdict IS NULL \
-             WHERE state = 1",
-            [],
-            |row| row.get::<_, Option<i64>>(0),
-        )?;
+        let oldest = self.find("SELECT min(claimed_at) FROM attempts WHERE verdict IS NULL", [], |row| {
+            row.get::<_, Option<i64>>(0)
+        })?;
         Ok(oldest.flatten().map(Timestamp::from_millis))
     }
 }
@@ -32,7 +30,7 @@ impl Judging<'_, '_> {
     /// all that we knew when the attempt began.
     pub(super) fn remember_in_flight(&self) -> Result<(), JournalError> {
         let begun_before = self.facts.asked_at.minus(hangs_after(self.rules.quiet));
-        for order in self.those("state = 1 ORDER BY id")? {
+        for order in self.those(&format!("{IN_FLIGHT} ORDER BY id"))? {
             let known_id = self.tx.find(
                 "SELECT known_id FROM attempts WHERE order_id = ?1 AND verdict IS NULL AND claimed_at <= ?2",
                 (order.id.0, begun_before.millis()),

@@ -183,7 +183,7 @@ impl Scales {
         let left = format!(
             "SELECT count(*), coalesce(sum(price), 0), coalesce(max(price), 0) \
              FROM (SELECT max(price) AS price FROM orders JOIN attempts ON order_id = orders.id \
-             WHERE {OF_ACCOUNT} AND {UNSURE} AND state IN (2, 4, 5) AND verdict = 3 \
+             WHERE {OF_ACCOUNT} AND {UNSURE} AND verdict = 3 \
              GROUP BY orders.id)"
         );
         let found: Option<(i64, i64, i64)> =

@@ -127,3 +127,44 @@ async fn what_was_listed_while_a_call_hung_that_was_not_taken_is_nothing_of_the_
     }
     assert_eq!((bench.state(order), bench.to_look_up()), (State::InDoubt, vec![]));
 }
+
+#[tokio::test]
+async fn whoever_asks_what_is_open_is_told_of_calls_on_their_way() {
+    let bench = Bench::new().await;
+    let (ticket, order) = bench.with_one_on_its_way(HANGS).await;
+    let since = Timestamp::from_millis(bench.now().millis() - i64::try_from(HANGS.as_millis()).unwrap());
+    let told = |view: &View| {
+        let elsewhere = view.unanswered_elsewhere("another")?.iter().map(|queue| queue.orders).sum::<u64>();
+        Ok((view.in_flight_since()?, view.unfinished()?, elsewhere, view.unanswered_elsewhere("main")?.len()))
+    };
+    assert_eq!(bench.journal.read_here(told).unwrap(), (Some(since), 2, 2, 0));
+    // As one that an export brought to an older copy: no row of a file tells of it.
+    bench.journal.set_fact(super::super::restore::WAS_COPY, "another".to_owned()).await.unwrap();
+    let move_to = |batch: BatchId| {
+        let sql = format!("UPDATE orders SET batch = {} WHERE id = {order}", batch.0);
+        bench.journal.write(move |tx| tx.execute(&sql, []))
+    };
+    let batch = BatchId(bench.number(&format!("SELECT batch FROM orders WHERE id = {order}")));
+    let submitting = || bench.journal.read_here(View::order_counts).unwrap().submitting;
+    let of_rows = submitting();
+    move_to(BatchId(0)).await.unwrap();
+    assert_eq!((of_rows, submitting()), (1, 2), "its row is counted still");
+    move_to(batch).await.unwrap();
+    bench.finish(ticket, Placed::Taken(ProviderOrderId(11))).await;
+    assert_eq!(bench.journal.read_here(told).unwrap(), (None, 2, 2, 0));
+}
+
+#[tokio::test]
+async fn no_first_probe_is_asked_for_while_a_call_is_on_its_way() {
+    let bench = Bench::new().await;
+    bench.batch("stock", &imeis(2)).await;
+    let doubt = bench.doubt_one().await;
+    bench.pass(QUIET);
+    let ticket = bench.claim(1).await.pop().unwrap();
+    let is_asked = || bench.number(&format!("SELECT probe_ok FROM orders WHERE id = {doubt}"));
+    bench.tend(vec![doubt]).await;
+    assert_eq!(is_asked(), 0, "the balance can fall by the other one meanwhile");
+    bench.finish(ticket, Placed::Taken(ProviderOrderId(10))).await;
+    bench.tend(vec![doubt]).await;
+    assert_eq!(is_asked(), 1);
+}

@@ -162,7 +162,8 @@ async fn a_journal_whose_doubts_had_another_index_finds_them_all() {
     let connection = Connection::open(&path).unwrap();
     connection
         .execute_batch(
-            "DROP INDEX orders_unsure; PRAGMA user_version = 2; \
+            "DROP INDEX orders_unsure; DROP INDEX orders_presumed; PRAGMA user_version = 2; \
+             CREATE INDEX orders_presumed ON orders (rested_after, id) WHERE presumed > 0 AND provider_id IS NOT NULL; \
              CREATE INDEX orders_unsure ON orders (state, due_at, id) WHERE state IN (1, 2, 4, 5)",
         )
         .unwrap();
@@ -177,4 +178,86 @@ async fn a_journal_whose_doubts_had_another_index_finds_them_all() {
     let work = again.read_here(|view| view.batch(batch)).unwrap().unwrap();
     assert_eq!(work.unsent_rows(), 1);
     drop(folder);
+}
+
+/// What is told of orders that are on their way, in doubt, ordered or held.
+fn told_of_open_orders(view: &View) -> Result<impl PartialEq + std::fmt::Debug + use<>, JournalError> {
+    let doubts: Vec<_> =
+        view.doubts("main")?.iter().map(|doubt| (doubt.order, doubt.state, doubt.since)).collect();
+    Ok((
+        view.order_counts()?,
+        view.in_flight_since()?,
+        view.unfinished()?,
+        view.unanswered_elsewhere("another")?,
+        doubts,
+    ))
+}
+
+/// The orders that a start looks at.
+fn looked_at(path: &Path) -> BTreeSet<i64> {
+    let connection = Connection::open(path).unwrap();
+    let of_orders = damage::IN_WORK.iter().filter(|sql| sql.starts_with("SELECT * FROM orders WHERE"));
+    let ids = |sql: &&str| {
+        let mut statement = connection.prepare(sql).unwrap();
+        let ids = statement.query_map([], |row| row.get("id")).unwrap();
+        ids.collect::<rusqlite::Result<Vec<i64>>>().unwrap()
+    };
+    of_orders.flat_map(ids).collect()
+}
+
+#[tokio::test]
+async fn a_journal_whose_index_had_orders_in_flight_is_read_the_same_without_them() {
+    let bench = Bench::new().await;
+    let batch = bench.batch("stock", &imeis(5)).await;
+    let ordered = bench.order_one(7).await;
+    let held = bench.doubt_one().await;
+    bench.pass(QUIET);
+    bench.tend_by(vec![held], DoubtTerms { policy_hold: true, ..bench.terms(false) }).await;
+    let doubt = bench.doubt_one().await;
+    bench.pass(Duration::from_secs(1));
+    let ticket = bench.claim(1).await.pop().unwrap();
+    let (in_flight, since) = (ticket.order().unwrap(), bench.now());
+    let Bench { _folder, path, journal, now, service, rules } = bench;
+    // Nobody answers it: it is in flight when the journal is closed.
+    std::mem::forget(ticket);
+    let told = journal.read_here(told_of_open_orders).unwrap();
+    drop(journal);
+    let connection = Connection::open(&path).unwrap();
+    connection
+        .execute_batch(
+            "DROP INDEX orders_unsure; PRAGMA user_version = 4; CREATE INDEX orders_unsure ON orders (state, due_at, id) \
+             WHERE state = 1 OR state = 2 OR state = 4 OR state = 5",
+        )
+        .unwrap();
+    drop(connection);
+    let open = BTreeSet::from([ordered, held, doubt, in_flight].map(|order| order.0));
+    let before = looked_at(&path);
+    assert!(before.is_superset(&open), "{before:?}");
+    assert_eq!(
+        told_of_open_orders(&View::open(&path).unwrap()).unwrap(),
+        told,
+        "before it is brought up to date"
+    );
+
+    let bench = Bench { _folder, journal: started(&path), path, now, service, rules };
+    assert_eq!(bench.number("PRAGMA user_version"), i64::try_from(SCHEMA).unwrap());
+    assert_eq!(bench.number("SELECT count(*) FROM pragma_integrity_check WHERE integrity_check = 'ok'"), 1);
+    let indexed = "SELECT count(*) FROM sqlite_schema WHERE name = 'orders_unsure' AND sql LIKE '%state = ";
+    let has = |state: u32| bench.number(&format!("{indexed}{state}%'")) == 1;
+    assert_eq!([1, 2, 4, 5].map(has), [false, true, true, true]);
+    assert_eq!(looked_at(&bench.path), before);
+    assert_eq!(bench.journal.read_here(told_of_open_orders).unwrap(), told);
+    let counts = OrderCounts { queued: 1, submitting: 1, in_doubt: 1, ordered: 1, held: 1 };
+    let doubts = |view: &View| Ok(view.doubts("main")?.iter().map(|doubt| doubt.order).collect::<Vec<_>>());
+    let read = |view: &View| Ok((view.order_counts()?, view.in_flight_since()?, view.unfinished()?));
+    assert_eq!(bench.journal.read_here(read).unwrap(), (counts, Some(since), 4));
+    assert_eq!(bench.journal.read_here(doubts).unwrap(), [held, doubt]);
+
+    assert_eq!(bench.journal.recover(bench.now(), (*bench.rules).clone()).await.unwrap(), 1);
+    assert_eq!(bench.journal.read_here(doubts).unwrap(), [held, doubt, in_flight]);
+    assert_eq!((bench.state(held), bench.state(in_flight)), (State::Held, State::InDoubt));
+    assert_eq!(bench.journal.read_here(View::in_flight_since).unwrap(), None);
+    let work = bench.journal.read_here(|view| view.batch(batch)).unwrap().unwrap();
+    assert_eq!(work.unsent_rows(), 1);
+    bench.check_books();
 }
