@@ -162,9 +162,10 @@ impl Pool {
         self.out.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// Nothing more is sent.
+    /// Nothing more is sent. What waits for a slot goes back unsent at once.
     pub fn close(&self) {
         self.closed.store(true, Ordering::Release);
+        self.slots.close();
     }
 
     /// Calls in flight are given up; their orders are in doubt.
@@ -199,12 +200,18 @@ impl Pool {
     /// Gives one attempt back that was never begun with. The caller has [taken it in](Pool::take_in).
     pub(super) async fn give_back(&self, ticket: AttemptTicket) {
         let _out = Out(self);
-        let _ = self.journal.return_attempt(ticket).await;
+        let given_back = self.journal.return_attempt(ticket);
+        tokio::select! {
+            biased;
+            // A journal that can't be written must not keep a stop waiting: at the next start the order is in doubt.
+            () = self.abort.cancelled() => {}
+            _ = given_back => {}
+        }
     }
 
     async fn work_to_the_end(&self, ticket: AttemptTicket, shared_account: bool) {
-        let Some(_slot) = self.slots.take().await else { return };
-        if !self.may_send() || !self.journal.lets_go(&ticket) {
+        let slot = self.slots.take().await;
+        if slot.is_none() || !self.may_send() || !self.journal.lets_go(&ticket) {
             // Its commit is waited for, so that the next claim finds the order.
             let _ = self.journal.return_attempt(ticket).await;
             return;

@@ -42,7 +42,12 @@ impl Slots {
         }
     }
 
-    /// Waits for a free one.
+    /// There are none from now on, for those who wait either.
+    pub(super) fn close(&self) {
+        self.free.close();
+    }
+
+    /// Waits for a free one. `None`: they are closed.
     pub(super) async fn take(&self) -> Option<Slot<'_>> {
         let permit = Arc::clone(&self.free).acquire_owned().await.ok()?;
         Some(Slot { slots: self, permit: Some(permit) })

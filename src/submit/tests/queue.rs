@@ -6,7 +6,7 @@ use crate::submit::queue::Queue;
 
 /// Workers, and a batch's orders, claimed.
 struct Bench {
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
     journal: Journal,
     provider: Arc<Gated>,
     pool: Arc<Pool>,
@@ -27,7 +27,7 @@ impl Bench {
         pool.want(&SubmitConfig { workers, adaptive: false, ..one_worker() }, clock.now());
         let tickets = journal.begin_attempts(request, clock).await.unwrap().tickets;
         let (queue, calls) = (Arc::default(), TaskTracker::new());
-        Self { _folder: folder, journal, provider, pool, tickets, queue, calls }
+        Self { folder, journal, provider, pool, tickets, queue, calls }
     }
 
     fn put(&mut self, attempts: usize) {
@@ -94,7 +94,8 @@ async fn another_task_takes_the_place_of_one_that_panicked() {
 async fn at_a_stop_what_waits_goes_back_at_once_however_long_the_call_beside_it_takes() {
     let mut bench = Bench::with(3, 1).await;
     bench.put(3);
-    bench.begin(1);
+    // Of these two tasks one waits for a slot, and one attempt for a task.
+    bench.begin(2);
     bench.until_begun(1).await;
     bench.pool.close();
     bench.queue.give_back(&bench.pool, &bench.calls);
@@ -106,4 +107,20 @@ async fn at_a_stop_what_waits_goes_back_at_once_however_long_the_call_beside_it_
     bench.pool.all_recorded().await;
     let counts = bench.journal.read_here(crate::journal::View::order_counts).unwrap();
     assert_eq!((counts.queued, counts.ordered, counts.in_doubt), (2, 1, 0));
+}
+
+#[tokio::test]
+async fn a_journal_that_cant_be_written_keeps_no_stop_waiting_for_what_goes_back() {
+    let mut bench = Bench::with(1, 1).await;
+    bench.put(1);
+    let locks = rusqlite::Connection::open(bench.folder.path().join("journal.db")).unwrap();
+    locks.execute_batch("BEGIN IMMEDIATE").unwrap();
+    bench.pool.close();
+    bench.queue.give_back(&bench.pool, &bench.calls);
+    tokio::task::yield_now().await;
+    assert_eq!(bench.calls.len(), 1, "it waits");
+    bench.pool.abort();
+    tokio::task::yield_now().await;
+    assert!(bench.calls.is_empty());
+    locks.execute_batch("ROLLBACK").unwrap();
 }
