@@ -100,9 +100,11 @@ pub(super) fn apply(
         }
         Effect::Alarm(name @ Alarm::DoubleCharge) => {
             let first_given_back = order.first_given_back;
-            probing::charged_twice(tx, order, &alarm_text(*name, order), first_given_back, now)
+            probing::charged_twice(tx, order, &alarm_text(tx, *name, order)?, first_given_back, now)
         }
-        Effect::Alarm(name) => alarm(tx, now, *name, &alarm_text(*name, order), order).map(drop),
+        Effect::Alarm(name) => {
+            alarm(tx, now, *name, &alarm_text(tx, *name, order)?, order).map(drop)
+        },
         Effect::ExpectRefund => refund(tx, order, now, "refund_due", 1),
         Effect::RefundReturned => refund(tx, order, now, "refund_void", -1),
         Effect::NameEarlier => name_earlier(tx, order),

@@ -7,14 +7,11 @@ use super::super::tx::Tx;
 use crate::order::Alarm;
 use crate::types::{BatchId, Timestamp};
 
-pub(super) fn alarm_text(name: Alarm, order: &Loaded) -> String {
-    match name {
-        Alarm::DoubleCharge => {
-            format!("IMEI {} was ordered twice at the provider (order {})", order.imei, order.id)
-        }
-        Alarm::StatusChanged => {
-            format!("the provider changed a finished status of IMEI {} (order {})", order.imei, order.id)
-        }
+pub(super) fn alarm_text(tx: &Tx<'_>, name: Alarm, order: &Loaded) -> Result<String, JournalError> {
+    let shown = shown(tx, order)?;
+    Ok(match name {
+        Alarm::DoubleCharge => format!("{shown} was ordered twice at the provider"),
+        Alarm::StatusChanged => format!("the provider changed a finished status of {shown}"),
         Alarm::IllegalEvent
         | Alarm::WrongAnswer
         | Alarm::Journal
@@ -32,8 +29,8 @@ pub(super) fn alarm_text(name: Alarm, order: &Loaded) -> String {
         | Alarm::NoProof
         | Alarm::Stage
         | Alarm::Inbox
-        | Alarm::Reconcile => format!("order {}", order.id),
-    }
+        | Alarm::Reconcile => format!("order {}: {shown}", order.id),
+    })
 }
 
 /// An order in an alarm's words: its IMEI, its service, and the file whose row it is.

@@ -165,11 +165,10 @@ fn turn_one(
     let answered = poll::last_answered(tx, order)?;
     if made_after.is_none_or(|after| after <= answered || after > now) {
         let text = format!(
-            "an export says {:?} of IMEI {} (order {}), which is {} here, and it can't be told which is newer: look it up at \
+            "an export says {:?} of {}, which is {} here, and it can't be told which is newer: look it up at \
              the provider. An export that has a later order of ours in it is taken at its word",
             row.status(),
-            order.imei,
-            order.id,
+            books::shown(tx, order)?,
             order.life.state.as_str()
         );
         tell(tx, order, &text, now)?;
