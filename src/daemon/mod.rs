@@ -25,6 +25,7 @@ mod unrecorded;
 mod watch_disk;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use sd_notify::NotifyState;
 use tokio::sync::{Notify, watch};
@@ -34,7 +35,7 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::clock::Clock;
 use crate::config::{Config, read_api_key};
 use crate::durable::LockFile;
-use crate::journal::{Journal, JournalError};
+use crate::journal::{Journal, JournalError, View};
 use crate::meter::Meter;
 use crate::provider::{GsmFusion, Provider};
 use crate::pulse::Pulse;
@@ -58,6 +59,9 @@ use log::LogHandle;
 use manager::Watchdog;
 use reload::Reload;
 use stages::first_ended;
+
+/// How long a stop waits for the last answers' commit before it tells what is in doubt.
+const LAST_COMMIT: Duration = Duration::from_secs(5);
 
 /// Runs the daemon until a signal stops it; SIGHUP has it read its configuration anew, and open its log file anew.
 ///
@@ -216,8 +220,8 @@ impl Daemon {
             }
         }
         faults::tell(&faults, &self.journal, &self.lock, &self.clock).await;
-        let in_doubt = self.doing().await.ok().map(|doing| doing.orders.in_doubt);
-        tracing::info!(in_doubt, "stopped");
+        let counts = self.journal.read_behind(LAST_COMMIT, View::order_counts).await.ok();
+        tracing::info!(in_doubt = counts.map(|counts| counts.in_doubt), "stopped");
         tell_status("stopped");
         if self.journal.is_damaged() {
             // A stage that found it may have ended first.

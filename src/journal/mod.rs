@@ -330,6 +330,19 @@ impl Journal {
         done.unwrap_or(Err(JournalError::Closed))
     }
 
+    /// [`read`](Self::read)s what was handed over before, too, though nobody waits for its commit; waits for that at most as long.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub async fn read_behind<T: Send + 'static>(
+        &self,
+        at_most: Duration,
+        read: impl FnOnce(&View) -> Result<T, JournalError> + Send + 'static,
+    ) -> Result<T, JournalError> {
+        let _ = tokio::time::timeout(at_most, self.writer_answers()).await;
+        self.read(read).await
+    }
+
     /// Reads on this thread, which may wait for the disk.
     ///
     /// # Errors

@@ -91,6 +91,18 @@ async fn the_ledger_and_the_events_only_grow() {
 }
 
 #[tokio::test]
+async fn what_nobody_waits_for_is_there_for_whoever_reads_behind_it() {
+    const PATIENCE: Duration = Duration::from_secs(60);
+    let bench = Bench::new().await;
+    bench.batch("stock", &imeis(1)).await;
+    let ticket = bench.claim(1).await.pop().unwrap();
+    bench.journal.linger(2 * PATIENCE);
+    drop(ticket);
+    let counts = bench.journal.read_behind(PATIENCE, View::order_counts).await.unwrap();
+    assert_eq!((counts.submitting, counts.in_doubt), (0, 1));
+}
+
+#[tokio::test]
 async fn what_nobody_waits_for_lingers_until_somebody_waits_or_it_is_enough_for_a_commit() {
     const FOR_EVER: Duration = Duration::from_secs(3_600);
     const PATIENCE: Duration = Duration::from_secs(60);
