@@ -36,6 +36,9 @@ pub use retry::try_pauses;
 
 /// With nothing to do, it looks again after this long by itself: a wake that was lost costs no more.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
+/// Told once, as it begins: nothing else says why a queued order isn't sent.
+const KEPT: &str = "the last queued order waits until no call is on its way and the doubts' quiet period is over: only an order \
+                    that is sent behind it shows that the provider's list is fresh";
 /// A journal that can't be written is tried again after this long.
 const JOURNAL_RETRY: Duration = Duration::from_secs(2);
 
@@ -106,7 +109,7 @@ impl Submit {
         calls: &TaskTracker,
         stop: &CancellationToken,
     ) {
-        let mut after = BatchId(0);
+        let (mut after, mut keeps_witness) = (BatchId(0), false);
         let mut reloads = self.settings.clone();
         while !stop.is_cancelled() {
             let settings = Arc::clone(&reloads.borrow_and_update());
@@ -149,7 +152,7 @@ impl Submit {
             };
             pool.committed(self.clock.now().since(began));
             after = claimed.last.unwrap_or(after);
-            tell_claim(want, &claimed);
+            tell_claim(want, &claimed, &mut keeps_witness);
             let dry = claimed.tickets.len() < want;
             let due = claimed.next_due;
             if claimed.tickets.is_empty() && claimed.blocked == Some(Blocked::Paused) {
@@ -208,8 +211,13 @@ impl Submit {
     }
 }
 
-/// Why something goes or doesn't, for whoever looks for it.
-fn tell_claim(want: usize, claimed: &Claimed) {
+/// Why something goes or doesn't, for whoever looks for it. `keeps_witness`: the last order was kept the last time.
+fn tell_claim(want: usize, claimed: &Claimed, keeps_witness: &mut bool) {
+    let is_kept = claimed.blocked == Some(Blocked::Witness);
+    if is_kept && !*keeps_witness {
+        tracing::info!("{KEPT}");
+    }
+    *keeps_witness = is_kept;
     for ticket in &claimed.tickets {
         tracing::debug!(
             order = ticket.order().map(tracing::field::display),
