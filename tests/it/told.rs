@@ -93,6 +93,21 @@ fn at_info_no_decision_is_a_line() {
     }
 }
 
+#[test]
+fn why_the_last_order_waits_while_another_is_in_doubt_is_told_once() {
+    const WHY: &str = "the last queued order waits";
+    let sim = Sim::start(options());
+    let one_worker = [("submit", "canary = 0"), ("submit", "adaptive = false"), ("submit", "workers = 1")];
+    let mut place =
+        Workplace::new(&sim.url(), &[&one_worker[..], &[("in_doubt", "quiet = \"30s\"")]].concat());
+    place.start();
+    place.drop_file("stock.csv", &file_of((0..3).map(imei)));
+    place.until("it is told", |place| place.log().contains(WHY));
+    assert_eq!(sim.ledger().place_calls, 2, "the first one's answer was lost, and the last one waits");
+    assert!(place.stop().success());
+    assert_eq!(place.log().matches(WHY).count(), 1, "{}", place.log());
+}
+
 /// Takes every order, and asking after one is a fault in the program.
 struct Faulty;
 
