@@ -88,7 +88,8 @@ impl Submit {
             () = watch => {}
         }
         pool.close();
-        queue.give_back(&pool, &calls);
+        // What waits for a worker goes back now, however long the calls beside it take: there are no slots any more.
+        queue.begin(usize::MAX, &pool, &calls);
         calls.close();
         let drain = self.settings.borrow().config.submit.drain;
         pulse::within(drain);

@@ -197,18 +197,6 @@ impl Pool {
         }
     }
 
-    /// Gives one attempt back that was never begun with. The caller has [taken it in](Pool::take_in).
-    pub(super) async fn give_back(&self, ticket: AttemptTicket) {
-        let _out = Out(self);
-        let given_back = self.journal.return_attempt(ticket);
-        tokio::select! {
-            biased;
-            // A journal that can't be written must not keep a stop waiting: at the next start the order is in doubt.
-            () = self.abort.cancelled() => {}
-            _ = given_back => {}
-        }
-    }
-
     async fn work_to_the_end(&self, ticket: AttemptTicket, shared_account: bool) {
         let slot = self.slots.take().await;
         if slot.is_none() || !self.may_send() || !self.journal.lets_go(&ticket) {

@@ -44,14 +44,6 @@ impl Queue {
         }
     }
 
-    /// Gives back unsent what no task has begun with: nothing more is to be sent, and a call beside it may take long to end.
-    pub(super) fn give_back(&self, pool: &Arc<Pool>, calls: &TaskTracker) {
-        for (ticket, _) in self.with(|state| std::mem::take(&mut state.waiting)) {
-            let pool = Arc::clone(pool);
-            calls.spawn(async move { pool.give_back(ticket).await });
-        }
-    }
-
     fn first_of_a_task(&self, workers: usize) -> Option<Waiting> {
         self.with(|state| {
             let first = if state.tasks < workers { state.waiting.pop_front() } else { None };

@@ -98,7 +98,7 @@ async fn at_a_stop_what_waits_goes_back_at_once_however_long_the_call_beside_it_
     bench.begin(2);
     bench.until_begun(1).await;
     bench.pool.close();
-    bench.queue.give_back(&bench.pool, &bench.calls);
+    bench.begin(usize::MAX);
     until("what waited has gone back", || bench.calls.len() == 1).await;
     let counts = bench.journal.read_here(crate::journal::View::order_counts).unwrap();
     assert_eq!((counts.queued, counts.submitting, counts.in_doubt), (2, 1, 0));
@@ -116,11 +116,36 @@ async fn a_journal_that_cant_be_written_keeps_no_stop_waiting_for_what_goes_back
     let locks = rusqlite::Connection::open(bench.folder.path().join("journal.db")).unwrap();
     locks.execute_batch("BEGIN IMMEDIATE").unwrap();
     bench.pool.close();
-    bench.queue.give_back(&bench.pool, &bench.calls);
+    bench.begin(usize::MAX);
     tokio::task::yield_now().await;
     assert_eq!(bench.calls.len(), 1, "it waits");
     bench.pool.abort();
     tokio::task::yield_now().await;
     assert!(bench.calls.is_empty());
     locks.execute_batch("ROLLBACK").unwrap();
+}
+
+#[tokio::test]
+async fn a_stop_leaves_only_what_is_on_the_wire_on_its_way() {
+    const WORKERS: usize = 2;
+    const ENDED: usize = 20;
+    let folder = tempfile::tempdir().unwrap();
+    let clock = Clock::system();
+    let (journal, _) = journal_with(folder.path(), 40, clock.now()).await;
+    // Behind fast calls more is claimed than there are workers.
+    let provider = Gated::letting(ENDED);
+    let submit = stage(&journal, &provider, &clock, settings_with(&journal, WORKERS).await);
+    let stop = CancellationToken::new();
+    let running = tokio::spawn(submit.run(stop.clone()));
+    let counts = || journal.read_here(crate::journal::View::order_counts).unwrap();
+    let on_their_way = || usize::try_from(counts().submitting).unwrap();
+    assert!(have_begun(&provider, ENDED + WORKERS).await);
+    until("what ended is recorded", || usize::try_from(counts().ordered).unwrap() == ENDED).await;
+    until("more is claimed", || on_their_way() > WORKERS).await;
+    stop.cancel();
+    until("the rest has gone back", || on_their_way() == WORKERS).await;
+    assert_eq!(counts().in_doubt, 0);
+    provider.may_end.add_permits(WORKERS);
+    running.await.unwrap();
+    assert_eq!(provider.begun.load(Ordering::SeqCst), ENDED + WORKERS, "nothing more was sent");
 }
