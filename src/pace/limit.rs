@@ -5,7 +5,7 @@
 //! | a call passes, below the last limit that was good and no more at once than were tested | one more: doubles a round trip |
 //! | likewise, above those | one more for eight calls: an eighth more a round trip |
 //! | likewise, once there was a sign of trouble | one more for a round trip |
-//! | 429 | a tenth less, or down to what the provider evidently works on, but to no less than half |
+//! | 429 | a tenth less, or as many less as are refused, but no less than half |
 //! | 5xx, no answer, above what was tested | a tenth less |
 //! | likewise, no more at once than were tested, for a tenth of the last calls | a tenth less |
 //! | likewise, now and then | nothing: it is no sign of load |
@@ -13,8 +13,8 @@
 //! | a start, a pause | begins at a few |
 //! | an outage | begins at one |
 //!
-//! It goes down at most once a round trip: a call that was sent before the last step down tells nothing new. It goes up
-//! only while it is used, or an idle night would end in a burst.
+//! It goes down at most once a round trip: a call that was sent before the last step down tells nothing new, but that it is one
+//! more that was refused. It goes up only while it is used, or an idle night would end in a burst.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -30,6 +30,21 @@ const CAREFUL: usize = 8;
 /// A call on its way, by the order in which they were sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct CallNo(u64);
+
+/// Calls of one round trip that were refused.
+#[derive(Clone, Copy, Debug)]
+struct Refused {
+    /// How many were on their way.
+    from: usize,
+    calls: usize,
+}
+
+impl Refused {
+    /// How many the provider seems to bear.
+    fn leaves(self) -> usize {
+        self.from.saturating_sub(self.calls).max(self.from / 2).max(1)
+    }
+}
 
 /// The limit, and what it was learnt from.
 #[derive(Clone, Debug)]
@@ -54,6 +69,8 @@ pub(super) struct Limit {
     round: CallNo,
     /// The most at once in the last round trip, and in this one.
     peaks: (usize, usize),
+    /// Those that the limit went down for, until anything else is learnt.
+    refused: Option<Refused>,
     latency: Latency,
     failing: Failing,
 }
@@ -72,6 +89,7 @@ impl Default for Limit {
             on_their_way: BTreeMap::new(),
             round: CallNo(0),
             peaks: (0, 0),
+            refused: None,
             latency: Latency::default(),
             failing: Failing::default(),
         }
@@ -122,8 +140,7 @@ impl Limit {
         self.next
     }
 
-    /// Calls sent before this one that have no answer yet. To a 429, which comes at once, these are what the provider
-    /// works on.
+    /// Calls sent before this one that have no answer yet.
     pub(super) fn standing(&self, call: CallNo) -> usize {
         self.on_their_way.range(..call).count()
     }
@@ -142,6 +159,7 @@ impl Limit {
         }
         if call >= self.news_from {
             self.is_fresh_down = false;
+            self.refused = None;
             self.grow();
         }
     }
@@ -176,11 +194,19 @@ impl Limit {
         self.peaks.0.max(self.peaks.1)
     }
 
-    /// The provider refused a call for there being too many.
+    /// The provider refused a call for there being too many: each that it refuses is one of them. How many were on their way
+    /// before it, or are left, says less: connections are opened in any order, and after a stall of ours all others' answers
+    /// may have been read before this one's.
     pub(super) fn throttled(&mut self, call: CallNo) {
-        let used = self.now().min(self.used());
-        let works_on = self.standing(call).clamp(used / 2, tenth_less(used));
-        self.go_down(call, works_on);
+        if call >= self.news_from {
+            let from = self.now().min(self.used());
+            self.go_down(call, tenth_less(from));
+            self.refused = Some(Refused { from, calls: 1 });
+        } else if let Some(refused) = &mut self.refused {
+            refused.calls = refused.calls.saturating_add(1);
+            self.limit = self.limit.min(refused.leaves());
+            self.fast_below = self.fast_below.min(self.limit);
+        }
     }
 
     /// A call got an error of the server's, or no answer.
@@ -200,6 +226,7 @@ impl Limit {
             self.good = self.now();
         }
         self.limit = to.max(1);
+        self.refused = None;
         self.fast_below = self.limit;
         self.passed = 0;
         self.news_from = self.next;
@@ -211,6 +238,7 @@ impl Limit {
     pub(super) fn begin_again(&mut self) {
         self.fast_below = self.fast_below.max(self.limit);
         self.limit = self.limit.min(START);
+        self.refused = None;
         self.passed = 0;
         self.news_from = self.next;
         self.latency.begin_anew(self.on_their_way.len());

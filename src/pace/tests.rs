@@ -163,14 +163,58 @@ fn nothing_used_nothing_learnt() {
 fn it_goes_down_once_a_round_trip() {
     let mut pace = grown_to(100);
     let calls: Vec<_> = (0..100).map(|_| pace.began()).collect();
-    // The last ones first: those before them are being worked on.
-    for call in calls.into_iter().rev().take(20) {
+    for call in calls.into_iter().rev().take(8) {
         pace.ended(call, Ended::Throttled(None), ms(30), at(0));
     }
     assert_eq!(pace.limit(), 90);
     let next = pace.began();
     pace.ended(next, Ended::Throttled(None), ms(30), at(30));
     assert!(pace.limit() < 90, "a call sent since then does count");
+}
+
+#[test]
+fn it_goes_down_by_as_many_as_are_refused_whichever_they_are_and_by_no_more_than_half() {
+    let refuse = |from: usize, to: usize, lasts_first: bool| {
+        let mut pace = grown_to(100);
+        let mut calls: Vec<_> = (0..100).map(|_| pace.began()).collect();
+        if lasts_first {
+            calls.reverse();
+        }
+        for call in calls.drain(from..to) {
+            pace.ended(call, Ended::Throttled(None), ms(30), at(0));
+        }
+        pace.limit()
+    };
+    for lasts_first in [true, false] {
+        assert_eq!(refuse(40, 41, lasts_first), 90);
+        assert_eq!(refuse(1, 31, lasts_first), 70);
+        assert_eq!(refuse(31, 99, lasts_first), 50);
+    }
+}
+
+#[test]
+fn refusals_from_before_the_calls_that_pass_by_now_tell_nothing_new() {
+    let mut pace = grown_to(100);
+    let mut calls: Vec<_> = (0..100).map(|_| pace.began()).collect();
+    pace.ended(calls.pop().unwrap(), Ended::Throttled(None), ms(30), at(30));
+    call(&mut pace, Ended::Passed, ms(3_600), at(3_700));
+    for call in calls.drain(1..41) {
+        pace.ended(call, Ended::Throttled(None), ms(3_700), at(3_700));
+    }
+    assert_eq!(pace.limit(), 90);
+}
+
+#[test]
+fn a_refusal_that_is_read_after_the_others_answers_takes_no_more_than_a_tenth() {
+    let mut pace = grown_to(100);
+    let calls: Vec<_> = (0..100).map(|_| pace.began()).collect();
+    let (last, others) = calls.split_last().unwrap();
+    // We stood still for a moment, and find them all answered.
+    for call in others.iter().take(40) {
+        pace.ended(*call, Ended::Passed, ms(3_600), at(3_600));
+    }
+    pace.ended(*last, Ended::Throttled(None), ms(3_600), at(3_600));
+    assert_eq!(pace.limit(), 90);
 }
 
 #[test]
