@@ -1,26 +1,27 @@
-//! Which doubts have a line of their own in the log. One is a problem and is named; in an outage they are an order's
-//! everyday, and a line each would hide all else. `imeid show` names every one of them.
+//! What has a line of its own in the log. One doubt is a problem and is named; in an outage they are an order's everyday, and a
+//! line each would hide all else. `imeid show` names every one of them. So it is with outages that come and go.
 
 use std::time::Duration;
 
 use crate::types::Timestamp;
 
-/// So many are named.
-const NAMED: u32 = 20;
 /// Within this time, after which it begins anew.
 const WITHIN: Duration = Duration::from_secs(60);
 
-/// How many there were in this stretch of time.
-#[derive(Debug, Default)]
-pub(super) struct ToldDoubts {
+/// How many there were in this stretch of time. So many are `NAMED`.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Told<const NAMED: u32> {
     since: Option<Timestamp>,
     count: u32,
 }
 
-/// What to say of a doubt.
+/// Of doubts.
+pub(super) type ToldDoubts = Told<20>;
+
+/// What to say of one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Line {
-    /// Which order it is, and why.
+    /// What it is, and why.
     Named,
     /// How many there were within a minute.
     Count(u32),
@@ -28,7 +29,7 @@ pub(super) enum Line {
     None,
 }
 
-impl ToldDoubts {
+impl<const NAMED: u32> Told<NAMED> {
     /// One more. Past those that are named the count is told whenever it has doubled.
     pub(super) fn add(&mut self, now: Timestamp) -> Line {
         if self.since.is_none_or(|since| now < since || now.since(since) >= WITHIN) {

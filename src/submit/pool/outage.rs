@@ -75,11 +75,11 @@ impl Pool {
         self.open(&state);
         let opened = before != (state.pace.closed_until(now), state.pace.limit());
         let stands = self.standstill(&state);
-        let begun = state.away.told(stands);
+        let said = state.away.told(stands, now);
         drop(state);
         tracing::debug!(passed, "looked whether the outage is over, by accountinfo");
-        if let Some(Standstill { why, next_try, .. }) = begun {
-            away::say_begin(&why, next_try.map_or(Duration::ZERO, |at| at.since(now)));
+        if let Some(what) = said {
+            away::say(what, now);
         }
         if opened {
             self.few.store(usize::MAX, Ordering::Release);
