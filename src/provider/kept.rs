@@ -23,6 +23,7 @@
 //!   [`TRIED`] says. Once an order over one that was used again is unclear, there is no more of it in this process: as many such
 //!   doubts as there are connections then, each call's at most, and no more.
 
+use std::collections::HashSet;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -49,8 +50,9 @@ const IDLE: Duration = Duration::from_millis(250);
 const FAST: Duration = Duration::from_millis(250);
 /// One in so many parts of the average is the last answer's.
 const SMOOTH: u32 = 8;
-/// So many orders go over one connection: Apache allows as many, unless it is told otherwise.
-const MOST: usize = 100;
+/// So many orders go over one connection: nginx allows as many, unless it is told otherwise. A server that allows fewer, as Apache
+/// does, says with the last answer that it closes.
+const MOST: usize = 1000;
 /// With few connections only, until they were used again so many times and all was well.
 const TRIED: u32 = 20;
 /// Behind an answer its connection comes free within this time, or it is gone.
@@ -121,13 +123,13 @@ impl Trust {
 pub(super) struct Lane {
     sends: SendRequest<Body>,
     /// The IMEIs of the orders that went over it.
-    carried: Vec<Imei>,
+    carried: HashSet<Imei>,
     _counted: Counted,
 }
 
 impl Lane {
     /// Whether it has carried an order.
-    pub(super) const fn is_reused(&self) -> bool {
+    pub(super) fn is_reused(&self) -> bool {
         !self.carried.is_empty()
     }
 
@@ -187,7 +189,7 @@ impl Kept {
             Ok(sends) => sends,
             Err(error) => return Some(Err(error)),
         };
-        Some(Ok(Lane { sends, carried: Vec::new(), _counted: counted }))
+        Some(Ok(Lane { sends, carried: HashSet::new(), _counted: counted }))
     }
 
     /// Sends one request over this connection, once, as the client for orders would send it; returns as the answer begins.
@@ -241,7 +243,7 @@ impl Kept {
 
     /// Keeps a connection that carried an order for this IMEI, behind a good answer.
     pub(super) fn keep(&self, mut lane: Lane, imei: Imei) {
-        lane.carried.push(imei);
+        lane.carried.insert(imei);
         let mut state = lock(&self.state);
         if state.trust == Trust::Lost {
             return;
