@@ -12,7 +12,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use memchr::{memchr, memchr_iter, memmem};
+use memchr::{memchr, memchr_iter, memchr2, memmem};
 use quick_xml::events::Event;
 use quick_xml::reader::Reader;
 
@@ -80,6 +80,7 @@ pub(super) fn parse(text: &str) -> Document<'_> {
 }
 
 /// One step of the walk over the structure; blanks, comments, declarations and instructions are passed over.
+#[derive(Debug, PartialEq, Eq)]
 enum Step<'a> {
     Open(&'a str),
     /// `<name/>`
@@ -167,10 +168,12 @@ impl<'a> Walker<'a> {
         }
     }
 
-    /// `<name>` or `</name>`, of letters and digits alone, behind blanks or none: nearly every tag of an answer is one, and
-    /// means the same to everybody. So does nothing but blanks to the end.
+    /// `<name>` or `</name>`, of letters and digits alone, behind blanks, an instruction or none: nearly every tag of an answer is
+    /// one, and means the same to everybody. So does nothing but blanks to the end.
     fn plain_step(&mut self) -> Option<Step<'a>> {
-        let rest = self.text.as_bytes().get(self.at..)?;
+        let bytes = self.text.as_bytes();
+        let at = behind_instruction(bytes, self.at).unwrap_or(self.at);
+        let rest = bytes.get(at..)?;
         let Some(blanks) = rest.iter().position(|byte| !byte.is_ascii_whitespace()) else {
             self.start = self.text.len();
             self.at = self.start;
@@ -186,7 +189,7 @@ impl<'a> Walker<'a> {
         if inner.get(length) != Some(&b'>') {
             return None;
         }
-        self.start = self.at.checked_add(blanks)?;
+        self.start = at.checked_add(blanks)?;
         self.at = self.start.checked_add(lead)?.checked_add(length)?.checked_add(1)?;
         let name = self.name(lead, length);
         Some(if lead == 1 { Step::Open(name) } else { Step::Close(name) })
@@ -233,10 +236,31 @@ impl<'a> Walker<'a> {
     /// means that it has none.
     fn leaf(&mut self, name: &str, parent: Option<&str>) -> Result<Cow<'a, str>, Defect> {
         let rest = self.text.get(self.at..).unwrap_or_default();
+        if let Some((text, consumed)) = plain_leaf(rest, name) {
+            self.at = self.at.saturating_add(consumed);
+            return Ok(Cow::Borrowed(text));
+        }
         let (content, consumed) = leaf_end(rest.as_bytes(), name, parent).ok_or(Defect::Cut)?;
         self.at = self.at.saturating_add(consumed);
         Ok(unescape(rest.get(..content).unwrap_or_default()))
     }
+}
+
+/// Where `<?name …?>` ends that begins at `at`.
+fn behind_instruction(text: &[u8], at: usize) -> Option<usize> {
+    let inner = text
+        .get(at..)?
+        .strip_prefix(b"<?")
+        .filter(|inner| inner.first().is_some_and(u8::is_ascii_alphabetic))?;
+    let end = memchr_iter(b'?', inner).find(|end| inner.get(end.saturating_add(1)) == Some(&b'>'))?;
+    at.checked_add(end)?.checked_add("<??>".len())
+}
+
+/// The text of a leaf that holds no tag and no escape, as nearly all do, and where its end tag ends in `rest`.
+fn plain_leaf<'a>(rest: &'a str, name: &str) -> Option<(&'a str, usize)> {
+    let (text, from) = rest.split_at_checked(memchr2(b'<', b'&', rest.as_bytes())?)?;
+    let behind = from.strip_prefix("</")?.strip_prefix(name)?.strip_prefix('>')?;
+    Some((text, rest.len().checked_sub(behind.len())?))
 }
 
 /// Where a leaf's content ends in `rest`, and where its end tag does. Elements of the same name inside are counted;
@@ -355,3 +379,6 @@ pub(super) fn shorten(text: &str) -> String {
         None => text.to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests;
