@@ -7,6 +7,8 @@
 //! that again, one by one. An answer is then recorded in the common way, which reads everything first. So it is where
 //! anything came in between: a row that waits for the order too, an id that is another order's.
 
+use std::ops::RangeInclusive;
+
 use super::JournalError;
 use super::books;
 use super::codes::{Link, state_code};
@@ -87,25 +89,25 @@ pub(super) fn save_taken(tx: &Tx<'_>, order: &Loaded) -> Result<(), JournalError
     )
 }
 
-/// Ends an order of which the provider tells that it is completed, with nothing read of it: it was taken by its first call, was
-/// never in doubt, and no row but its own waits for it. `batch`: that row's, as whoever asked after the order read it. False: it
-/// is otherwise, and nothing was written.
+/// Ends orders of which the provider tells that they are completed, with nothing read of them: `orders`, whose numbers follow each
+/// other, were taken by their first call, were never in doubt, and no row but their own waits for them. `batch`: that of their rows,
+/// as whoever asked after them read it. False: it is otherwise with one of them, and nothing was written.
 pub(super) fn complete(
     tx: &Tx<'_>,
-    order: OrderId,
+    orders: RangeInclusive<OrderId>,
     batch: BatchId,
     now: Timestamp,
 ) -> Result<bool, JournalError> {
     let (from, to) = (state_code(State::Ordered), state_code(State::Completed));
+    let (first, last) = (orders.start().0, orders.end().0);
     // One that only an export told of has no row.
-    let sql = "UPDATE orders SET state = ?4, done_at = ?5 WHERE id = ?1 AND batch = ?2 AND batch <> 0 AND state = ?3 \
+    let sql = "UPDATE orders SET state = ?5, done_at = ?6 WHERE id BETWEEN ?1 AND ?2 AND ?2 - ?1 + 1 = \
+               (SELECT count(*) FROM orders WHERE id BETWEEN ?1 AND ?2 AND batch = ?3 AND batch <> 0 AND +state = ?4 \
                AND attempts = 1 AND counted = 1 AND charged = 1 AND named = 1 AND unaccounted + inferred + presumed = 0 \
                AND has_result = 0 AND joined = 0 AND retried = 0 AND probe_ok = 0 AND doubt_first IS NULL \
-               AND rested_after IS NULL AND absent_since IS NULL AND held_for IS NULL AND earlier IS NULL";
-    let changed = tx.execute(sql, (order.0, batch.0, from, to, now.millis()))?;
-    if changed > 0 {
-        orders::recount_row(tx, batch, (from, Link::Own), (to, Link::Own));
-    }
+               AND rested_after IS NULL AND absent_since IS NULL AND held_for IS NULL AND earlier IS NULL)";
+    let changed = tx.execute(sql, (first, last, batch.0, from, to, now.millis()))?;
+    (0..changed).for_each(|_| orders::recount_row(tx, batch, (from, Link::Own), (to, Link::Own)));
     Ok(changed > 0)
 }
 

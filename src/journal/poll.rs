@@ -56,6 +56,16 @@ pub struct PollResult {
     pub next: Timestamp,
 }
 
+impl PollResult {
+    /// What was told of an order that has its result.
+    fn completed(&self) -> Option<&ProviderOrder> {
+        match &self.told {
+            PollTold::Status(told) if told.status == ProviderStatus::Completed => Some(told),
+            _ => None,
+        }
+    }
+}
+
 /// What the provider told of an order.
 #[derive(Clone, Debug)]
 pub enum PollTold {
@@ -166,8 +176,8 @@ impl Journal {
         rules: Rules,
     ) -> Result<(), JournalError> {
         self.write(move |tx| {
-            for result in &results {
-                record(tx, result, now, &rules)?;
+            for run in results.chunk_by(end_together) {
+                record_run(tx, run, now, &rules)?;
             }
             Ok(())
         })
@@ -195,6 +205,47 @@ impl Journal {
         })
         .await
     }
+}
+
+/// Whether the second is of the order behind the first one's, and both orders may have ended the usual way.
+fn end_together(one: &PollResult, next: &PollResult) -> bool {
+    one.order.0.checked_add(1) == Some(next.order.0)
+        && one.of == next.of
+        && one.completed().is_some()
+        && next.completed().is_some()
+}
+
+/// Records what was told of orders that may have ended together. Where one of them keeps the others from it, it is looked for.
+fn record_run(
+    tx: &super::Tx<'_>,
+    run: &[PollResult],
+    now: Timestamp,
+    rules: &Rules,
+) -> Result<(), JournalError> {
+    match run {
+        _ if complete(tx, run, now)? => Ok(()),
+        [alone] => record(tx, alone, now, rules),
+        _ => {
+            let (half, rest) = run.split_at(run.len() / 2);
+            record_run(tx, half, now, rules)?;
+            record_run(tx, rest, now, rules)
+        }
+    }
+}
+
+/// Ends orders that have their results and went the usual way; false if one of them hasn't: nothing was written then.
+fn complete(tx: &super::Tx<'_>, run: &[PollResult], now: Timestamp) -> Result<bool, JournalError> {
+    let ([first, ..], [.., last]) = (run, run) else { return Ok(true) };
+    let Some((batch, service)) = first.of.filter(|_| first.completed().is_some()) else { return Ok(false) };
+    if !plain::complete(tx, first.order..=last.order, batch, now)? {
+        return Ok(false);
+    }
+    for (order, told) in run.iter().filter_map(|result| Some((result.order, result.completed()?))) {
+        let status = told.status_raw.as_str();
+        tracing::debug!(%order, imei = told.imei.map(tracing::field::display), status, "completed");
+        keep(tx, (order, service), told, now)?;
+    }
+    Ok(true)
 }
 
 fn record(
@@ -235,14 +286,6 @@ fn end(
     now: Timestamp,
     rules: &Rules,
 ) -> Result<(), JournalError> {
-    if told.status == ProviderStatus::Completed
-        && let Some((batch, service)) = result.of
-        && plain::complete(tx, result.order, batch, now)?
-    {
-        let (order, status) = (result.order, told.status_raw.as_str());
-        tracing::debug!(%order, imei = told.imei.map(tracing::field::display), status, "completed");
-        return keep(tx, (order, service), told, now);
-    }
     let Some(mut order) = waiting(tx, result.order)? else { return Ok(()) };
     keep(tx, (order.id, order.service), told, now)?;
     // Nearly every order ends so: its row and the answer beside it tell when, and what with.

@@ -199,10 +199,12 @@ impl Poll {
     }
 
     /// Records what was told.
-    async fn record(&mut self, told: Vec<PollResult>) -> Result<(), Stopped> {
+    async fn record(&mut self, mut told: Vec<PollResult>) -> Result<(), Stopped> {
         if told.is_empty() {
             return Ok(());
         }
+        // Neighbours in the journal are written together.
+        told.sort_by_key(|result| result.order);
         let rules = (*self.settings.borrow().rules).clone();
         let anothers: Vec<_> = told
             .iter()

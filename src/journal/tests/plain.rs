@@ -279,3 +279,21 @@ async fn what_came_between_its_taking_and_its_end_is_read() {
     assert_eq!(bench.number("SELECT count(*) FROM answers WHERE kind = 'status'"), 5, "each is told once");
     bench.recount();
 }
+
+#[tokio::test]
+async fn an_order_between_two_that_ended_goes_on_waiting() {
+    let bench = Bench::new().await;
+    let batch = bench.batch("stock", &imeis(4)).await;
+    let [first, between, third, fourth] = [
+        bench.order_one(1).await,
+        bench.order_one(2).await,
+        bench.order_one(3).await,
+        bench.order_one(4).await,
+    ];
+    bench.complete(&[first, third, fourth], false).await;
+    let states = [first, between, third, fourth].map(|order| bench.state(order));
+    assert_eq!(states, [State::Completed, State::Ordered, State::Completed, State::Completed]);
+    let rows = |state, n| (TallyState::Order(state), Link::Own, n);
+    assert_eq!(bench.tallies(batch), [rows(State::Ordered, 1), rows(State::Completed, 3)]);
+    bench.recount();
+}
