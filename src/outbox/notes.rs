@@ -34,6 +34,9 @@ pub(super) fn notes(
         notes.push(format!("same as {}", whose(order)));
     }
     match (row.link, status) {
+        (Link::Own, RowStatus::Duplicate) if source.state == State::Rejected => {
+            notes.push(not_taken_anew(order, source));
+        }
         (_, RowStatus::Duplicate) => notes.push(duplicate_of(source)),
         (Link::Earlier, RowStatus::Rejected) => notes.push(duplicate_of(order)),
         // It may have been paid: no file orders it anew, and none has an answer of it.
@@ -103,6 +106,19 @@ fn duplicate_of(order: &ResultOrder) -> String {
         State::Completed | State::Rejected => format!("Answered free from {whose}{when}."),
         _ => format!("The provider has it from {whose}{when}: its answer is that one's."),
     }
+}
+
+/// It was made anew of one that the provider gave back, and the provider takes an IMEI once.
+fn not_taken_anew(order: &ResultOrder, before: &ResultOrder) -> String {
+    let is_of_this_row = (&before.batch_name, before.first_row) == (&order.batch_name, order.first_row);
+    let whose = if is_of_this_row { "an earlier order of this row".to_owned() } else { whose(before) };
+    let when =
+        before.ordered_at.map_or_else(String::new, |at| format!(", ordered on {} (UTC)", words::date(at)));
+    let reason = if has_code(before) { "its reason is in imeid_code" } else { "it told no reason" };
+    format!(
+        "The provider doesn't take it anew: it has it from {whose}{when}, and gave that one back: {reason}, and the price is due \
+         back from it."
+    )
 }
 
 fn what_it_means(order: &ResultOrder, status: RowStatus) -> Option<String> {

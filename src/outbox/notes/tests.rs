@@ -232,7 +232,7 @@ fn a_rejection_that_an_export_tells_of_ends_as_rejected() {
 fn a_duplicate_of_an_order_without_an_answer_promises_none() {
     for (state, was, answered) in [
         (State::Completed, Was::Charged, true),
-        (State::Rejected, Was::Charged, true),
+        (State::Rejected, Was::Charged, false),
         (State::Ordered, Was::Charged, false),
         (State::Cancelled, Was::Charged, false),
     ] {
@@ -241,6 +241,28 @@ fn a_duplicate_of_an_order_without_an_answer_promises_none() {
         let cells = shown(&row);
         assert_eq!(cells.status, RowStatus::Duplicate);
         assert_eq!(cells.note.contains("Answered free from first row 3"), answered, "{}", cells.note);
+    }
+}
+
+#[test]
+fn one_made_anew_that_the_provider_doesnt_take_tells_of_the_one_that_it_gave_back() {
+    let note = |file: &str, code: Option<&str>| {
+        let mut row = row(Link::Own, order(State::OrderedElsewhere, Was::TurnedAway));
+        let code = code.map(str::to_owned);
+        let before = ResultOrder { batch_name: file.into(), code, ..order(State::Rejected, Was::Charged) };
+        row.earlier = Some(Box::new(before));
+        shown(&row).note
+    };
+    let anew = "The provider doesn't take it anew: it has it from";
+    for (file, code, told) in [
+        (
+            "stock",
+            Some("Told"),
+            "an earlier order of this row, and gave that one back: its reason is in imeid_code",
+        ),
+        ("first", None, "first row 3, and gave that one back: it told no reason"),
+    ] {
+        assert_eq!(note(file, code), format!("{anew} {told}, and the price is due back from it."));
     }
 }
 
