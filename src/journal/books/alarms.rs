@@ -10,7 +10,7 @@ use crate::types::{BatchId, Timestamp};
 pub(super) fn alarm_text(tx: &Tx<'_>, name: Alarm, order: &Loaded) -> Result<String, JournalError> {
     let shown = shown(tx, order)?;
     Ok(match name {
-        Alarm::DoubleCharge => format!("{shown} was ordered twice at the provider"),
+        Alarm::DoubleCharge => twice(tx, &shown, order)?,
         Alarm::StatusChanged => format!("the provider changed a finished status of {shown}"),
         Alarm::IllegalEvent
         | Alarm::WrongAnswer
@@ -31,6 +31,20 @@ pub(super) fn alarm_text(tx: &Tx<'_>, name: Alarm, order: &Loaded) -> Result<Str
         | Alarm::Inbox
         | Alarm::Reconcile => format!("order {}: {shown}", order.id),
     })
+}
+
+/// What a person does about an order that was charged twice.
+fn twice(tx: &Tx<'_>, shown: &str, order: &Loaded) -> Result<String, JournalError> {
+    let sql = "SELECT provider_id FROM charges WHERE order_id = ?1 ORDER BY provider_id";
+    let ids: Vec<i64> = tx.all(sql, [order.id.0], |row| row.get(0))?;
+    let ids = ids.iter().map(i64::to_string).collect::<Vec<_>>().join(" and ");
+    let of = if ids.contains(' ') { format!(", under the order ids {ids}") } else { String::new() };
+    let ask = if order.first_given_back {
+        "The first was given back: see that the provider's bill has its refund".to_owned()
+    } else {
+        format!("Ask the provider to give one back: imeid show {} tells what is known of each", order.imei)
+    };
+    Ok(format!("{shown} was ordered twice at the provider{of}. {ask}"))
 }
 
 /// An order in an alarm's words: its IMEI, its service, and the file whose row it is.
