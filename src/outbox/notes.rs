@@ -97,11 +97,15 @@ fn answered_from_export(order: &ResultOrder) -> String {
     )
 }
 
+/// When it was taken, behind a name.
+fn ordered_on(order: &ResultOrder) -> String {
+    order.ordered_at.map_or_else(String::new, |at| format!(", ordered on {} (UTC)", words::date(at)))
+}
+
 /// The provider has it from an order of ours: what became of that one.
 fn duplicate_of(order: &ResultOrder) -> String {
     let whose = whose(order);
-    let when =
-        order.ordered_at.map_or_else(String::new, |at| format!(", ordered on {} (UTC)", words::date(at)));
+    let when = ordered_on(order);
     match order.state {
         State::Completed | State::Rejected => format!("Answered free from {whose}{when}."),
         _ => format!("The provider has it from {whose}{when}: its answer is that one's."),
@@ -112,8 +116,7 @@ fn duplicate_of(order: &ResultOrder) -> String {
 fn not_taken_anew(order: &ResultOrder, before: &ResultOrder) -> String {
     let is_of_this_row = (&before.batch_name, before.first_row) == (&order.batch_name, order.first_row);
     let whose = if is_of_this_row { "an earlier order of this row".to_owned() } else { whose(before) };
-    let when =
-        before.ordered_at.map_or_else(String::new, |at| format!(", ordered on {} (UTC)", words::date(at)));
+    let when = ordered_on(before);
     let reason = if has_code(before) { "its reason is in imeid_code" } else { "it told no reason" };
     format!(
         "The provider doesn't take it anew: it has it from {whose}{when}, and gave that one back: {reason}, and the price is due \
