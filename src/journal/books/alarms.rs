@@ -40,9 +40,13 @@ fn twice(tx: &Tx<'_>, shown: &str, order: &Loaded) -> Result<String, JournalErro
     let ids = ids.iter().map(i64::to_string).collect::<Vec<_>>().join(" and ");
     let of = if ids.contains(' ') { format!(", under the order ids {ids}") } else { String::new() };
     let ask = if order.first_given_back {
-        "The first was given back: see that the provider's bill has its refund".to_owned()
+        // Which one isn't always known.
+        "One was given back: see that the provider's bill has its refund".to_owned()
     } else {
-        format!("Ask the provider to give one back: imeid show {} tells what is known of each", order.imei)
+        format!(
+            "Ask the provider to give one back, if it hasn't: imeid show {} tells what is known of each",
+            order.imei
+        )
     };
     Ok(format!("{shown} was ordered twice at the provider{of}. {ask}"))
 }

@@ -320,7 +320,7 @@ async fn an_id_that_comes_after_it_was_cleared_is_put_to_its_charge() {
     assert_eq!((bench.books_of(order), bench.double_charges()), ((2, 2), 1));
     let alarms = bench.journal.read_here(View::alarms).unwrap();
     let told = "(service check) was ordered twice at the provider, under the order ids 15 and 16. Ask the provider to give one \
-                back: imeid show";
+                back, if it hasn't: imeid show";
     let tells = alarms.iter().any(|alarm| alarm.text.contains(told));
     assert!(tells, "which file's and which service's it is, and what to do: {alarms:?}");
 }

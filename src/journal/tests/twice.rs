@@ -88,6 +88,9 @@ async fn of_two_the_first_of_which_was_given_back_nothing_is_shown() {
             (1, shows),
             "{second:?} {own:?}"
         );
+        let asks = "SELECT count(*) FROM alarms WHERE text LIKE '%Ask the provider to give one back%'";
+        let refund = "SELECT count(*) FROM alarms WHERE text LIKE '%One was given back%'";
+        assert_eq!((bench.number(asks) > 0, bench.number(refund) > 0), (shows, !shows), "{second:?} {own:?}");
     }
 }
 
